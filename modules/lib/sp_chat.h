@@ -1,0 +1,76 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * One model of a chat request for every dialect.  Dialects so far: OpenAI
+ * chat completions.  Fields that no feature reads stay in "root" and are
+ * written out again unchanged.
+ */
+
+#ifndef _SP_CHAT_H_INCLUDED_
+#define _SP_CHAT_H_INCLUDED_
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+
+typedef enum {
+    SP_CHAT_OPENAI = 0
+} sp_chat_dialect_e;
+
+
+typedef enum {
+    SP_CHAT_SYSTEM = 0,          /* also OpenAI's "developer" */
+    SP_CHAT_USER,
+    SP_CHAT_ASSISTANT,
+    SP_CHAT_TOOL
+} sp_chat_role_e;
+
+
+typedef struct {
+    sp_chat_role_e        role;
+    const char           *text;      /* text parts joined; NUL-terminated */
+    size_t                len;
+    json_t               *value;     /* borrowed from root */
+} sp_chat_message_t;
+
+
+typedef struct {
+    sp_chat_dialect_e     dialect;
+    json_t               *root;      /* owned */
+    const char           *model;     /* strings point into root */
+    size_t                model_len;
+    const char           *character_id;   /* metadata; NULL: none */
+    const char           *chat_id;        /* metadata; NULL: none */
+    sp_chat_message_t    *messages;
+    size_t                nmessages;
+    size_t                last_user;      /* index; nmessages: none */
+    int64_t               max_tokens;     /* -1: not given */
+    unsigned              stream:1;
+    unsigned              include_usage:1;
+    unsigned              memory_off:1;   /* metadata.memory "off" */
+    unsigned              has_system:1;   /* by the client */
+} sp_chat_request_t;
+
+
+typedef struct {
+    const char           *code;      /* constant: "messages_required" */
+    const char           *param;     /* constant: "messages" */
+    const char           *message;   /* constant */
+} sp_chat_error_t;
+
+
+/*
+ * In: root, whose reference is taken over on success and on failure.
+ * Out: a request to be released with sp_chat_free(), or NULL and *error
+ * (code NULL: out of memory).
+ */
+sp_chat_request_t *sp_chat_parse(sp_chat_dialect_e dialect, json_t *root,
+    sp_chat_error_t *error);
+void sp_chat_free(sp_chat_request_t *chat);
+
+
+#endif /* _SP_CHAT_H_INCLUDED_ */
