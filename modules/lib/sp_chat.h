@@ -17,6 +17,13 @@
 #include <jansson.h>
 
 
+/* more is refused before anything is allocated for them */
+#define SP_CHAT_MAX_MESSAGES  4096
+#define SP_CHAT_MAX_PARTS     256
+#define SP_CHAT_MAX_MODEL     256
+#define SP_CHAT_MAX_CHOICES   128
+
+
 typedef enum {
     SP_CHAT_OPENAI = 0
 } sp_chat_dialect_e;
@@ -42,13 +49,14 @@ typedef struct {
     sp_chat_dialect_e     dialect;
     json_t               *root;      /* owned */
     const char           *model;     /* strings point into root */
-    size_t                model_len;
+    size_t                model_len;      /* model NULL: not given */
     const char           *character_id;   /* metadata; NULL: none */
     const char           *chat_id;        /* metadata; NULL: none */
     sp_chat_message_t    *messages;
     size_t                nmessages;
     size_t                last_user;      /* index; nmessages: none */
     int64_t               max_tokens;     /* -1: not given */
+    int64_t               n;              /* choices asked for, 1.. */
     unsigned              stream:1;
     unsigned              include_usage:1;
     unsigned              memory_off:1;   /* metadata.memory "off" */
@@ -64,6 +72,10 @@ typedef struct {
 
 
 /*
+ * Checks what the gateway itself reads and what would surprise it later:
+ * types, roles, caps, UUIDs in metadata, no NUL in text.  Everything else is
+ * the provider's to judge.  The strings of the request live as long as it.
+ *
  * In: root, whose reference is taken over on success and on failure.
  * Out: a request to be released with sp_chat_free(), or NULL and *error
  * (code NULL: out of memory).
