@@ -3,7 +3,7 @@
  * Copyright (C) Sallyport authors
  *
  * Strict JSON over jansson: RFC 8259 text in UTF-8 with caps; duplicate keys,
- * NUL in keys, trailing bytes and lone surrogates are refused.
+ * U+0000 in strings, trailing bytes and lone surrogates are refused.
  */
 
 #ifndef _SP_JSON_H_INCLUDED_
@@ -50,7 +50,8 @@ const char *sp_json_string(const json_t *object, const char *key,
 
 /*
  * Writes text as the inside of a JSON string (no quotes).  Returns the bytes
- * needed; writes at most "size".  dst may be NULL with size 0.
+ * needed; writes at most "size".  dst may be NULL with size 0.  A byte that
+ * is not UTF-8 becomes U+FFFD: the output is always valid JSON.
  */
 size_t sp_json_escape(char *dst, size_t size, const char *text, size_t len);
 

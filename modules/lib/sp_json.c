@@ -1,0 +1,265 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ */
+
+#include <string.h>
+
+#include "sp_json.h"
+#include "sp_utf8.h"
+
+
+#define SP_JSON_DEPTH  32
+
+
+static sp_json_status_e sp_json_check(const char *text, size_t len,
+    unsigned depth, size_t *offset);
+static sp_json_status_e sp_json_status(const json_error_t *error);
+static size_t sp_json_escape_char(char out[6], uint8_t c);
+
+
+const char *
+sp_json_strerror(sp_json_status_e status)
+{
+    switch (status) {
+
+    case SP_JSON_OK:
+        return "the text is valid JSON";
+
+    case SP_JSON_UTF8:
+        return "the text is not valid UTF-8";
+
+    case SP_JSON_DUPLICATE_KEY:
+        return "an object has the same key twice";
+
+    case SP_JSON_TOO_DEEP:
+        return "the JSON is nested too deep";
+
+    case SP_JSON_TOO_LARGE:
+        return "the JSON text is too large";
+
+    case SP_JSON_NO_MEMORY:
+        return "out of memory";
+
+    case SP_JSON_SYNTAX:
+        break;
+    }
+
+    return "the text is not valid JSON";
+}
+
+
+sp_json_status_e
+sp_json_parse(const char *text, size_t len, const sp_json_limits_t *limits,
+    json_t **value, size_t *offset)
+{
+    size_t             at;
+    unsigned           depth;
+    json_error_t       error;
+    sp_json_status_e   status;
+
+    *value = NULL;
+
+    if (offset == NULL) {
+        offset = &at;
+    }
+
+    *offset = 0;
+    depth = SP_JSON_DEPTH;
+
+    if (limits != NULL) {
+
+        if (limits->size != 0 && len > limits->size) {
+            *offset = limits->size;
+            return SP_JSON_TOO_LARGE;
+        }
+
+        if (limits->depth != 0) {
+            depth = limits->depth;
+        }
+    }
+
+    status = sp_json_check(text, len, depth, offset);
+    if (status != SP_JSON_OK) {
+        return status;
+    }
+
+    *value = json_loadb(text, len, JSON_REJECT_DUPLICATES|JSON_DECODE_ANY,
+                        &error);
+    if (*value == NULL) {
+        *offset = error.position > 0 ? (size_t) error.position : 0;
+        return sp_json_status(&error);
+    }
+
+    return SP_JSON_OK;
+}
+
+
+/*
+ * What jansson does not tell apart or does not cap: UTF-8 of the whole text
+ * and depth.  Brackets inside of strings do not count.
+ */
+
+static sp_json_status_e
+sp_json_check(const char *text, size_t len, unsigned depth, size_t *offset)
+{
+    int       quoted;
+    size_t    i;
+    unsigned  level;
+
+    i = sp_utf8_valid(text, len);
+    if (i != len) {
+        *offset = i;
+        return SP_JSON_UTF8;
+    }
+
+    quoted = 0;
+    level = 0;
+
+    for (i = 0; i < len; i++) {
+
+        switch (text[i]) {
+
+        case '"':
+            quoted = !quoted;
+            break;
+
+        case '\\':
+            if (quoted) {
+                i++;
+            }
+
+            break;
+
+        case '{':
+        case '[':
+            if (quoted) {
+                break;
+            }
+
+            if (level == depth) {
+                *offset = i;
+                return SP_JSON_TOO_DEEP;
+            }
+
+            level++;
+            break;
+
+        case '}':
+        case ']':
+            if (!quoted && level != 0) {
+                level--;
+            }
+
+            break;
+        }
+    }
+
+    return SP_JSON_OK;
+}
+
+
+static sp_json_status_e
+sp_json_status(const json_error_t *error)
+{
+    switch (json_error_code(error)) {
+
+    case json_error_duplicate_key:
+        return SP_JSON_DUPLICATE_KEY;
+
+    case json_error_out_of_memory:
+        return SP_JSON_NO_MEMORY;
+
+    default:
+        return SP_JSON_SYNTAX;
+    }
+}
+
+
+const char *
+sp_json_string(const json_t *object, const char *key, size_t *len)
+{
+    const json_t  *value;
+
+    *len = 0;
+
+    value = json_object_get(object, key);
+    if (!json_is_string(value)) {
+        return NULL;
+    }
+
+    *len = json_string_length(value);
+
+    return json_string_value(value);
+}
+
+
+size_t
+sp_json_escape(char *dst, size_t size, const char *text, size_t len)
+{
+    char    out[6];
+    size_t  copy, i, n, need;
+
+    need = 0;
+    i = 0;
+
+    while (i < len) {
+        n = sp_utf8_char(text + i, len - i);
+
+        if (n > 1) {
+            memcpy(out, text + i, n);
+            i += n;
+
+        } else if (n == 1) {
+            n = sp_json_escape_char(out, (uint8_t) text[i]);
+            i++;
+
+        } else {
+
+            /* a byte that is no UTF-8: the output must stay JSON */
+
+            memcpy(out, "\\ufffd", 6);
+            n = 6;
+            i++;
+        }
+
+        if (need < size) {
+            copy = size - need < n ? size - need : n;
+            memcpy(dst + need, out, copy);
+        }
+
+        need += n;
+    }
+
+    return need;
+}
+
+
+static size_t
+sp_json_escape_char(char out[6], uint8_t c)
+{
+    size_t             i;
+
+    static const char  from[] = "\"\\\b\f\n\r\t";
+    static const char  to[] = "\"\\bfnrt";
+    static const char  digits[] = "0123456789abcdef";
+
+    if (c >= 0x20 && c != '"' && c != '\\') {
+        out[0] = (char) c;
+        return 1;
+    }
+
+    for (i = 0; from[i] != '\0'; i++) {
+        if (c == (uint8_t) from[i]) {
+            out[0] = '\\';
+            out[1] = to[i];
+            return 2;
+        }
+    }
+
+    memcpy(out, "\\u00", 4);
+    out[4] = digits[c >> 4];
+    out[5] = digits[c & 0x0f];
+
+    return 6;
+}
