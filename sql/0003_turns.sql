@@ -1,0 +1,203 @@
+-- Finished turns: the ledger, and the one call that stores a batch of them.
+
+-- One row per chat request that reached a model, whatever became of it.
+-- No foreign keys: it is the account of what was spent, and outlives users,
+-- characters and chats.
+
+create table gateway.ledger (
+    id                 uuid primary key,
+    user_id            uuid,
+    character_id       uuid,
+    chat_id            uuid,
+    provider           text not null default '',
+    model              text not null default '',
+    finish             text not null
+                       check (finish in ('complete', 'partial', 'failed')),
+    finish_reason      text not null default '',
+    status             int not null default 0,
+    prompt_tokens      bigint not null default 0,
+    completion_tokens  bigint not null default 0,
+    cached_tokens      bigint not null default 0,
+    reported           boolean not null default false,
+    stream             boolean not null default false,
+    first_byte_ms      bigint not null default 0,
+    total_ms           bigint not null default 0,
+    at                 timestamptz not null,
+
+    -- the messages of the turn are in chat.message
+    stored             boolean not null default false,
+
+    -- why not, for a record that could not be stored as it was
+    error              text,
+    record             jsonb,
+    created_at         timestamptz not null default now()
+);
+
+create index on gateway.ledger (user_id, at);
+create index on gateway.ledger (created_at) where error is not null;
+
+alter table gateway.ledger enable row level security;
+alter table gateway.ledger force row level security;
+
+create policy gateway on gateway.ledger to sallyport_gateway
+    using (true) with check (true);
+
+grant select, insert, update on gateway.ledger to sallyport_gateway;
+
+
+-- The id of a record; one that has none gets one made of its text, so that
+-- the same record sent again is still the same.
+
+create function gateway.turn_id(turn jsonb) returns uuid
+language plpgsql immutable
+as $$
+begin
+    return (turn ->> 'id')::uuid;
+exception
+    when invalid_text_representation then
+        return md5(turn::text)::uuid;
+end
+$$;
+
+
+-- A record that cannot be stored leaves this behind.
+
+create function gateway.store_bad_turn(turn jsonb, reason text)
+returns void
+language plpgsql
+as $$
+declare
+    turn_user  uuid;
+begin
+    begin
+        turn_user := nullif(turn ->> 'user_id', '')::uuid;
+    exception
+        when invalid_text_representation then null;
+    end;
+
+    insert into gateway.ledger (id, user_id, finish, at, error, record)
+    values (coalesce(gateway.turn_id(turn), md5(turn::text)::uuid),
+            turn_user, 'failed', now(), left(reason, 500), turn)
+        on conflict (id) do nothing;
+end
+$$;
+
+
+-- The ledger row of a record.  False: it was there before.
+
+create function gateway.store_ledger(turn jsonb) returns boolean
+language plpgsql
+as $$
+begin
+    insert into gateway.ledger (id, user_id, character_id, chat_id,
+        provider, model, finish, finish_reason, status, prompt_tokens,
+        completion_tokens, cached_tokens, reported, stream, first_byte_ms,
+        total_ms, at)
+    values ((turn ->> 'id')::uuid,
+        nullif(turn ->> 'user_id', '')::uuid,
+        nullif(turn ->> 'character_id', '')::uuid,
+        nullif(turn ->> 'chat_id', '')::uuid,
+        coalesce(turn ->> 'provider', ''),
+        coalesce(turn ->> 'model', ''),
+        turn ->> 'finish',
+        coalesce(turn ->> 'finish_reason', ''),
+        coalesce((turn ->> 'status')::int, 0),
+        coalesce((turn ->> 'prompt_tokens')::bigint, 0),
+        coalesce((turn ->> 'completion_tokens')::bigint, 0),
+        coalesce((turn ->> 'cached_tokens')::bigint, 0),
+        coalesce((turn ->> 'reported')::boolean, false),
+        coalesce((turn ->> 'stream')::boolean, false),
+        coalesce((turn ->> 'first_byte_ms')::bigint, 0),
+        coalesce((turn ->> 'total_ms')::bigint, 0),
+        coalesce(to_timestamp((turn ->> 'at')::double precision), now()))
+        on conflict (id) do nothing;
+
+    return found;
+end
+$$;
+
+
+-- Stores a batch of turns and returns how many of its records are in the
+-- ledger now.  Idempotent by id: a batch that was sent twice, or whose answer
+-- was lost, is stored once.  A record that cannot be stored keeps a ledger
+-- row with its error and does not block the others; what is the database's
+-- own trouble (deadlock, shutdown, disk full) fails the batch, which is then
+-- sent again.
+
+create function gateway.is_trouble(sqlstate text) returns boolean
+language sql immutable
+as $$
+    select left(sqlstate, 2) in ('08', '40', '53', '55', '57', '58', 'XX')
+$$;
+
+create function gateway.store_turns(turns jsonb) returns int
+language plpgsql
+as $$
+declare
+    n     int := 0;
+    turn  jsonb;
+begin
+    if jsonb_typeof(turns) is distinct from 'array' then
+        raise sqlstate '22023' using message = 'turns must be an array';
+    end if;
+
+    -- always in the same order: two batches may touch the same chats
+    for turn in
+        select t.value
+          from jsonb_array_elements(turns) as t
+         order by t.value ->> 'user_id', t.value ->> 'character_id',
+                  t.value ->> 'at', t.value ->> 'id'
+    loop
+        begin
+            if gateway.store_ledger(turn) then
+                perform gateway.store_messages(turn);
+            end if;
+
+        exception
+            when others then
+                if gateway.is_trouble(sqlstate) then
+                    raise;
+                end if;
+
+                perform gateway.store_bad_turn(turn,
+                                               sqlstate || ': ' || sqlerrm);
+        end;
+
+        n := n + 1;
+    end loop;
+
+    return n;
+end
+$$;
+
+
+-- The messages of a turn whose ledger row is written; that row stays, with
+-- the reason, when they cannot be stored (the chat is another user's, the
+-- character is gone).
+
+create function gateway.store_messages(turn jsonb) returns void
+language plpgsql
+as $$
+begin
+    perform chat.store_turn(turn);
+
+exception
+    when others then
+        if gateway.is_trouble(sqlstate) then
+            raise;
+        end if;
+
+        update gateway.ledger
+           set error = left(sqlstate || ': ' || sqlerrm, 500), record = turn
+         where id = (turn ->> 'id')::uuid;
+end
+$$;
+
+grant execute on function gateway.is_trouble(text) to sallyport_gateway;
+grant execute on function gateway.store_messages(jsonb)
+    to sallyport_gateway;
+grant execute on function gateway.turn_id(jsonb) to sallyport_gateway;
+grant execute on function gateway.store_bad_turn(jsonb, text)
+    to sallyport_gateway;
+grant execute on function gateway.store_ledger(jsonb) to sallyport_gateway;
+grant execute on function gateway.store_turns(jsonb) to sallyport_gateway;
