@@ -70,6 +70,7 @@ is($s->again->reply->{body}, '{"a":[1]}', 'pipelined, second');
 $s->send("garbage\r\n\r\n");
 is($s->again->status, 400, 'bytes of the test');
 ok($s->closed, 'closed by the server');
+$s->close;
 
 my @old = $t->workers;
 is(scalar @old, 1, 'one worker');

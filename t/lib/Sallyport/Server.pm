@@ -268,7 +268,7 @@ sub template {
     return "$cache/$name" if -d "$cache/$name";
 
     # templates of older states of sql/
-    system 'rm', '-rf', grep { -M $_ > 1 } glob "$cache/*/";
+    system 'rm', '-rf', grep { -M $_ > 0.1 } glob "$cache/*/";
 
     # made where nobody may go, then moved
     my $tmp = File::Temp->newdir('sp-pg-XXXXXX', TMPDIR => 1);
@@ -302,7 +302,7 @@ sub initdb {
 
     my $pid = start([ unprivileged('KILL'), "$self->{bin}/initdb", '-D',
         "$self->{dir}/data", '-U', 'postgres', '-A', 'trust', '--no-sync',
-        '-E', 'UTF8', '--locale=C.UTF-8' ], $self->{log}, $self->{dir});
+        '--wal-segsize=1', '-E', 'UTF8', '--locale=C.UTF-8' ], $self->{log}, $self->{dir});
 
     reap($pid, 60) && $? == 0
         or die "initdb failed:\n" . `tail -n 20 $self->{log}`;
@@ -318,6 +318,8 @@ synchronous_commit = off
 full_page_writes = off
 shared_buffers = 64MB
 max_connections = 100
+min_wal_size = 2MB
+max_wal_size = 64MB
 END
     close $fh;
     return;
