@@ -92,6 +92,14 @@ is($redis->command('PING'), 'PONG', 'started again');
 
 $t->pg;
 is($t->sql('select 1 + ?', 2), 3, 'postgresql');
+SKIP: {
+    skip 'pgvector is not to be had here', 1
+        unless $t->sql("select 1 from pg_available_extensions
+                         where name = 'vector'");
+    is($t->sql("select extname from pg_extension where extname = 'vector'"),
+       'vector', 'pgvector');
+}
+
 $t->stop_server('pg');
 $t->start_server('pg');
 is($t->sql('select current_database()'), 'sallyport', 'restarted');

@@ -6,8 +6,10 @@ package Sallyport::Server;
 use strict;
 use warnings;
 
+use Cwd ();
 use Digest::SHA;
 use Fcntl qw(:flock);
+use File::Basename qw(dirname);
 use File::Find ();
 use File::Temp ();
 use POSIX ();
@@ -24,7 +26,26 @@ sub unprivileged {
     my @drop = $> == 0
         ? ('--reuid', $nobody, '--regid', $nogroup, '--clear-groups') : ();
 
+    # objs/ may lie where nobody may not look (/root)
+    push @drop, '--inh-caps', '+dac_override', '--ambient-caps',
+         '+dac_override', '--securebits', '+no_setuid_fixup'
+        if $> == 0 && !traversable(__FILE__);
+
     return ('setpriv', @drop, '--pdeathsig', $_[0], '--');
+}
+
+
+sub traversable {
+    my ($path) = @_;
+
+    $path = dirname(Cwd::realpath($path));
+
+    while ($path ne '/') {
+        return 0 unless (stat $path)[2] & 1;
+        $path = dirname($path);
+    }
+
+    return 1;
 }
 
 
@@ -208,12 +229,16 @@ sub redis_value {
 
 # -- postgresql
 
-sub pg_bin {
-    my @dirs = sort { ($b =~ /(\d+)/)[0] <=> ($a =~ /(\d+)/)[0] }
-               grep { -x "$_/postgres" } glob '/usr/lib/postgresql/*/bin';
+# the installed programs, or a tree with pgvector beside them
 
-    @dirs or die "PostgreSQL is not installed (run make deps)\n";
-    return $dirs[0];
+sub pg_bin {
+    my ($top) = @_;
+
+    my $bin = `'$top/modules/postgres'`;
+
+    $? == 0 or die "PostgreSQL is missing (run make deps)\n";
+    chomp $bin;
+    return $bin;
 }
 
 
@@ -224,7 +249,7 @@ sub pg {
     my ($class, $dir, $top) = @_;
 
     my $self = bless { kind => 'pg', dir => $dir, log => "$dir/pg.log",
-                       bin => pg_bin() }, $class;
+                       bin => pg_bin($top) }, $class;
 
     my $template = $self->template($top);
 
@@ -248,8 +273,7 @@ sub template {
 
     my $sha = Digest::SHA->new(256);
 
-    $sha->add(join ' ', $self->{bin}, -M "$self->{bin}/postgres", $>,
-              glob('/usr/share/postgresql/*/extension/vector.control'));
+    $sha->add(join ' ', $self->{bin}, (stat "$self->{bin}/postgres")[9], $>);
 
     File::Find::find({ no_chdir => 1, preprocess => sub { sort @_ },
                        wanted => sub { $sha->addfile($_) if -f $_ } },

@@ -377,7 +377,8 @@ sub globals {
 
     # the sources may lie where nobody may not look (/root)
     if ($> == 0) {
-        $user = traversable($top) ? 'user nobody nogroup;' : 'user root root;';
+        $user = Sallyport::Server::traversable("$top/config")
+            ? 'user nobody nogroup;' : 'user root root;';
     }
 
     return <<"END";
@@ -403,18 +404,6 @@ fastcgi_temp_path $temp/fastcgi;
 uwsgi_temp_path $temp/uwsgi;
 scgi_temp_path $temp/scgi;
 END
-}
-
-
-sub traversable {
-    my ($path) = @_;
-
-    while ($path ne '/') {
-        return 0 unless (stat $path)[2] & 1;
-        $path = File::Basename::dirname($path);
-    }
-
-    return 1;
 }
 
 
