@@ -73,8 +73,9 @@ typedef void (*ngx_sp_join_handler_pt)(ngx_sp_join_t *join);
 
 /*
  * Several ops side by side: set op->join of each before its submit.  When the
- * last pending one is done (or cancelled), the handler is called once, from
- * the event loop, never from inside submit.  Zero-fill, then set handler.
+ * last pending one is done, the handler is called once, from the event loop,
+ * never from inside submit.  A cancelled op leaves the join silently: whoever
+ * cancels the last one knows it.  Zero-fill, then set handler.
  */
 struct ngx_sp_join_s {
     ngx_sp_join_handler_pt    handler;
