@@ -96,16 +96,24 @@ sp_json_parse(const char *text, size_t len, const sp_json_limits_t *limits,
 
 
 /*
- * What jansson does not tell apart or does not cap: UTF-8 of the whole text
- * and depth.  Brackets inside of strings do not count.
+ * What jansson does not tell apart, does not cap or does not see: UTF-8 of
+ * the whole text, depth, and NUL bytes, which it skips.  Brackets inside of
+ * strings do not count.
  */
 
 static sp_json_status_e
 sp_json_check(const char *text, size_t len, unsigned depth, size_t *offset)
 {
-    int       quoted;
-    size_t    i;
-    unsigned  level;
+    int          quoted;
+    size_t       i;
+    unsigned     level;
+    const char  *nul;
+
+    nul = len != 0 ? memchr(text, '\0', len) : NULL;
+    if (nul != NULL) {
+        *offset = (size_t) (nul - text);
+        return SP_JSON_SYNTAX;
+    }
 
     i = sp_utf8_valid(text, len);
     if (i != len) {
