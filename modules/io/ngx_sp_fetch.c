@@ -1,0 +1,554 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Transfers: from the op to an easy handle and back.  The events and timers
+ * of the multi handle are in ngx_sp_fetch_multi.c.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "ngx_sp_fetch_int.h"
+
+
+#define NGX_SP_FETCH_POOL      4096
+#define NGX_SP_FETCH_MAX_BODY  (1024 * 1024)
+#define NGX_SP_FETCH_MIN_BUF   4096
+#define NGX_SP_FETCH_AGENT     "sallyport"
+
+
+static ngx_sp_fetch_transfer_t *ngx_sp_fetch_create(ngx_sp_fetch_t *fetch,
+    ngx_sp_fetch_op_t *op, ngx_sp_op_result_e *result, const char **reason);
+static ngx_int_t ngx_sp_fetch_check(const ngx_sp_fetch_op_t *op,
+    const char **reason);
+static ngx_int_t ngx_sp_fetch_has_control(const ngx_str_t *value);
+static char *ngx_sp_fetch_text(ngx_pool_t *pool, const ngx_str_t *value);
+static ngx_int_t ngx_sp_fetch_set_headers(ngx_sp_fetch_transfer_t *tr);
+static ngx_int_t ngx_sp_fetch_set_request(ngx_sp_fetch_transfer_t *tr);
+static ngx_int_t ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr);
+static size_t ngx_sp_fetch_write(char *data, size_t size, size_t n,
+    void *arg);
+static ngx_int_t ngx_sp_fetch_reserve(ngx_sp_fetch_transfer_t *tr,
+    size_t n);
+static void ngx_sp_fetch_cancel(ngx_sp_op_t *op);
+static ngx_sp_op_result_e ngx_sp_fetch_result(ngx_sp_fetch_transfer_t *tr,
+    CURLcode code);
+
+
+void
+ngx_sp_fetch_submit(ngx_sp_fetch_op_t *op)
+{
+    CURLMcode                 rc;
+    const char               *reason;
+    ngx_sp_fetch_t           *fetch;
+    ngx_sp_op_result_e        result;
+    ngx_sp_fetch_transfer_t  *tr;
+
+    op->status = 0;
+    ngx_str_null(&op->content_type);
+    ngx_str_null(&op->response);
+
+    fetch = ngx_sp_fetch_state();
+
+    ngx_sp_op_start(&op->op, (fetch != NULL) ? fetch->conf->timeout : 1000,
+                    ngx_sp_fetch_cancel, NULL);
+
+    if (fetch == NULL) {
+        ngx_sp_op_finish_later(&op->op, NGX_SP_OP_UNAVAILABLE,
+                               "fetch is not started in this process");
+        return;
+    }
+
+    if (fetch->nactive >= fetch->conf->max_active) {
+        ngx_sp_op_finish_later(&op->op, NGX_SP_OP_UNAVAILABLE,
+                               "too many transfers");
+        return;
+    }
+
+    tr = ngx_sp_fetch_create(fetch, op, &result, &reason);
+
+    if (tr == NULL) {
+        ngx_sp_op_finish_later(&op->op, result, reason);
+        return;
+    }
+
+    rc = curl_multi_add_handle(fetch->multi, tr->easy);
+
+    if (rc != CURLM_OK) {
+        ngx_sp_fetch_destroy(tr);
+        ngx_sp_op_finish_later(&op->op, NGX_SP_OP_UNAVAILABLE,
+                               curl_multi_strerror(rc));
+        return;
+    }
+
+    op->op.slot = tr;
+
+    ngx_queue_insert_tail(&fetch->transfers, &tr->queue);
+    fetch->nactive++;
+}
+
+
+/* the transfer ended; called from the event loop, never from inside curl */
+
+void
+ngx_sp_fetch_done(ngx_sp_fetch_transfer_t *tr, CURLcode code)
+{
+    char                *type;
+    long                 size, status;
+    const char          *reason;
+    ngx_sp_fetch_t      *fetch;
+    ngx_sp_fetch_op_t   *op;
+    ngx_sp_op_result_e   result;
+
+    fetch = tr->fetch;
+    op = tr->op;
+
+    tr->op = NULL;
+    ngx_queue_remove(&tr->queue);
+    fetch->nactive--;
+
+    (void) curl_multi_remove_handle(fetch->multi, tr->easy);
+
+    size = 0;
+    status = 0;
+    type = NULL;
+    reason = NULL;
+
+    (void) curl_easy_getinfo(tr->easy, CURLINFO_REQUEST_SIZE, &size);
+
+    op->op.sent = (size > 0);
+    op->op.slot = NULL;
+    op->op.cancel = NULL;
+
+    result = ngx_sp_fetch_result(tr, code);
+
+    if (result == NGX_SP_OP_OK) {
+        (void) curl_easy_getinfo(tr->easy, CURLINFO_RESPONSE_CODE, &status);
+        (void) curl_easy_getinfo(tr->easy, CURLINFO_CONTENT_TYPE, &type);
+
+        op->status = (ngx_uint_t) status;
+
+        op->response.data = tr->body;
+        op->response.len = tr->len;
+
+        if (type != NULL) {
+            op->content_type.data = (u_char *) type;
+            op->content_type.len = ngx_strlen(type);
+        }
+
+    } else {
+        reason = tr->too_large ? "the response is over its cap"
+                               : curl_easy_strerror(code);
+
+        ngx_log_error(NGX_LOG_WARN, fetch->log, 0,
+                      "fetch from \"%s\" failed: %s%s%s", tr->host, reason,
+                      (tr->error[0] != '\0') ? ": " : "", tr->error);
+    }
+
+    ngx_sp_op_finish(&op->op, result, reason);
+
+    ngx_sp_fetch_destroy(tr);
+}
+
+
+void
+ngx_sp_fetch_destroy(ngx_sp_fetch_transfer_t *tr)
+{
+    if (tr->easy != NULL) {
+        curl_easy_cleanup(tr->easy);
+    }
+
+    curl_slist_free_all(tr->headers);
+
+    if (tr->body != NULL) {
+        ngx_free(tr->body);
+    }
+
+    ngx_destroy_pool(tr->pool);
+}
+
+
+static ngx_sp_fetch_transfer_t *
+ngx_sp_fetch_create(ngx_sp_fetch_t *fetch, ngx_sp_fetch_op_t *op,
+    ngx_sp_op_result_e *result, const char **reason)
+{
+    ngx_pool_t               *pool;
+    ngx_sp_fetch_transfer_t  *tr;
+
+    *result = NGX_SP_OP_REJECTED;
+
+    if (ngx_sp_fetch_check(op, reason) != NGX_OK) {
+        return NULL;
+    }
+
+    *result = NGX_SP_OP_UNAVAILABLE;
+    *reason = "no memory";
+
+    pool = ngx_create_pool(NGX_SP_FETCH_POOL, fetch->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    tr = ngx_pcalloc(pool, sizeof(ngx_sp_fetch_transfer_t));
+    if (tr == NULL) {
+        ngx_destroy_pool(pool);
+        return NULL;
+    }
+
+    tr->pool = pool;
+    tr->fetch = fetch;
+    tr->op = op;
+    tr->max = (op->max_body != 0) ? op->max_body : NGX_SP_FETCH_MAX_BODY;
+    tr->host = "";
+
+    tr->easy = curl_easy_init();
+
+    if (tr->easy == NULL
+        || ngx_sp_fetch_set_headers(tr) != NGX_OK
+        || ngx_sp_fetch_set_request(tr) != NGX_OK
+        || ngx_sp_fetch_set_limits(tr) != NGX_OK)
+    {
+        ngx_sp_fetch_destroy(tr);
+        return NULL;
+    }
+
+    return tr;
+}
+
+
+/* nothing of a request may smuggle a line, a byte 0 or another scheme */
+
+static ngx_int_t
+ngx_sp_fetch_check(const ngx_sp_fetch_op_t *op, const char **reason)
+{
+    ngx_uint_t  i;
+
+    if (ngx_sp_fetch_has_control(&op->url)
+        || ngx_sp_fetch_has_control(&op->method))
+    {
+        *reason = "control character in the method or the url";
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < op->nheaders; i++) {
+        if (ngx_sp_fetch_has_control(&op->headers[i])) {
+            *reason = "control character in a header";
+            return NGX_ERROR;
+        }
+    }
+
+    if ((op->url.len > sizeof("http://") - 1
+         && ngx_strncasecmp(op->url.data, (u_char *) "http://",
+                            sizeof("http://") - 1)
+            == 0)
+        || (op->url.len > sizeof("https://") - 1
+            && ngx_strncasecmp(op->url.data, (u_char *) "https://",
+                               sizeof("https://") - 1)
+               == 0))
+    {
+        return NGX_OK;
+    }
+
+    *reason = "the url is neither http nor https";
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_sp_fetch_has_control(const ngx_str_t *value)
+{
+    u_char  c;
+    size_t  i;
+
+    for (i = 0; i < value->len; i++) {
+        c = value->data[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static char *
+ngx_sp_fetch_text(ngx_pool_t *pool, const ngx_str_t *value)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(pool, value->len + 1);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(p, value->data, value->len);
+    p[value->len] = '\0';
+
+    return (char *) p;
+}
+
+
+static ngx_int_t
+ngx_sp_fetch_set_headers(ngx_sp_fetch_transfer_t *tr)
+{
+    char               *text;
+    ngx_uint_t          i;
+    ngx_sp_fetch_op_t  *op;
+    struct curl_slist  *list;
+
+    op = tr->op;
+
+    /* without "Expect: 100-continue", which costs a round trip */
+
+    tr->headers = curl_slist_append(NULL, "Expect:");
+    if (tr->headers == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < op->nheaders; i++) {
+        text = ngx_sp_fetch_text(tr->pool, &op->headers[i]);
+        if (text == NULL) {
+            return NGX_ERROR;
+        }
+
+        list = curl_slist_append(tr->headers, text);
+        if (list == NULL) {
+            return NGX_ERROR;
+        }
+
+        tr->headers = list;
+    }
+
+    return (curl_easy_setopt(tr->easy, CURLOPT_HTTPHEADER, tr->headers)
+            == CURLE_OK)
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_sp_fetch_set_request(ngx_sp_fetch_transfer_t *tr)
+{
+    int                 bad;
+    CURL               *easy;
+    char               *url, *method, *body;
+    u_char             *p, *last;
+    ngx_sp_fetch_op_t  *op;
+
+    op = tr->op;
+    easy = tr->easy;
+
+    url = ngx_sp_fetch_text(tr->pool, &op->url);
+    method = ngx_sp_fetch_text(tr->pool, &op->method);
+    body = ngx_sp_fetch_text(tr->pool, &op->body);
+
+    if (url == NULL || method == NULL || body == NULL) {
+        return NGX_ERROR;
+    }
+
+    bad = curl_easy_setopt(easy, CURLOPT_URL, url) != CURLE_OK;
+
+    if (op->body.len != 0) {
+        bad |= curl_easy_setopt(easy, CURLOPT_POST, 1L) != CURLE_OK;
+        bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body) != CURLE_OK;
+        bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                                (curl_off_t) op->body.len)
+               != CURLE_OK;
+    }
+
+    if (op->method.len == 4 && ngx_strncmp(method, "HEAD", 4) == 0) {
+        bad |= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) != CURLE_OK;
+
+    } else if (op->method.len != 0) {
+        bad |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method)
+               != CURLE_OK;
+    }
+
+    if (bad) {
+        return NGX_ERROR;
+    }
+
+    /* for the log: no path, no query, they may carry a key */
+
+    p = (u_char *) ngx_strstr(url, "://") + sizeof("://") - 1;
+
+    for (last = p; *last != '\0'; last++) {
+        if (*last == '/' || *last == '?' || *last == '#') {
+            break;
+        }
+
+        if (*last == '@') {
+            p = last + 1;
+        }
+    }
+
+    tr->host = (char *) ngx_pnalloc(tr->pool, last - p + 1);
+    if (tr->host == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_cpystrn((u_char *) tr->host, p, last - p + 1);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr)
+{
+    int                         bad;
+    CURL                       *easy;
+    const ngx_sp_fetch_conf_t  *conf;
+
+    easy = tr->easy;
+    conf = tr->fetch->conf;
+
+    bad = 0;
+
+#define ngx_sp_fetch_set(option, value)                                       \
+    bad |= curl_easy_setopt(easy, option, value) != CURLE_OK
+
+    ngx_sp_fetch_set(CURLOPT_PRIVATE, tr);
+    ngx_sp_fetch_set(CURLOPT_ERRORBUFFER, tr->error);
+    ngx_sp_fetch_set(CURLOPT_WRITEFUNCTION, ngx_sp_fetch_write);
+    ngx_sp_fetch_set(CURLOPT_WRITEDATA, tr);
+    ngx_sp_fetch_set(CURLOPT_USERAGENT, NGX_SP_FETCH_AGENT);
+
+    /* the worker has its own signals; a name is looked up by a thread */
+
+    ngx_sp_fetch_set(CURLOPT_NOSIGNAL, 1L);
+
+#if (LIBCURL_VERSION_NUM >= 0x075700)
+    /* and the end of the transfer does not wait for that thread */
+    ngx_sp_fetch_set(CURLOPT_QUICK_EXIT, 1L);
+#endif
+
+#if (LIBCURL_VERSION_NUM >= 0x075500)
+    ngx_sp_fetch_set(CURLOPT_PROTOCOLS_STR, "http,https");
+    ngx_sp_fetch_set(CURLOPT_REDIR_PROTOCOLS_STR, "");
+#else
+    ngx_sp_fetch_set(CURLOPT_PROTOCOLS,
+                     (long) (CURLPROTO_HTTP|CURLPROTO_HTTPS));
+#endif
+
+    ngx_sp_fetch_set(CURLOPT_FOLLOWLOCATION, 0L);
+    ngx_sp_fetch_set(CURLOPT_PROXY, "");
+    ngx_sp_fetch_set(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+    ngx_sp_fetch_set(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+    ngx_sp_fetch_set(CURLOPT_TCP_NODELAY, 1L);
+    ngx_sp_fetch_set(CURLOPT_CONNECTTIMEOUT_MS,
+                     (long) conf->connect_timeout);
+
+    ngx_sp_fetch_set(CURLOPT_SSL_VERIFYPEER, 1L);
+    ngx_sp_fetch_set(CURLOPT_SSL_VERIFYHOST, 2L);
+    ngx_sp_fetch_set(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+
+    if (conf->trusted_certificate.len != 0) {
+        ngx_sp_fetch_set(CURLOPT_CAINFO,
+                         (char *) conf->trusted_certificate.data);
+    }
+
+#undef ngx_sp_fetch_set
+
+    return bad ? NGX_ERROR : NGX_OK;
+}
+
+
+/* a callback of curl: it calls nothing of curl, and ends no op */
+
+static size_t
+ngx_sp_fetch_write(char *data, size_t size, size_t n, void *arg)
+{
+    ngx_sp_fetch_transfer_t  *tr;
+
+    tr = arg;
+
+    n *= size;
+
+    if (n > tr->max - tr->len) {
+        tr->too_large = 1;
+        return 0;
+    }
+
+    if (ngx_sp_fetch_reserve(tr, n) != NGX_OK) {
+        return 0;
+    }
+
+    ngx_memcpy(tr->body + tr->len, data, n);
+    tr->len += n;
+
+    return n;
+}
+
+
+static ngx_int_t
+ngx_sp_fetch_reserve(ngx_sp_fetch_transfer_t *tr, size_t n)
+{
+    u_char  *p;
+    size_t   size;
+
+    if (n <= tr->size - tr->len) {
+        return NGX_OK;
+    }
+
+    size = ngx_max(tr->size * 2, NGX_SP_FETCH_MIN_BUF);
+
+    while (size < tr->len + n) {
+        size *= 2;
+    }
+
+    p = ngx_alloc(size, tr->fetch->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (tr->body != NULL) {
+        ngx_memcpy(p, tr->body, tr->len);
+        ngx_free(tr->body);
+    }
+
+    tr->body = p;
+    tr->size = size;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_sp_fetch_cancel(ngx_sp_op_t *op)
+{
+    long                      size;
+    ngx_sp_fetch_t           *fetch;
+    ngx_sp_fetch_transfer_t  *tr;
+
+    tr = op->slot;
+    op->slot = NULL;
+
+    fetch = tr->fetch;
+
+    size = 0;
+    (void) curl_easy_getinfo(tr->easy, CURLINFO_REQUEST_SIZE, &size);
+    op->sent = (size > 0);
+
+    ngx_queue_remove(&tr->queue);
+    fetch->nactive--;
+
+    (void) curl_multi_remove_handle(fetch->multi, tr->easy);
+
+    ngx_sp_fetch_destroy(tr);
+}
+
+
+static ngx_sp_op_result_e
+ngx_sp_fetch_result(ngx_sp_fetch_transfer_t *tr, CURLcode code)
+{
+    if (code == CURLE_OK) {
+        return NGX_SP_OP_OK;
+    }
+
+    return tr->too_large ? NGX_SP_OP_REJECTED : NGX_SP_OP_UNAVAILABLE;
+}
