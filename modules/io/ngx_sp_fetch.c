@@ -429,7 +429,7 @@ ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr)
 
 #if (LIBCURL_VERSION_NUM >= 0x075500)
     ngx_sp_fetch_set(CURLOPT_PROTOCOLS_STR, "http,https");
-    ngx_sp_fetch_set(CURLOPT_REDIR_PROTOCOLS_STR, "");
+    ngx_sp_fetch_set(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
 #else
     ngx_sp_fetch_set(CURLOPT_PROTOCOLS,
                      (long) (CURLPROTO_HTTP|CURLPROTO_HTTPS));

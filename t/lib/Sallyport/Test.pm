@@ -359,7 +359,8 @@ sub load_lines {
 
     return '' if $self->{modules} eq '';
 
-    my @all = sort glob "$self->{modules}/ngx_http_sp_*_module.so";
+    my @all = sort map { glob } "$self->{modules}/ngx_http_sp_*_module.so",
+                              "$self->{modules}/ngx_http_test_*_module.so";
     my @core = grep { m{/ngx_http_sp_core_module\.so$} } @all;
 
     @core or die "no modules in $self->{modules} (run make build)\n";
