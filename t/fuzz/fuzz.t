@@ -1,0 +1,37 @@
+#!/usr/bin/perl
+
+# A short run of every fuzz target, over its corpus first.  `make fuzz` runs
+# them for longer.
+
+use strict;
+use warnings;
+
+use Cwd ();
+use File::Basename qw(basename dirname);
+use Test::More;
+
+
+my $fuzz = Cwd::realpath(dirname(__FILE__));
+my $top = Cwd::realpath("$fuzz/../..");
+
+# the targets carry their own sanitizers: once is enough
+plan skip_all => 'runs with the sanitizers'
+    if defined $ENV{SP_SANITIZE} && $ENV{SP_SANITIZE} eq '0';
+plan skip_all => 'clang is not installed'
+    if system('command -v clang >/dev/null') != 0;
+
+chdir $top or die "$top: $!\n";
+
+my $built = is(system("$fuzz/run", '--build'), 0, 'the fuzz targets compile');
+
+for my $name (map { basename($_, '.c') } sort glob "$fuzz/*.c") {
+    last unless $built;
+
+    my @seeds = glob "$fuzz/corpus/$name/*";
+    my $out = `$fuzz/run 1 $name 2>&1`;
+
+    is($?, 0, "$name, " . @seeds . ' seeds') or diag($out);
+    ok(@seeds > 0, "$name has a corpus");
+}
+
+done_testing;
