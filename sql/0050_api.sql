@@ -46,12 +46,12 @@ end
 $$;
 
 
--- The path with {id} in place of its ids.
+-- The path with {id} in place of its ids; a brace of its own fits nothing.
 
 create function api.pattern(path text) returns text
 language sql immutable parallel safe
 as $$
-    select regexp_replace(path,
+    select regexp_replace(replace(path, '{', '%'),
         '/([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9]{1,18})'
         '(?=/|$)', '/{id}', 'g')
 $$;
