@@ -14,8 +14,8 @@
 #include "ngx_sp_redis_int.h"
 
 
-#define NGX_SP_REDIS_BACKOFF_MIN  100
-#define NGX_SP_REDIS_BACKOFF_MAX  2000
+#define NGX_SP_REDIS_BACKOFF_MIN  50
+#define NGX_SP_REDIS_BACKOFF_MAX  500
 
 /* a connection that lived longer was a good one: the next try is at once */
 #define NGX_SP_REDIS_GOOD_LIFE    1000
