@@ -84,5 +84,14 @@ sp_chat_request_t *sp_chat_parse(sp_chat_dialect_e dialect, json_t *root,
     sp_chat_error_t *error);
 void sp_chat_free(sp_chat_request_t *chat);
 
+/*
+ * The request for the provider: root with another model and other messages
+ * (a new reference, which is taken over), usage in the last chunk of a stream
+ * asked for, and our extensions left out of the metadata.  root itself is not
+ * changed.  Returns a new reference, or NULL when out of memory.
+ */
+json_t *sp_chat_render(const sp_chat_request_t *chat, const char *model,
+    json_t *messages, int stream_usage);
+
 
 #endif /* _SP_CHAT_H_INCLUDED_ */

@@ -1,0 +1,86 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Puts together what the model reads: a stable system prefix (persona,
+ * profile), the history within a token budget, and per-turn notes (recalled
+ * memory) right before the last user message, so that the prefix stays
+ * cacheable at the provider.
+ */
+
+#ifndef _SP_PROMPT_H_INCLUDED_
+#define _SP_PROMPT_H_INCLUDED_
+
+
+#include <stddef.h>
+
+#include <jansson.h>
+
+#include "sp_chat.h"
+
+
+/* so many of the newest messages are the last ones to be dropped */
+#define SP_PROMPT_RECENT  8
+
+
+typedef enum {
+    SP_PROMPT_SYSTEM_ALLOW = 0,  /* client system messages stay in place */
+    SP_PROMPT_SYSTEM_MERGE       /* ... are appended to our prefix */
+} sp_prompt_system_e;
+
+
+typedef enum {
+    SP_PROMPT_OK = 0,
+    SP_PROMPT_TOO_LONG,          /* what must not be dropped exceeds budget */
+    SP_PROMPT_NO_MEMORY
+} sp_prompt_status_e;
+
+
+/* text is valid UTF-8; name is printable ASCII without quotes */
+typedef struct {
+    const char               *name;
+    size_t                    name_len;
+    const char               *text;
+    size_t                    len;
+} sp_prompt_block_t;
+
+
+typedef struct {
+    /* in */
+
+    const sp_chat_request_t  *chat;
+    const sp_prompt_block_t  *prefix;    /* instructions, as they are */
+    size_t                    nprefix;
+    const sp_prompt_block_t  *tail;      /* data: quoted, defanged */
+    size_t                    ntail;
+    sp_prompt_system_e        system;
+    size_t                    budget;    /* tokens; 0: no limit */
+
+    /* out */
+
+    json_t                   *messages;  /* a new reference, or NULL */
+    size_t                    tokens;    /* estimate of the whole prompt */
+    size_t                    dropped;   /* messages of the history */
+    unsigned                  tail_dropped:1;
+} sp_prompt_t;
+
+
+/*
+ * Over budget, old history goes first, then the tail, then what remains
+ * before the last user message; a tool result never stays without the call
+ * before it.  The prefix, client system messages and everything from the
+ * last user message on are never dropped.
+ */
+sp_prompt_status_e sp_prompt_assemble(sp_prompt_t *prompt);
+
+/*
+ * Estimate: 3.6 bytes per token for alphabets, 1 token per character of
+ * three or more bytes (CJK, emoji).
+ */
+size_t sp_prompt_tokens(const char *text, size_t len);
+
+/* code points of valid UTF-8 */
+size_t sp_prompt_length(const char *text, size_t len);
+
+
+#endif /* _SP_PROMPT_H_INCLUDED_ */

@@ -1,0 +1,205 @@
+/*
+ * Copyright (C) Sallyport authors
+ */
+
+#include "tap.h"
+
+#include "sp_chat.h"
+#include "sp_json.h"
+
+
+#define UUID  "0f3a1c44-9d1e-4c55-8f0a-00000000c0de"
+
+
+typedef struct {
+    const char  *json;
+    const char  *code;       /* NULL: accepted */
+} case_t;
+
+
+static const case_t  cases[] = {
+    { "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}"
+      "]}", NULL },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", NULL },
+    { "[]", "request_not_object" },
+    { "{\"model\":\"\",\"messages\":[]}", "messages_required" },
+    { "{\"messages\":{}}", "messages_required" },
+    { "{\"model\":\"\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
+      "model_invalid" },
+    { "{\"model\":1,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
+      "model_invalid" },
+    { "{\"messages\":[1]}", "message_invalid" },
+    { "{\"messages\":[{\"content\":\"a\"}]}", "message_invalid" },
+    { "{\"messages\":[{\"role\":\"root\",\"content\":\"a\"}]}",
+      "role_invalid" },
+    { "{\"messages\":[{\"role\":\"user\"}]}", "content_invalid" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":null}]}",
+      "content_invalid" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":1}]}",
+      "content_invalid" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":[]}]}",
+      "content_invalid" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":[{}]}]}",
+      "content_invalid" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]"
+      "}", "content_invalid" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\""
+      ",\"text\":\"hidden\"}]}]}", "content_invalid" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":\"a\\u0000b\"}]}",
+      "content_nul" },
+    { "{\"messages\":[{\"role\":\"assistant\",\"content\":null,"
+      "\"tool_calls\":[{\"id\":\"1\"}]},{\"role\":\"tool\","
+      "\"tool_call_id\":\"1\",\"content\":\"x\"}]}", NULL },
+    { "{\"messages\":[{\"role\":\"assistant\",\"content\":null}]}",
+      "content_invalid" },
+    { "{\"stream\":1,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
+      "stream_invalid" },
+    { "{\"stream\":null,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]"
+      "}", NULL },
+    { "{\"stream_options\":{},\"messages\":[{\"role\":\"user\",\"content\":"
+      "\"a\"}]}", "stream_options_invalid" },
+    { "{\"stream\":true,\"stream_options\":{\"include_usage\":1},"
+      "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
+      "stream_options_invalid" },
+    { "{\"max_tokens\":0,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]"
+      "}", "max_tokens_invalid" },
+    { "{\"max_completion_tokens\":1.5,\"messages\":[{\"role\":\"user\","
+      "\"content\":\"a\"}]}", "max_tokens_invalid" },
+    { "{\"n\":129,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
+      "n_invalid" },
+    { "{\"metadata\":[],\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}"
+      , "metadata_invalid" },
+    { "{\"metadata\":{\"character_id\":\"x\"},\"messages\":[{\"role\":"
+      "\"user\",\"content\":\"a\"}]}", "character_id_invalid" },
+    { "{\"metadata\":{\"character_id\":\"" UUID "\"},\"messages\":[{\"role\":"
+      "\"user\",\"content\":\"a\"}]}", NULL },
+    { "{\"metadata\":{\"chat_id\":\"0f3a1c44x9d1e-4c55-8f0a-00000000c0de\"},"
+      "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
+      "chat_id_invalid" },
+    { "{\"metadata\":{\"memory\":\"maybe\"},\"messages\":[{\"role\":\"user\","
+      "\"content\":\"a\"}]}", "memory_invalid" },
+    { "{\"metadata\":{\"memory\":false},\"messages\":[{\"role\":\"user\","
+      "\"content\":\"a\"}]}", "memory_invalid" }
+};
+
+
+static sp_chat_request_t *parse(const char *json, sp_chat_error_t *error)
+{
+    json_t  *root;
+
+    /* with NUL allowed, so that it is sp_chat that refuses it */
+
+    root = json_loads(json, JSON_ALLOW_NUL|JSON_DECODE_ANY, NULL);
+
+    return sp_chat_parse(SP_CHAT_OPENAI, root, error);
+}
+
+
+static void test_fields(void)
+{
+    sp_chat_error_t     error;
+    sp_chat_request_t  *chat;
+
+    chat = parse("{\"model\":\"gpt\",\"stream\":true,\"stream_options\":"
+                 "{\"include_usage\":true},\"max_tokens\":5,"
+                 "\"max_completion_tokens\":7,\"n\":2,\"metadata\":"
+                 "{\"character_id\":\"" UUID "\",\"memory\":\"off\","
+                 "\"mine\":\"1\"},\"messages\":["
+                 "{\"role\":\"developer\",\"content\":\"sys\"},"
+                 "{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+                 "\"text\":\"one\"},{\"type\":\"image_url\",\"image_url\":"
+                 "{\"url\":\"https://x/y.png\"}},{\"type\":\"text\","
+                 "\"text\":\"two\"}]},"
+                 "{\"role\":\"assistant\",\"content\":\"ok\"}]}", &error);
+
+    TAP_OK(chat != NULL, "a request with everything");
+    TAP_IS_STR(chat->model, "gpt", "model");
+    TAP_OK(chat->stream && chat->include_usage && chat->memory_off
+           && chat->has_system, "flags");
+    TAP_IS_INT(chat->max_tokens, 7, "the newer name wins");
+    TAP_IS_INT(chat->n, 2, "n");
+    TAP_IS_STR(chat->character_id, UUID, "character_id");
+    TAP_OK(chat->chat_id == NULL, "no chat_id");
+    TAP_IS_INT(chat->nmessages, 3, "messages");
+    TAP_IS_INT(chat->last_user, 1, "the last user message");
+    TAP_IS_INT(chat->messages[0].role, SP_CHAT_SYSTEM, "developer is system");
+    TAP_IS_MEM(chat->messages[1].text, chat->messages[1].len + 1,
+               "one\ntwo", 8, "text parts are joined, NUL-terminated");
+
+    sp_chat_free(chat);
+}
+
+
+static void test_render(const char *json, const char *expected)
+{
+    char               *text;
+    json_t             *root;
+    sp_chat_error_t     error;
+    sp_chat_request_t  *chat;
+
+    chat = parse(json, &error);
+
+    root = sp_chat_render(chat, "real", json_pack("[s]", "x"), 1);
+    text = json_dumps(root, JSON_COMPACT|JSON_SORT_KEYS);
+
+    TAP_IS_STR(text, expected, "rendered");
+
+    free(text);
+    json_decref(root);
+
+    text = json_dumps(chat->root, JSON_COMPACT);
+    TAP_IS_STR(text, json, "the request itself is not changed");
+
+    free(text);
+    sp_chat_free(chat);
+}
+
+
+int main(void)
+{
+    size_t              i;
+    sp_chat_error_t     error;
+    sp_chat_request_t  *chat;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        chat = parse(cases[i].json, &error);
+
+        if (cases[i].code == NULL) {
+            TAP_OK(chat != NULL, "accepted: %s", cases[i].json);
+
+        } else {
+            TAP_OK(chat == NULL && error.code != NULL
+                   && strcmp(error.code, cases[i].code) == 0,
+                   "%s: %s", error.code ? error.code : "none",
+                   cases[i].json);
+        }
+
+        sp_chat_free(chat);
+    }
+
+    test_fields();
+
+    test_render("{\"model\":\"m\",\"messages\":[{\"role\":\"user\","
+                "\"content\":\"a\"}],\"temperature\":0.5,\"seed\":7}",
+                "{\"messages\":[\"x\"],\"model\":\"real\",\"seed\":7,"
+                "\"temperature\":0.5}");
+
+    test_render("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+                "\"stream\":true,\"stream_options\":{\"include_usage\":"
+                "false,\"include_obfuscation\":false}}",
+                "{\"messages\":[\"x\"],\"model\":\"real\",\"stream\":true,"
+                "\"stream_options\":{\"include_obfuscation\":false,"
+                "\"include_usage\":true}}");
+
+    test_render("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+                "\"metadata\":{\"character_id\":\"" UUID "\","
+                "\"memory\":\"on\"}}",
+                "{\"messages\":[\"x\"],\"model\":\"real\"}");
+
+    test_render("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+                "\"metadata\":{\"chat_id\":\"" UUID "\",\"mine\":\"1\"}}",
+                "{\"messages\":[\"x\"],\"metadata\":{\"mine\":\"1\"},"
+                "\"model\":\"real\"}");
+
+    return tap_done();
+}
