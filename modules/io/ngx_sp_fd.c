@@ -14,6 +14,7 @@
 static void ngx_sp_fd_read_handler(ngx_event_t *rev);
 static void ngx_sp_fd_write_handler(ngx_event_t *wev);
 static void ngx_sp_fd_empty_handler(ngx_sp_fd_t *fd);
+static void ngx_sp_fd_release(ngx_sp_fd_t *fd, ngx_uint_t flags);
 
 
 ngx_int_t
@@ -105,6 +106,20 @@ ngx_sp_fd_set_idle(ngx_sp_fd_t *fd, ngx_uint_t idle)
 void
 ngx_sp_fd_unbind(ngx_sp_fd_t *fd)
 {
+    ngx_sp_fd_release(fd, 0);
+}
+
+
+void
+ngx_sp_fd_forget(ngx_sp_fd_t *fd)
+{
+    ngx_sp_fd_release(fd, NGX_CLOSE_EVENT);
+}
+
+
+static void
+ngx_sp_fd_release(ngx_sp_fd_t *fd, ngx_uint_t flags)
+{
     ngx_connection_t  *c;
 
     c = fd->connection;
@@ -116,11 +131,11 @@ ngx_sp_fd_unbind(ngx_sp_fd_t *fd)
     fd->connection = NULL;
 
     if (c->read->active) {
-        (void) ngx_del_event(c->read, NGX_READ_EVENT, 0);
+        (void) ngx_del_event(c->read, NGX_READ_EVENT, flags);
     }
 
     if (c->write->active) {
-        (void) ngx_del_event(c->write, NGX_WRITE_EVENT, 0);
+        (void) ngx_del_event(c->write, NGX_WRITE_EVENT, flags);
     }
 
     if (c->read->posted) {

@@ -60,6 +60,9 @@ void ngx_sp_fd_set_idle(ngx_sp_fd_t *fd, ngx_uint_t idle);
 /* idempotent; the socket is still open and now belongs to the library only */
 void ngx_sp_fd_unbind(ngx_sp_fd_t *fd);
 
+/* the same when the library has closed the socket already */
+void ngx_sp_fd_forget(ngx_sp_fd_t *fd);
+
 
 #define ngx_sp_fd_bound(fd)  ((fd)->connection != NULL)
 

@@ -249,7 +249,9 @@ ngx_sp_pg_collect(ngx_sp_pg_conn_t *conn)
         }
     }
 
-    return NGX_AGAIN;
+    /* out of step, libpq has closed the socket: no event would come */
+
+    return (PQstatus(pgconn) == CONNECTION_OK) ? NGX_AGAIN : NGX_ERROR;
 }
 
 

@@ -103,7 +103,14 @@ ngx_sp_pg_link_close(ngx_sp_pg_link_t *link)
         ngx_del_timer(&link->timer);
     }
 
-    ngx_sp_fd_unbind(&link->fd);
+    /* on EOF, and out of step, libpq closes the socket by itself */
+
+    if (link->pgconn != NULL && PQsocket(link->pgconn) == -1) {
+        ngx_sp_fd_forget(&link->fd);
+
+    } else {
+        ngx_sp_fd_unbind(&link->fd);
+    }
 
     if (link->pgconn != NULL) {
         PQfinish(link->pgconn);
