@@ -1,0 +1,161 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Long-term memory: recall before the model is called, extraction afterwards.
+ */
+
+#ifndef _NGX_HTTP_SP_MEMORY_H_INCLUDED_
+#define _NGX_HTTP_SP_MEMORY_H_INCLUDED_
+
+
+#include "ngx_http_sp_core.h"
+
+#include "sp_recall.h"
+
+
+/* candidates that one recall brings */
+#define NGX_HTTP_SP_MEMORY_FACTS  60
+#define NGX_HTTP_SP_MEMORY_TURNS  20
+#define NGX_HTTP_SP_MEMORY_ITEMS                                              \
+    (NGX_HTTP_SP_MEMORY_FACTS + NGX_HTTP_SP_MEMORY_TURNS)
+
+
+/* an OpenAI API that is called from the side */
+
+typedef struct {
+    ngx_str_t                 url;
+    ngx_str_t                 model;
+    ngx_str_t                 headers[2];  /* type; authorization, or empty */
+    ngx_uint_t                nheaders;
+    ngx_uint_t                dimensions;  /* 0: the model's own */
+    ngx_msec_t                timeout;
+} ngx_http_sp_memory_api_t;
+
+
+typedef struct {
+    ngx_sp_pg_t              *pg;
+
+    ngx_http_sp_memory_api_t *embedder;    /* NULL: off */
+    ngx_uint_t                embedder_set;
+    ngx_str_t                 embed_model; /* id stored with each vector */
+    ngx_uint_t                cache;       /* entries per worker */
+
+    ngx_http_sp_memory_api_t *extractor;   /* NULL: off */
+    ngx_http_sp_job_kind_t    job;
+
+    /* counters of recalls by outcome */
+    ngx_http_sp_metric_t     *used;
+    ngx_http_sp_metric_t     *none;
+    ngx_http_sp_metric_t     *late;
+    ngx_http_sp_metric_t     *off;
+    ngx_http_sp_metric_t     *lexical;     /* used or none, but no vector */
+    ngx_http_sp_metric_t     *cached;
+    ngx_http_sp_metric_t     *duration;
+    ngx_http_sp_metric_t     *extracted;
+} ngx_http_sp_memory_main_conf_t;
+
+
+typedef struct {
+    ngx_flag_t                enable;
+    ngx_msec_t                timeout;
+    ngx_uint_t                block;       /* tokens */
+
+    /* as text, parameters of the statement */
+    ngx_str_t                 weight_vector;
+    ngx_str_t                 weight_lexical;
+    ngx_str_t                 floor;
+} ngx_http_sp_memory_loc_conf_t;
+
+
+typedef enum {
+    NGX_HTTP_SP_MEMORY_START = 0,
+    NGX_HTTP_SP_MEMORY_RECALL,
+    NGX_HTTP_SP_MEMORY_DONE
+} ngx_http_sp_memory_state_e;
+
+
+/* one call of mem.recall */
+
+typedef struct {
+    ngx_sp_pg_op_t            op;
+    ngx_sp_pg_query_t         query;
+    ngx_http_request_t       *request;
+    sp_recall_item_t         *items;
+    ngx_uint_t                nitems;
+    ngx_uint_t                failed;      /* out of memory */
+} ngx_http_sp_memory_recall_t;
+
+
+typedef struct {
+    ngx_http_sp_memory_state_e   state;
+    ngx_http_request_t          *request;
+    sp_chat_request_t           *chat;
+    ngx_msec_t                   started;
+    ngx_str_t                    query;    /* the last user message, capped */
+    ngx_str_t                    before;   /* the assistant's, before it */
+
+    ngx_http_sp_memory_recall_t  lexical;
+    ngx_http_sp_memory_recall_t  vector;
+
+    ngx_sp_fetch_op_t            fetch;
+    ngx_str_t                    embedding;  /* "[0.1,...]"; empty: none */
+
+    unsigned                     embed_done:1;
+} ngx_http_sp_memory_ctx_t;
+
+
+extern ngx_module_t  ngx_http_sp_memory_module;
+
+
+/* step: enrich, rank 200 */
+ngx_int_t ngx_http_sp_memory_step(ngx_http_request_t *r);
+
+/*
+ * recall: submits mem.recall for the identity of the request; without an
+ * embedding it is the lexical one
+ */
+ngx_int_t ngx_http_sp_memory_recall(ngx_http_request_t *r,
+    ngx_http_sp_memory_ctx_t *ctx, ngx_http_sp_memory_recall_t *recall,
+    const ngx_str_t *embedding, ngx_msec_t timeout);
+
+/* adds the block to the prompt; returns the items used, or NGX_ERROR */
+ngx_int_t ngx_http_sp_memory_inject(ngx_http_request_t *r,
+    ngx_http_sp_memory_ctx_t *ctx);
+
+/*
+ * embed: the request body for n texts, and the vectors of a response as text
+ * that pgvector reads; vectors are allocated from the pool, in order
+ */
+ngx_int_t ngx_http_sp_memory_embed_request(ngx_pool_t *pool,
+    const ngx_http_sp_memory_api_t *api, const ngx_str_t *texts,
+    ngx_uint_t n, ngx_sp_fetch_op_t *fetch);
+ngx_int_t ngx_http_sp_memory_embed_response(ngx_pool_t *pool,
+    const ngx_http_sp_memory_api_t *api, const ngx_sp_fetch_op_t *fetch,
+    ngx_str_t *vectors, ngx_uint_t n);
+
+/* the cache of the worker: NGX_OK and a copy, or NGX_DECLINED */
+ngx_int_t ngx_http_sp_memory_cache_get(ngx_pool_t *pool,
+    const ngx_str_t *text, ngx_str_t *vector);
+void ngx_http_sp_memory_cache_put(const ngx_str_t *text,
+    const ngx_str_t *vector);
+ngx_int_t ngx_http_sp_memory_cache_init(ngx_uint_t entries);
+void ngx_http_sp_memory_cache_exit(void);
+
+/* extract: the job */
+void ngx_http_sp_memory_extract(ngx_http_sp_job_t *job);
+
+/*
+ * extractor: the request to the model about what mem.extract_input gave, and
+ * the items of its answer; NULL: it is not what was asked for
+ */
+ngx_int_t ngx_http_sp_memory_extract_request(ngx_pool_t *pool,
+    const ngx_http_sp_memory_api_t *api, json_t *input,
+    ngx_sp_fetch_op_t *fetch);
+json_t *ngx_http_sp_memory_extract_response(const ngx_sp_fetch_op_t *fetch);
+
+/* a JSON value as text from the pool; data NULL: no memory */
+ngx_str_t ngx_http_sp_memory_dump(ngx_pool_t *pool, const json_t *value);
+
+
+#endif /* _NGX_HTTP_SP_MEMORY_H_INCLUDED_ */

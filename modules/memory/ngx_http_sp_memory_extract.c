@@ -1,0 +1,689 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The job "memory_extract": reads a range of turns, asks the model, keeps its
+ * answer with the job, embeds, and writes in one fenced transaction.  Killed
+ * at any line, the next attempt goes on from what was kept.
+ */
+
+#include "ngx_http_sp_memory.h"
+
+
+#define NGX_HTTP_SP_MEMORY_JOB_ITEMS  12
+#define NGX_HTTP_SP_MEMORY_JOB_PG     10000
+#define NGX_HTTP_SP_MEMORY_JOB_DELAY  30000
+
+/* attempts that wait for the embedder; the next one does without */
+#define NGX_HTTP_SP_MEMORY_JOB_EMBED  3
+
+
+typedef enum {
+    NGX_HTTP_SP_MEMORY_READ = 0,
+    NGX_HTTP_SP_MEMORY_ASK,
+    NGX_HTTP_SP_MEMORY_SAVE,
+    NGX_HTTP_SP_MEMORY_EMBED,
+    NGX_HTTP_SP_MEMORY_APPLY
+} ngx_http_sp_memory_job_state_e;
+
+
+typedef struct {
+    ngx_http_sp_memory_job_state_e         state;
+    ngx_http_sp_job_t                     *job;
+    const ngx_http_sp_memory_main_conf_t  *mmcf;
+
+    /* of the payload: numbers as text, parameters of statements */
+    ngx_str_t                              scope;
+    ngx_str_t                              epoch;
+    ngx_str_t                              from;
+    ngx_str_t                              to;
+
+    json_t                                *payload;
+    json_t                                *items;
+    json_t                                *refs;
+
+    /* items that are being embedded */
+    ngx_uint_t                             ntexts;
+    size_t                                 index[
+                                               NGX_HTTP_SP_MEMORY_JOB_ITEMS];
+} ngx_http_sp_memory_job_t;
+
+
+static ngx_int_t ngx_http_sp_memory_job_open(ngx_http_sp_memory_job_t *ctx);
+static void ngx_http_sp_memory_job_close(void *data);
+static json_t *ngx_http_sp_memory_job_parse(const ngx_str_t *text);
+static ngx_int_t ngx_http_sp_memory_job_number(ngx_http_sp_memory_job_t *ctx,
+    const char *key, ngx_str_t *value);
+
+static ngx_int_t ngx_http_sp_memory_job_query(ngx_http_sp_memory_job_t *ctx,
+    const ngx_sp_pg_statement_t *statement, const ngx_str_t *params,
+    ngx_sp_op_handler_pt done);
+static ngx_sp_fetch_op_t *ngx_http_sp_memory_job_fetch_op(
+    ngx_http_sp_memory_job_t *ctx, const ngx_http_sp_memory_api_t *api,
+    ngx_sp_op_handler_pt done);
+static ngx_str_t ngx_http_sp_memory_job_value(ngx_sp_op_t *op);
+
+static void ngx_http_sp_memory_job_read(ngx_http_sp_memory_job_t *ctx);
+static void ngx_http_sp_memory_job_was_read(ngx_sp_op_t *op);
+static void ngx_http_sp_memory_job_ask(ngx_http_sp_memory_job_t *ctx,
+    json_t *input);
+static void ngx_http_sp_memory_job_answered(ngx_sp_op_t *op);
+static void ngx_http_sp_memory_job_save(ngx_http_sp_memory_job_t *ctx);
+static void ngx_http_sp_memory_job_saved(ngx_sp_op_t *op);
+static void ngx_http_sp_memory_job_embed(ngx_http_sp_memory_job_t *ctx);
+static void ngx_http_sp_memory_job_embedded(ngx_sp_op_t *op);
+static ngx_int_t ngx_http_sp_memory_job_vectors(
+    ngx_http_sp_memory_job_t *ctx, const ngx_sp_fetch_op_t *fetch);
+static void ngx_http_sp_memory_job_apply(ngx_http_sp_memory_job_t *ctx);
+static void ngx_http_sp_memory_job_applied(ngx_sp_op_t *op);
+
+static void ngx_http_sp_memory_job_again(ngx_http_sp_memory_job_t *ctx,
+    const char *reason);
+static void ngx_http_sp_memory_job_set_state(ngx_http_sp_memory_job_t *ctx,
+    ngx_http_sp_memory_job_state_e state);
+
+
+static const char *const  ngx_http_sp_memory_job_states[] = {
+    "read", "ask", "save", "embed", "apply"
+};
+
+static const ngx_sp_pg_statement_t  ngx_http_sp_memory_job_reads = {
+    ngx_string("select mem.extract_input($1::bigint, $2::int, $3::bigint, "
+               "$4::bigint)"), 4
+};
+
+static const ngx_sp_pg_statement_t  ngx_http_sp_memory_job_saves = {
+    ngx_string("select nullif(mem.extract_save($1::bigint, $2::bigint, "
+               "$3::jsonb), false)"), 3
+};
+
+static const ngx_sp_pg_statement_t  ngx_http_sp_memory_job_applies = {
+    ngx_string("select mem.extract_apply($1::bigint, $2::bigint, "
+               "$3::bigint, $4::int, $5::bigint, $6::bigint, $7::jsonb, "
+               "array(select jsonb_array_elements_text($8::jsonb)::uuid), "
+               "$9)"), 9
+};
+
+
+void
+ngx_http_sp_memory_extract(ngx_http_sp_job_t *job)
+{
+    ngx_http_sp_memory_job_t  *ctx;
+
+    ctx = ngx_pcalloc(job->pool, sizeof(ngx_http_sp_memory_job_t));
+    if (ctx == NULL) {
+        ngx_http_sp_job_retry(job, NGX_HTTP_SP_MEMORY_JOB_DELAY,
+                              "out of memory");
+        return;
+    }
+
+    ctx->job = job;
+    ctx->mmcf = job->kind->data;
+    job->ctx = ctx;
+
+    if (ngx_http_sp_memory_job_open(ctx) != NGX_OK) {
+        ngx_http_sp_job_fail(job, "the payload is not that of an extraction");
+        return;
+    }
+
+    if (ctx->items != NULL) {
+
+        /* an earlier attempt has paid for the model */
+
+        ngx_http_sp_memory_job_embed(ctx);
+        return;
+    }
+
+    ngx_http_sp_memory_job_read(ctx);
+}
+
+
+static ngx_int_t
+ngx_http_sp_memory_job_open(ngx_http_sp_memory_job_t *ctx)
+{
+    json_t              *result;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(ctx->job->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_sp_memory_job_close;
+    cln->data = ctx;
+
+    ctx->payload = ngx_http_sp_memory_job_parse(&ctx->job->payload);
+
+    if (ngx_http_sp_memory_job_number(ctx, "scope_id", &ctx->scope) != NGX_OK
+        || ngx_http_sp_memory_job_number(ctx, "epoch", &ctx->epoch) != NGX_OK
+        || ngx_http_sp_memory_job_number(ctx, "from", &ctx->from) != NGX_OK
+        || ngx_http_sp_memory_job_number(ctx, "to", &ctx->to) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    result = ngx_http_sp_memory_job_parse(&ctx->job->result);
+
+    if (json_is_array(json_object_get(result, "items"))
+        && json_is_array(json_object_get(result, "refs")))
+    {
+        ctx->items = json_incref(json_object_get(result, "items"));
+        ctx->refs = json_incref(json_object_get(result, "refs"));
+    }
+
+    json_decref(result);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sp_memory_job_close(void *data)
+{
+    ngx_http_sp_memory_job_t *ctx = data;
+
+    json_decref(ctx->payload);
+    json_decref(ctx->items);
+    json_decref(ctx->refs);
+}
+
+
+static json_t *
+ngx_http_sp_memory_job_parse(const ngx_str_t *text)
+{
+    json_t  *value;
+
+    if (text->len == 0
+        || sp_json_parse((char *) text->data, text->len, NULL, &value, NULL)
+           != SP_JSON_OK)
+    {
+        return NULL;
+    }
+
+    return value;
+}
+
+
+/* a JSON number, or a string of digits */
+
+static ngx_int_t
+ngx_http_sp_memory_job_number(ngx_http_sp_memory_job_t *ctx, const char *key,
+    ngx_str_t *value)
+{
+    json_t  *number;
+
+    number = json_object_get(ctx->payload, key);
+
+    if (json_is_string(number)) {
+        value->data = (u_char *) json_string_value(number);
+        value->len = json_string_length(number);
+
+        return (ngx_atoi(value->data, value->len) == NGX_ERROR) ? NGX_ERROR
+                                                                : NGX_OK;
+    }
+
+    if (!json_is_integer(number)) {
+        return NGX_ERROR;
+    }
+
+    value->data = ngx_pnalloc(ctx->job->pool, NGX_INT64_LEN);
+    if (value->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value->len = ngx_sprintf(value->data, "%L",
+                             (int64_t) json_integer_value(number))
+                 - value->data;
+
+    return NGX_OK;
+}
+
+
+/* each op has memory of its own: the next one starts inside "done" */
+
+static ngx_int_t
+ngx_http_sp_memory_job_query(ngx_http_sp_memory_job_t *ctx,
+    const ngx_sp_pg_statement_t *statement, const ngx_str_t *params,
+    ngx_sp_op_handler_pt done)
+{
+    ngx_sp_pg_op_t     *op;
+    ngx_sp_pg_query_t  *query;
+
+    op = ngx_pcalloc(ctx->job->pool, sizeof(ngx_sp_pg_op_t));
+    query = ngx_pcalloc(ctx->job->pool, sizeof(ngx_sp_pg_query_t));
+
+    if (op == NULL || query == NULL) {
+        return NGX_ERROR;
+    }
+
+    query->statement = statement;
+    query->params = params;
+
+    op->queries = query;
+    op->nqueries = 1;
+    ngx_str_set(&op->role, "sallyport_gateway");
+
+    op->op.done = done;
+    op->op.data = ctx;
+    op->op.log = ctx->job->log;
+    op->op.timeout = NGX_HTTP_SP_MEMORY_JOB_PG;
+
+    if (ngx_http_sp_job_attach(ctx->job, &op->op) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_sp_pg_submit(ctx->job->pg, op);
+
+    return NGX_OK;
+}
+
+
+static ngx_sp_fetch_op_t *
+ngx_http_sp_memory_job_fetch_op(ngx_http_sp_memory_job_t *ctx,
+    const ngx_http_sp_memory_api_t *api, ngx_sp_op_handler_pt done)
+{
+    ngx_sp_fetch_op_t  *fetch;
+
+    fetch = ngx_pcalloc(ctx->job->pool, sizeof(ngx_sp_fetch_op_t));
+    if (fetch == NULL) {
+        return NULL;
+    }
+
+    fetch->op.done = done;
+    fetch->op.data = ctx;
+    fetch->op.log = ctx->job->log;
+    fetch->op.timeout = api->timeout;
+
+    if (ngx_http_sp_job_attach(ctx->job, &fetch->op) != NGX_OK) {
+        return NULL;
+    }
+
+    return fetch;
+}
+
+
+/* the one value that each of the statements returns */
+
+static ngx_str_t
+ngx_http_sp_memory_job_value(ngx_sp_op_t *op)
+{
+    ngx_str_t              value;
+    const ngx_sp_pg_op_t  *pg;
+
+    pg = (ngx_sp_pg_op_t *) op;
+
+    ngx_str_null(&value);
+
+    if (PQntuples(pg->queries[0].result) == 1) {
+        value = ngx_sp_pg_value(pg->queries[0].result, 0, 0);
+    }
+
+    return value;
+}
+
+
+static void
+ngx_http_sp_memory_job_read(ngx_http_sp_memory_job_t *ctx)
+{
+    ngx_str_t  params[4];
+
+    ngx_http_sp_memory_job_set_state(ctx, NGX_HTTP_SP_MEMORY_READ);
+
+    params[0] = ctx->scope;
+    params[1] = ctx->epoch;
+    params[2] = ctx->from;
+    params[3] = ctx->to;
+
+    if (ngx_http_sp_memory_job_query(ctx, &ngx_http_sp_memory_job_reads,
+                                     params, ngx_http_sp_memory_job_was_read)
+        != NGX_OK)
+    {
+        ngx_http_sp_memory_job_again(ctx, "out of memory");
+    }
+}
+
+
+static void
+ngx_http_sp_memory_job_was_read(ngx_sp_op_t *op)
+{
+    json_t                    *input;
+    ngx_str_t                  value;
+    ngx_http_sp_memory_job_t  *ctx;
+
+    ctx = op->data;
+
+    if (op->result != NGX_SP_OP_OK) {
+        ngx_http_sp_memory_job_again(ctx, "the turns could not be read");
+        return;
+    }
+
+    value = ngx_http_sp_memory_job_value(op);
+
+    if (value.data == NULL) {
+
+        /* wiped, paused, or done by an earlier attempt */
+
+        ngx_http_sp_job_finish(ctx->job);
+        return;
+    }
+
+    input = ngx_http_sp_memory_job_parse(&value);
+    ctx->refs = json_incref(json_object_get(input, "refs"));
+
+    if (input == NULL || ctx->refs == NULL) {
+        json_decref(input);
+        ngx_http_sp_memory_job_again(ctx, "the turns could not be read");
+        return;
+    }
+
+    json_object_del(input, "refs");
+
+    if (json_array_size(json_object_get(input, "turns")) > 0) {
+        ngx_http_sp_memory_job_ask(ctx, input);
+        json_decref(input);
+        return;
+    }
+
+    /* its turns were deleted meanwhile: nothing to ask, but it is done */
+
+    json_decref(input);
+
+    ctx->items = json_array();
+    ngx_http_sp_memory_job_apply(ctx);
+}
+
+
+static void
+ngx_http_sp_memory_job_ask(ngx_http_sp_memory_job_t *ctx, json_t *input)
+{
+    ngx_sp_fetch_op_t  *fetch;
+
+    ngx_http_sp_memory_job_set_state(ctx, NGX_HTTP_SP_MEMORY_ASK);
+
+    fetch = ngx_http_sp_memory_job_fetch_op(ctx, ctx->mmcf->extractor,
+                                            ngx_http_sp_memory_job_answered);
+
+    if (fetch == NULL
+        || ngx_http_sp_memory_extract_request(ctx->job->pool,
+                                              ctx->mmcf->extractor, input,
+                                              fetch)
+           != NGX_OK)
+    {
+        ngx_http_sp_memory_job_again(ctx, "out of memory");
+        return;
+    }
+
+    ngx_sp_fetch_submit(fetch);
+}
+
+
+static void
+ngx_http_sp_memory_job_answered(ngx_sp_op_t *op)
+{
+    ngx_http_sp_memory_job_t  *ctx;
+
+    ctx = op->data;
+
+    if (op->result != NGX_SP_OP_OK) {
+        ngx_http_sp_memory_job_again(ctx, "the extractor did not answer");
+        return;
+    }
+
+    ctx->items = ngx_http_sp_memory_extract_response(
+                                                  (ngx_sp_fetch_op_t *) op);
+    if (ctx->items == NULL) {
+        ngx_log_error(NGX_LOG_ERR, ctx->job->log, 0,
+                      "memory: the extractor answered %ui without memories",
+                      ((ngx_sp_fetch_op_t *) op)->status);
+
+        ngx_http_sp_memory_job_again(ctx, "the extractor's answer is not "
+                                     "a list of memories");
+        return;
+    }
+
+    ngx_http_sp_memory_job_save(ctx);
+}
+
+
+static void
+ngx_http_sp_memory_job_save(ngx_http_sp_memory_job_t *ctx)
+{
+    json_t     *result;
+    ngx_str_t   params[3];
+
+    ngx_http_sp_memory_job_set_state(ctx, NGX_HTTP_SP_MEMORY_SAVE);
+
+    while (json_array_size(ctx->items) > NGX_HTTP_SP_MEMORY_JOB_ITEMS) {
+        json_array_remove(ctx->items, NGX_HTTP_SP_MEMORY_JOB_ITEMS);
+    }
+
+    result = json_pack("{s:O, s:O}", "items", ctx->items, "refs", ctx->refs);
+
+    params[0] = ctx->job->id;
+    params[1] = ctx->job->epoch;
+    params[2] = ngx_http_sp_memory_dump(ctx->job->pool, result);
+
+    json_decref(result);
+
+    if (params[2].data == NULL
+        || ngx_http_sp_memory_job_query(ctx, &ngx_http_sp_memory_job_saves,
+                                        params, ngx_http_sp_memory_job_saved)
+           != NGX_OK)
+    {
+        ngx_http_sp_memory_job_again(ctx, "out of memory");
+    }
+}
+
+
+static void
+ngx_http_sp_memory_job_saved(ngx_sp_op_t *op)
+{
+    ngx_http_sp_memory_job_t  *ctx;
+
+    ctx = op->data;
+
+    if (op->result != NGX_SP_OP_OK
+        || ngx_http_sp_memory_job_value(op).data == NULL)
+    {
+        ngx_http_sp_memory_job_again(ctx, "the result could not be saved");
+        return;
+    }
+
+    ngx_http_sp_memory_job_embed(ctx);
+}
+
+
+/* all new texts in one batch */
+
+static void
+ngx_http_sp_memory_job_embed(ngx_http_sp_memory_job_t *ctx)
+{
+    size_t              i, len;
+    ngx_str_t           texts[NGX_HTTP_SP_MEMORY_JOB_ITEMS];
+    const char         *text;
+    ngx_sp_fetch_op_t  *fetch;
+
+    ctx->ntexts = 0;
+
+    for (i = 0; i < json_array_size(ctx->items)
+                && ctx->ntexts < NGX_HTTP_SP_MEMORY_JOB_ITEMS; i++)
+    {
+        text = sp_json_string(json_array_get(ctx->items, i), "text", &len);
+
+        if (text != NULL && len > 0 && len <= 1200) {
+            texts[ctx->ntexts].data = (u_char *) text;
+            texts[ctx->ntexts].len = len;
+            ctx->index[ctx->ntexts++] = i;
+        }
+    }
+
+    if (ctx->mmcf->embedder == NULL || ctx->ntexts == 0) {
+        ngx_http_sp_memory_job_apply(ctx);
+        return;
+    }
+
+    ngx_http_sp_memory_job_set_state(ctx, NGX_HTTP_SP_MEMORY_EMBED);
+
+    fetch = ngx_http_sp_memory_job_fetch_op(ctx, ctx->mmcf->embedder,
+                                            ngx_http_sp_memory_job_embedded);
+    if (fetch == NULL
+        || ngx_http_sp_memory_embed_request(ctx->job->pool,
+                                            ctx->mmcf->embedder, texts,
+                                            ctx->ntexts, fetch)
+           != NGX_OK)
+    {
+        ngx_http_sp_memory_job_again(ctx, "out of memory");
+        return;
+    }
+
+    ngx_sp_fetch_submit(fetch);
+}
+
+
+static void
+ngx_http_sp_memory_job_embedded(ngx_sp_op_t *op)
+{
+    ngx_http_sp_memory_job_t  *ctx;
+
+    ctx = op->data;
+
+    if (op->result == NGX_SP_OP_OK
+        && ngx_http_sp_memory_job_vectors(ctx, (ngx_sp_fetch_op_t *) op)
+           == NGX_OK)
+    {
+        ngx_http_sp_memory_job_apply(ctx);
+        return;
+    }
+
+    if (ctx->job->attempt <= NGX_HTTP_SP_MEMORY_JOB_EMBED) {
+        ngx_http_sp_memory_job_again(ctx, "the embedder did not answer");
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ctx->job->log, 0,
+                  "memory: job %V is stored without vectors", &ctx->job->id);
+
+    ngx_http_sp_memory_job_apply(ctx);
+}
+
+
+static ngx_int_t
+ngx_http_sp_memory_job_vectors(ngx_http_sp_memory_job_t *ctx,
+    const ngx_sp_fetch_op_t *fetch)
+{
+    json_t      *item, *vector;
+    ngx_str_t    vectors[NGX_HTTP_SP_MEMORY_JOB_ITEMS];
+    ngx_uint_t   i;
+
+    if (ngx_http_sp_memory_embed_response(ctx->job->pool,
+                                          ctx->mmcf->embedder, fetch,
+                                          vectors, ctx->ntexts)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < ctx->ntexts; i++) {
+        item = json_array_get(ctx->items, ctx->index[i]);
+        vector = ngx_http_sp_memory_job_parse(&vectors[i]);
+
+        if (vector == NULL
+            || json_object_set_new(item, "embedding", vector) != 0)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sp_memory_job_apply(ngx_http_sp_memory_job_t *ctx)
+{
+    ngx_str_t  params[9];
+
+    ngx_http_sp_memory_job_set_state(ctx, NGX_HTTP_SP_MEMORY_APPLY);
+
+    params[0] = ctx->job->id;
+    params[1] = ctx->job->epoch;
+    params[2] = ctx->scope;
+    params[3] = ctx->epoch;
+    params[4] = ctx->from;
+    params[5] = ctx->to;
+    params[6] = ngx_http_sp_memory_dump(ctx->job->pool, ctx->items);
+    params[7] = ngx_http_sp_memory_dump(ctx->job->pool, ctx->refs);
+    params[8] = ctx->mmcf->embed_model;
+
+    if (params[6].data == NULL || params[7].data == NULL
+        || ngx_http_sp_memory_job_query(ctx, &ngx_http_sp_memory_job_applies,
+                                        params,
+                                        ngx_http_sp_memory_job_applied)
+           != NGX_OK)
+    {
+        ngx_http_sp_memory_job_again(ctx, "out of memory");
+    }
+}
+
+
+static void
+ngx_http_sp_memory_job_applied(ngx_sp_op_t *op)
+{
+    ngx_str_t                  counts;
+    ngx_http_sp_memory_job_t  *ctx;
+
+    ctx = op->data;
+
+    if (op->result != NGX_SP_OP_OK) {
+        ngx_http_sp_memory_job_again(ctx, "the memories could not be "
+                                     "written");
+        return;
+    }
+
+    counts = ngx_http_sp_memory_job_value(op);
+
+    if (counts.data != NULL) {
+        ngx_http_sp_metric_add(ctx->mmcf->extracted, 1);
+        ngx_log_error(NGX_LOG_INFO, ctx->job->log, 0,
+                      "memory: job %V of scope %V: %V", &ctx->job->id,
+                      &ctx->scope, &counts);
+    } else {
+        ngx_log_error(NGX_LOG_INFO, ctx->job->log, 0,
+                      "memory: job %V of scope %V is outdated",
+                      &ctx->job->id, &ctx->scope);
+    }
+
+    ngx_http_sp_job_finish(ctx->job);
+}
+
+
+/* 30 s, 2 min, 8 min, 32 min, each with up to a quarter of jitter */
+
+static void
+ngx_http_sp_memory_job_again(ngx_http_sp_memory_job_t *ctx,
+    const char *reason)
+{
+    ngx_msec_t  delay;
+    ngx_uint_t  n;
+
+    n = ngx_min(ctx->job->attempt, 4);
+    n = ngx_max(n, 1);
+
+    delay = (ngx_msec_t) NGX_HTTP_SP_MEMORY_JOB_DELAY << (2 * (n - 1));
+    delay += ngx_random() % (delay / 4);
+
+    ngx_http_sp_job_retry(ctx->job, delay, reason);
+}
+
+
+static void
+ngx_http_sp_memory_job_set_state(ngx_http_sp_memory_job_t *ctx,
+    ngx_http_sp_memory_job_state_e state)
+{
+    ngx_log_debug3(NGX_LOG_DEBUG_HTTP, ctx->job->log, 0,
+                   "memory job %V: %s -> %s", &ctx->job->id,
+                   ngx_http_sp_memory_job_states[ctx->state],
+                   ngx_http_sp_memory_job_states[state]);
+
+    ctx->state = state;
+}

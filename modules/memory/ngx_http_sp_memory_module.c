@@ -1,0 +1,732 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ */
+
+#include "ngx_http_sp_memory.h"
+
+
+#define NGX_HTTP_SP_MEMORY_KEY  4096
+
+
+static ngx_int_t ngx_http_sp_memory_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_sp_memory_metrics(ngx_conf_t *cf,
+    ngx_http_sp_memory_main_conf_t *mmcf);
+static ngx_int_t ngx_http_sp_memory_postconfiguration(ngx_conf_t *cf);
+static void *ngx_http_sp_memory_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_sp_memory_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_sp_memory_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_sp_memory_server(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sp_memory_embedder(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sp_memory_extractor(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_http_sp_memory_api_t *ngx_http_sp_memory_api(ngx_conf_t *cf,
+    const char *path, ngx_uint_t *number, const char *number_name);
+static ngx_int_t ngx_http_sp_memory_url(ngx_conf_t *cf,
+    ngx_http_sp_memory_api_t *api, const ngx_str_t *base, const char *path);
+static ngx_int_t ngx_http_sp_memory_key(ngx_conf_t *cf,
+    ngx_http_sp_memory_api_t *api, ngx_str_t *name);
+static char *ngx_http_sp_memory_weights(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_uint_t ngx_http_sp_memory_is_weight(const ngx_str_t *value);
+static ngx_int_t ngx_http_sp_memory_init_process(ngx_cycle_t *cycle);
+static void ngx_http_sp_memory_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_http_sp_memory_commands[] = {
+
+    { ngx_string("memory"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_memory_loc_conf_t, enable),
+      NULL },
+
+    { ngx_string("memory_block"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_memory_loc_conf_t, block),
+      NULL },
+
+    { ngx_string("memory_embedder"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_sp_memory_embedder,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("memory_extractor"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_sp_memory_extractor,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("memory_server"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_sp_memory_server,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("memory_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_memory_loc_conf_t, timeout),
+      NULL },
+
+    { ngx_string("memory_weights"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_sp_memory_weights,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_sp_memory_module_ctx = {
+    ngx_http_sp_memory_preconfiguration,   /* preconfiguration */
+    ngx_http_sp_memory_postconfiguration,  /* postconfiguration */
+
+    ngx_http_sp_memory_create_main_conf,   /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_sp_memory_create_loc_conf,    /* create location configuration */
+    ngx_http_sp_memory_merge_loc_conf      /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_sp_memory_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sp_memory_module_ctx,        /* module context */
+    ngx_http_sp_memory_commands,           /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_sp_memory_init_process,       /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_sp_memory_exit_process,       /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static const ngx_http_sp_step_t  ngx_http_sp_memory_recall_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("memory"),
+    NGX_HTTP_SP_ENRICH,
+    200,
+    ngx_http_sp_memory_step
+};
+
+
+static ngx_int_t
+ngx_http_sp_memory_preconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_sp_memory_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_memory_module);
+
+    if (ngx_http_sp_memory_metrics(cf, mmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_add_step(cf, &ngx_http_sp_memory_recall_step);
+}
+
+
+static ngx_int_t
+ngx_http_sp_memory_metrics(ngx_conf_t *cf,
+    ngx_http_sp_memory_main_conf_t *mmcf)
+{
+    ngx_str_t    label, none;
+    ngx_uint_t   i;
+
+    static const char  help[] = "Recalls by outcome.";
+
+    static struct {
+        const char  *label;
+        size_t       offset;
+    }  outcomes[] = {
+        { "result=\"used\"", offsetof(ngx_http_sp_memory_main_conf_t, used) },
+        { "result=\"none\"", offsetof(ngx_http_sp_memory_main_conf_t, none) },
+        { "result=\"late\"", offsetof(ngx_http_sp_memory_main_conf_t, late) },
+        { "result=\"off\"", offsetof(ngx_http_sp_memory_main_conf_t, off) }
+    };
+
+    for (i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+        label.data = (u_char *) outcomes[i].label;
+        label.len = ngx_strlen(label.data);
+
+        *(ngx_http_sp_metric_t **) ((u_char *) mmcf + outcomes[i].offset) =
+            ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
+                                   "sallyport_memory_recall_total", help,
+                                   &label);
+    }
+
+    ngx_str_null(&none);
+
+    mmcf->lexical = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
+        "sallyport_memory_lexical_total",
+        "Recalls that had no vector in time.", &none);
+
+    mmcf->cached = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
+        "sallyport_memory_embedding_cached_total",
+        "Embeddings that came from the cache.", &none);
+
+    mmcf->duration = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_HISTOGRAM,
+        "sallyport_memory_recall_milliseconds",
+        "Time that recall added to a request.", &none);
+
+    mmcf->extracted = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
+        "sallyport_memory_extractions_total",
+        "Extraction jobs that have written.", &none);
+
+    if (mmcf->used == NULL || mmcf->none == NULL || mmcf->late == NULL
+        || mmcf->off == NULL || mmcf->lexical == NULL || mmcf->cached == NULL
+        || mmcf->duration == NULL || mmcf->extracted == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_memory_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_sp_job_kind_t          *job;
+    ngx_http_sp_memory_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_memory_module);
+
+    if (mmcf->extractor == NULL) {
+        return NGX_OK;
+    }
+
+    if (mmcf->pg == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"memory_extractor\" needs \"memory_server\"");
+        return NGX_ERROR;
+    }
+
+    job = &mmcf->job;
+
+    job->abi = NGX_HTTP_SP_ABI;
+    ngx_str_set(&job->name, "memory_extract");
+    job->max_running = 2;
+    job->max_attempts = 5;
+    job->run = ngx_http_sp_memory_extract;
+    job->data = mmcf;
+
+    return ngx_http_sp_add_job_kind(cf, mmcf->pg, job);
+}
+
+
+static void *
+ngx_http_sp_memory_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_memory_main_conf_t));
+}
+
+
+static void *
+ngx_http_sp_memory_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_sp_memory_loc_conf_t  *mlcf;
+
+    mlcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_memory_loc_conf_t));
+    if (mlcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     mlcf->weight_vector = { 0, NULL };
+     *     mlcf->weight_lexical = { 0, NULL };
+     *     mlcf->floor = { 0, NULL };
+     */
+
+    mlcf->enable = NGX_CONF_UNSET;
+    mlcf->timeout = NGX_CONF_UNSET_MSEC;
+    mlcf->block = NGX_CONF_UNSET_UINT;
+
+    return mlcf;
+}
+
+
+static char *
+ngx_http_sp_memory_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_sp_memory_loc_conf_t *prev = parent;
+    ngx_http_sp_memory_loc_conf_t *conf = child;
+
+    ngx_http_sp_memory_main_conf_t  *mmcf;
+
+    ngx_conf_merge_value(conf->enable, prev->enable, 0);
+    ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 150);
+    ngx_conf_merge_uint_value(conf->block, prev->block, 800);
+    ngx_conf_merge_str_value(conf->weight_vector, prev->weight_vector, "1.0");
+    ngx_conf_merge_str_value(conf->weight_lexical, prev->weight_lexical,
+                             "0.7");
+    ngx_conf_merge_str_value(conf->floor, prev->floor, "0.25");
+
+    if (conf->timeout == 0 || conf->block < 100 || conf->block > 100000) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"memory_timeout\" must not be 0, and "
+                           "\"memory_block\" must be 100 to 100000 tokens");
+        return NGX_CONF_ERROR;
+    }
+
+    mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_memory_module);
+
+    if (conf->enable && mmcf->pg == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"memory on\" needs \"memory_server\" in the "
+                           "\"http\" block");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sp_memory_server(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_memory_main_conf_t *mmcf = conf;
+
+    ngx_str_t  *value;
+
+    if (mmcf->pg != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    mmcf->pg = ngx_http_sp_pg(cf, &value[1]);
+
+    return (mmcf->pg == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+/* memory_embedder off | openai [parameters] */
+
+static char *
+ngx_http_sp_memory_embedder(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_memory_main_conf_t *mmcf = conf;
+
+    ngx_str_t  *model, *value;
+
+    if (mmcf->embedder_set) {
+        return "is duplicate";
+    }
+
+    mmcf->embedder_set = 1;
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "openai") != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown embedder \"%V\"; \"off\" and \"openai\" "
+                           "are allowed", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    mmcf->cache = 256;
+    mmcf->embedder = ngx_http_sp_memory_api(cf, "/embeddings", &mmcf->cache,
+                                            "cache=");
+    if (mmcf->embedder == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* vectors of another length are another model's */
+
+    model = &mmcf->embed_model;
+
+    model->data = ngx_pnalloc(cf->pool, mmcf->embedder->model.len + 1
+                                        + NGX_INT_T_LEN);
+    if (model->data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    model->len = ngx_sprintf(model->data, "%V/%ui", &mmcf->embedder->model,
+                             mmcf->embedder->dimensions)
+                 - model->data;
+
+    return NGX_CONF_OK;
+}
+
+
+/* memory_extractor off | openai [parameters] */
+
+static char *
+ngx_http_sp_memory_extractor(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_memory_main_conf_t *mmcf = conf;
+
+    ngx_str_t   *value;
+    ngx_uint_t   lease;
+
+    if (mmcf->job.lease != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    lease = 120;
+    mmcf->job.lease = lease;
+
+    if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value[1].data, "openai") != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown extractor \"%V\"; \"off\" and "
+                           "\"openai\" are allowed", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    mmcf->extractor = ngx_http_sp_memory_api(cf, "/chat/completions", &lease,
+                                             "lease=");
+    if (mmcf->extractor == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (lease < 1) {
+        return "has a lease of 0 seconds";
+    }
+
+    mmcf->job.lease = lease;
+
+    return NGX_CONF_OK;
+}
+
+
+/* url= model= key_file= timeout= dimensions=, and one number of the caller's */
+
+static ngx_http_sp_memory_api_t *
+ngx_http_sp_memory_api(ngx_conf_t *cf, const char *path, ngx_uint_t *number,
+    const char *number_name)
+{
+    ngx_int_t                  n;
+    ngx_str_t                 *value, key_file, text, url;
+    ngx_uint_t                 i;
+    ngx_http_sp_memory_api_t  *api;
+
+    api = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_memory_api_t));
+    if (api == NULL) {
+        return NULL;
+    }
+
+    api->timeout = 30000;
+    ngx_str_set(&api->headers[0], "Content-Type: application/json");
+    api->nheaders = 1;
+
+    ngx_str_set(&url, "https://api.openai.com/v1");
+    ngx_str_null(&key_file);
+
+    value = cf->args->elts;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        text.data = (u_char *) ngx_strchr(value[i].data, '=');
+        if (text.data == NULL) {
+            goto invalid;
+        }
+
+        text.data++;
+        text.len = value[i].data + value[i].len - text.data;
+
+        if (text.len == 0) {
+            goto invalid;
+        }
+
+        if (ngx_strncmp(value[i].data, "url=", 4) == 0) {
+            url = text;
+
+        } else if (ngx_strncmp(value[i].data, "model=", 6) == 0) {
+            api->model = text;
+
+        } else if (ngx_strncmp(value[i].data, "key_file=", 9) == 0) {
+            key_file = text;
+
+        } else if (ngx_strncmp(value[i].data, "timeout=", 8) == 0) {
+            n = ngx_parse_time(&text, 0);
+            if (n == NGX_ERROR || n == 0) {
+                goto invalid;
+            }
+
+            api->timeout = n;
+
+        } else if (ngx_strncmp(value[i].data, "dimensions=", 11) == 0) {
+            n = ngx_atoi(text.data, text.len);
+            if (n == NGX_ERROR || n == 0 || n > 3900) {
+                goto invalid;
+            }
+
+            api->dimensions = n;
+
+        } else if (ngx_strncmp(value[i].data, number_name,
+                               ngx_strlen(number_name)) == 0)
+        {
+            n = ngx_atoi(text.data, text.len);
+            if (n == NGX_ERROR || n > 100000) {
+                goto invalid;
+            }
+
+            *number = n;
+
+        } else {
+            goto invalid;
+        }
+    }
+
+    if (api->model.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" needs \"model=\"", &value[0]);
+        return NULL;
+    }
+
+    if (ngx_http_sp_memory_url(cf, api, &url, path) != NGX_OK
+        || (key_file.len > 0
+            && ngx_http_sp_memory_key(cf, api, &key_file) != NGX_OK))
+    {
+        return NULL;
+    }
+
+    return api;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"%V\"; \"url=\", "
+                       "\"model=\", \"key_file=\", \"timeout=\", "
+                       "\"dimensions=\" and \"%s\" are allowed",
+                       &value[i], &value[0], number_name);
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_sp_memory_url(ngx_conf_t *cf, ngx_http_sp_memory_api_t *api,
+    const ngx_str_t *base, const char *path)
+{
+    u_char     *p;
+    ngx_str_t   url;
+
+    url = *base;
+
+    while (url.len > 0 && url.data[url.len - 1] == '/') {
+        url.len--;
+    }
+
+    if (ngx_strncmp(url.data, "https://", 8) != 0
+        && ngx_strncmp(url.data, "http://", 7) != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid url \"%V\": it must begin with "
+                           "\"https://\" or \"http://\"", base);
+        return NGX_ERROR;
+    }
+
+    api->url.len = url.len + ngx_strlen(path);
+
+    p = ngx_pnalloc(cf->pool, api->url.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    api->url.data = p;
+    p = ngx_cpymem(p, url.data, url.len);
+    p = ngx_cpymem(p, path, ngx_strlen(path));
+    *p = '\0';
+
+    return NGX_OK;
+}
+
+
+/* the key is only in the header that carries it */
+
+static ngx_int_t
+ngx_http_sp_memory_key(ngx_conf_t *cf, ngx_http_sp_memory_api_t *api,
+    ngx_str_t *name)
+{
+    u_char           key[NGX_HTTP_SP_MEMORY_KEY];
+    ssize_t          n;
+    ngx_fd_t         fd;
+    ngx_str_t       *header;
+    ngx_file_info_t  fi;
+
+    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "cannot open key file \"%V\"", name);
+
+        if (fd != NGX_INVALID_FILE) {
+            ngx_close_file(fd);
+        }
+
+        return NGX_ERROR;
+    }
+
+    n = ngx_read_fd(fd, key, sizeof(key));
+
+    ngx_close_file(fd);
+
+    if (ngx_file_access(&fi) & (S_IRWXG|S_IRWXO)) {
+        ngx_memzero(key, sizeof(key));
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "key file \"%V\" may be read by others; its mode "
+                           "must be 0600 or 0400", name);
+        return NGX_ERROR;
+    }
+
+    while (n > 0 && key[n - 1] <= ' ') {
+        n--;
+    }
+
+    if (n <= 0 || n == sizeof(key)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "key file \"%V\" is empty or too large", name);
+        return NGX_ERROR;
+    }
+
+    header = &api->headers[1];
+
+    header->len = sizeof("Authorization: Bearer ") - 1 + n;
+    header->data = ngx_pnalloc(cf->pool, header->len);
+
+    if (header->data != NULL) {
+        ngx_memcpy(ngx_cpymem(header->data, "Authorization: Bearer ",
+                              sizeof("Authorization: Bearer ") - 1), key, n);
+        api->nheaders = 2;
+    }
+
+    ngx_explicit_memzero(key, sizeof(key));
+
+    return (header->data == NULL) ? NGX_ERROR : NGX_OK;
+}
+
+
+/* memory_weights [vector=1.0] [lexical=0.7] [floor=0.25] */
+
+static char *
+ngx_http_sp_memory_weights(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_memory_loc_conf_t *mlcf = conf;
+
+    size_t       skip;
+    ngx_str_t   *slot, text, *value;
+    ngx_uint_t   i;
+
+    if (mlcf->weight_vector.data != NULL || mlcf->weight_lexical.data != NULL
+        || mlcf->floor.data != NULL)
+    {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "vector=", 7) == 0) {
+            slot = &mlcf->weight_vector;
+            skip = 7;
+
+        } else if (ngx_strncmp(value[i].data, "lexical=", 8) == 0) {
+            slot = &mlcf->weight_lexical;
+            skip = 8;
+
+        } else if (ngx_strncmp(value[i].data, "floor=", 6) == 0) {
+            slot = &mlcf->floor;
+            skip = 6;
+
+        } else {
+            goto invalid;
+        }
+
+        text.data = value[i].data + skip;
+        text.len = value[i].len - skip;
+
+        if (!ngx_http_sp_memory_is_weight(&text)) {
+            goto invalid;
+        }
+
+        *slot = text;
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"memory_weights\"; "
+                       "\"vector=\", \"lexical=\" and \"floor=\" with a "
+                       "number from 0 to 10 are allowed", &value[i]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* "0.25" */
+
+static ngx_uint_t
+ngx_http_sp_memory_is_weight(const ngx_str_t *value)
+{
+    ngx_int_t  n;
+
+    n = ngx_atofp(value->data, value->len, 3);
+
+    return n != NGX_ERROR && n <= 10000;
+}
+
+
+static ngx_int_t
+ngx_http_sp_memory_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_sp_memory_main_conf_t  *mmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    mmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_sp_memory_module);
+
+    if (mmcf == NULL || mmcf->embedder == NULL) {
+        return NGX_OK;
+    }
+
+    return ngx_http_sp_memory_cache_init(mmcf->cache);
+}
+
+
+static void
+ngx_http_sp_memory_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_sp_memory_cache_exit();
+}
