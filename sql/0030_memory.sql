@@ -319,16 +319,18 @@ language plpgsql stable
 as $$
 begin
     return query
+    with wanted as materialized (
+        -- read once, not per row
+        select vector_candidates.embedding::ext.halfvec as v
+    )
     select m.id, m.content, coalesce(m.event_on, m.created_at::date),
            m.kind, m.importance, m.pinned, m.confirmed_at,
            coalesce(ts_rank(m.tsv, query), 0),
            case when m.embed_model = vector_candidates.model
-                then (1 - (m.embedding
-                           operator(ext.<=>)
-                           vector_candidates.embedding::ext.halfvec))::real
+                then 1 - (m.embedding operator(ext.<=>) wanted.v)
                 else 0
            end::real
-      from mem.memory as m
+      from mem.memory as m, wanted
      where m.user_id = (select auth.uid()) and m.scope_id = in_scope
        and m.invalid_at is null and not m.hidden
        and (m.expires_at is null or m.expires_at > now());

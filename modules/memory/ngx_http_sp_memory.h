@@ -108,6 +108,14 @@ typedef struct {
 extern ngx_module_t  ngx_http_sp_memory_module;
 
 
+/*
+ * conf: parameters 2.. of a directive that names an OpenAI API: url= model=
+ * key_file= timeout= dimensions=, and one number of the caller's.  NULL after
+ * logging what is wrong.
+ */
+ngx_http_sp_memory_api_t *ngx_http_sp_memory_api(ngx_conf_t *cf,
+    const char *path, const char *number_name, ngx_uint_t *number);
+
 /* step: enrich, rank 200 */
 ngx_int_t ngx_http_sp_memory_step(ngx_http_request_t *r);
 

@@ -5,16 +5,14 @@
 
 #include "ngx_http_sp_memory.h"
 
-#include <ngx_sha1.h>
-
 
 /* what halfvec takes in a row of one page */
 #define NGX_HTTP_SP_MEMORY_DIMENSIONS  3900
 
 
 typedef struct {
-    u_char                    hash[20];    /* SHA-1 of the text */
-    ngx_str_t                 vector;      /* data NULL: empty */
+    ngx_str_t                 text;        /* data NULL: empty */
+    ngx_str_t                 vector;      /* in the same allocation */
 } ngx_http_sp_memory_entry_t;
 
 
@@ -33,7 +31,7 @@ static ngx_int_t ngx_http_sp_memory_embed_parse(ngx_pool_t *pool,
 static ngx_uint_t ngx_http_sp_memory_is_vector(const json_t *value,
     ngx_uint_t dimensions);
 static ngx_http_sp_memory_entry_t *ngx_http_sp_memory_cache_find(
-    const ngx_str_t *text, u_char *hash);
+    const ngx_str_t *text);
 
 
 /*
@@ -247,13 +245,13 @@ ngx_int_t
 ngx_http_sp_memory_cache_get(ngx_pool_t *pool, const ngx_str_t *text,
     ngx_str_t *vector)
 {
-    u_char                       hash[20];
     ngx_http_sp_memory_entry_t  *entry;
 
-    entry = ngx_http_sp_memory_cache_find(text, hash);
+    entry = ngx_http_sp_memory_cache_find(text);
 
-    if (entry == NULL || entry->vector.data == NULL
-        || ngx_memcmp(entry->hash, hash, sizeof(hash)) != 0)
+    if (entry == NULL || entry->text.data == NULL
+        || entry->text.len != text->len
+        || ngx_memcmp(entry->text.data, text->data, text->len) != 0)
     {
         return NGX_DECLINED;
     }
@@ -274,36 +272,36 @@ ngx_http_sp_memory_cache_get(ngx_pool_t *pool, const ngx_str_t *text,
 void
 ngx_http_sp_memory_cache_put(const ngx_str_t *text, const ngx_str_t *vector)
 {
-    u_char                      *data, hash[20];
+    u_char                      *data;
     ngx_http_sp_memory_entry_t  *entry;
 
-    entry = ngx_http_sp_memory_cache_find(text, hash);
+    entry = ngx_http_sp_memory_cache_find(text);
     if (entry == NULL) {
         return;
     }
 
-    data = ngx_alloc(vector->len, ngx_cycle->log);
+    data = ngx_alloc(text->len + vector->len, ngx_cycle->log);
     if (data == NULL) {
         return;
     }
 
-    if (entry->vector.data != NULL) {
-        ngx_free(entry->vector.data);
+    if (entry->text.data != NULL) {
+        ngx_free(entry->text.data);
     }
 
-    ngx_memcpy(data, vector->data, vector->len);
-    ngx_memcpy(entry->hash, hash, sizeof(hash));
-
-    entry->vector.data = data;
+    entry->text.data = data;
+    entry->text.len = text->len;
+    entry->vector.data = ngx_cpymem(data, text->data, text->len);
     entry->vector.len = vector->len;
+
+    ngx_memcpy(entry->vector.data, vector->data, vector->len);
 }
 
 
 static ngx_http_sp_memory_entry_t *
-ngx_http_sp_memory_cache_find(const ngx_str_t *text, u_char *hash)
+ngx_http_sp_memory_cache_find(const ngx_str_t *text)
 {
     uint32_t                     key;
-    ngx_sha1_t                   sha1;
     ngx_http_sp_memory_cache_t  *cache;
 
     cache = &ngx_http_sp_memory_cache;
@@ -312,11 +310,7 @@ ngx_http_sp_memory_cache_find(const ngx_str_t *text, u_char *hash)
         return NULL;
     }
 
-    ngx_sha1_init(&sha1);
-    ngx_sha1_update(&sha1, text->data, text->len);
-    ngx_sha1_final(hash, &sha1);
-
-    ngx_memcpy(&key, hash, sizeof(key));
+    key = ngx_murmur_hash2(text->data, text->len);
 
     return &cache->entries[key % cache->nentries];
 }
@@ -354,8 +348,8 @@ ngx_http_sp_memory_cache_exit(void)
     cache = &ngx_http_sp_memory_cache;
 
     for (i = 0; i < cache->nentries; i++) {
-        if (cache->entries[i].vector.data != NULL) {
-            ngx_free(cache->entries[i].vector.data);
+        if (cache->entries[i].text.data != NULL) {
+            ngx_free(cache->entries[i].text.data);
         }
     }
 

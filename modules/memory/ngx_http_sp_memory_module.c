@@ -6,9 +6,6 @@
 #include "ngx_http_sp_memory.h"
 
 
-#define NGX_HTTP_SP_MEMORY_KEY  4096
-
-
 static ngx_int_t ngx_http_sp_memory_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_sp_memory_metrics(ngx_conf_t *cf,
     ngx_http_sp_memory_main_conf_t *mmcf);
@@ -23,12 +20,6 @@ static char *ngx_http_sp_memory_embedder(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_sp_memory_extractor(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static ngx_http_sp_memory_api_t *ngx_http_sp_memory_api(ngx_conf_t *cf,
-    const char *path, ngx_uint_t *number, const char *number_name);
-static ngx_int_t ngx_http_sp_memory_url(ngx_conf_t *cf,
-    ngx_http_sp_memory_api_t *api, const ngx_str_t *base, const char *path);
-static ngx_int_t ngx_http_sp_memory_key(ngx_conf_t *cf,
-    ngx_http_sp_memory_api_t *api, ngx_str_t *name);
 static char *ngx_http_sp_memory_weights(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_uint_t ngx_http_sp_memory_is_weight(const ngx_str_t *value);
@@ -351,8 +342,8 @@ ngx_http_sp_memory_embedder(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     mmcf->cache = 256;
-    mmcf->embedder = ngx_http_sp_memory_api(cf, "/embeddings", &mmcf->cache,
-                                            "cache=");
+    mmcf->embedder = ngx_http_sp_memory_api(cf, "/embeddings", "cache=",
+                                            &mmcf->cache);
     if (mmcf->embedder == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -404,8 +395,8 @@ ngx_http_sp_memory_extractor(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    mmcf->extractor = ngx_http_sp_memory_api(cf, "/chat/completions", &lease,
-                                             "lease=");
+    mmcf->extractor = ngx_http_sp_memory_api(cf, "/chat/completions",
+                                             "lease=", &lease);
     if (mmcf->extractor == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -417,217 +408,6 @@ ngx_http_sp_memory_extractor(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     mmcf->job.lease = lease;
 
     return NGX_CONF_OK;
-}
-
-
-/* url= model= key_file= timeout= dimensions=, and one number of the caller's */
-
-static ngx_http_sp_memory_api_t *
-ngx_http_sp_memory_api(ngx_conf_t *cf, const char *path, ngx_uint_t *number,
-    const char *number_name)
-{
-    ngx_int_t                  n;
-    ngx_str_t                 *value, key_file, text, url;
-    ngx_uint_t                 i;
-    ngx_http_sp_memory_api_t  *api;
-
-    api = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_memory_api_t));
-    if (api == NULL) {
-        return NULL;
-    }
-
-    api->timeout = 30000;
-    ngx_str_set(&api->headers[0], "Content-Type: application/json");
-    api->nheaders = 1;
-
-    ngx_str_set(&url, "https://api.openai.com/v1");
-    ngx_str_null(&key_file);
-
-    value = cf->args->elts;
-
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        text.data = (u_char *) ngx_strchr(value[i].data, '=');
-        if (text.data == NULL) {
-            goto invalid;
-        }
-
-        text.data++;
-        text.len = value[i].data + value[i].len - text.data;
-
-        if (text.len == 0) {
-            goto invalid;
-        }
-
-        if (ngx_strncmp(value[i].data, "url=", 4) == 0) {
-            url = text;
-
-        } else if (ngx_strncmp(value[i].data, "model=", 6) == 0) {
-            api->model = text;
-
-        } else if (ngx_strncmp(value[i].data, "key_file=", 9) == 0) {
-            key_file = text;
-
-        } else if (ngx_strncmp(value[i].data, "timeout=", 8) == 0) {
-            n = ngx_parse_time(&text, 0);
-            if (n == NGX_ERROR || n == 0) {
-                goto invalid;
-            }
-
-            api->timeout = n;
-
-        } else if (ngx_strncmp(value[i].data, "dimensions=", 11) == 0) {
-            n = ngx_atoi(text.data, text.len);
-            if (n == NGX_ERROR || n == 0 || n > 3900) {
-                goto invalid;
-            }
-
-            api->dimensions = n;
-
-        } else if (ngx_strncmp(value[i].data, number_name,
-                               ngx_strlen(number_name)) == 0)
-        {
-            n = ngx_atoi(text.data, text.len);
-            if (n == NGX_ERROR || n > 100000) {
-                goto invalid;
-            }
-
-            *number = n;
-
-        } else {
-            goto invalid;
-        }
-    }
-
-    if (api->model.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" needs \"model=\"", &value[0]);
-        return NULL;
-    }
-
-    if (ngx_http_sp_memory_url(cf, api, &url, path) != NGX_OK
-        || (key_file.len > 0
-            && ngx_http_sp_memory_key(cf, api, &key_file) != NGX_OK))
-    {
-        return NULL;
-    }
-
-    return api;
-
-invalid:
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\" in \"%V\"; \"url=\", "
-                       "\"model=\", \"key_file=\", \"timeout=\", "
-                       "\"dimensions=\" and \"%s\" are allowed",
-                       &value[i], &value[0], number_name);
-    return NULL;
-}
-
-
-static ngx_int_t
-ngx_http_sp_memory_url(ngx_conf_t *cf, ngx_http_sp_memory_api_t *api,
-    const ngx_str_t *base, const char *path)
-{
-    u_char     *p;
-    ngx_str_t   url;
-
-    url = *base;
-
-    while (url.len > 0 && url.data[url.len - 1] == '/') {
-        url.len--;
-    }
-
-    if (ngx_strncmp(url.data, "https://", 8) != 0
-        && ngx_strncmp(url.data, "http://", 7) != 0)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid url \"%V\": it must begin with "
-                           "\"https://\" or \"http://\"", base);
-        return NGX_ERROR;
-    }
-
-    api->url.len = url.len + ngx_strlen(path);
-
-    p = ngx_pnalloc(cf->pool, api->url.len + 1);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    api->url.data = p;
-    p = ngx_cpymem(p, url.data, url.len);
-    p = ngx_cpymem(p, path, ngx_strlen(path));
-    *p = '\0';
-
-    return NGX_OK;
-}
-
-
-/* the key is only in the header that carries it */
-
-static ngx_int_t
-ngx_http_sp_memory_key(ngx_conf_t *cf, ngx_http_sp_memory_api_t *api,
-    ngx_str_t *name)
-{
-    u_char           key[NGX_HTTP_SP_MEMORY_KEY];
-    ssize_t          n;
-    ngx_fd_t         fd;
-    ngx_str_t       *header;
-    ngx_file_info_t  fi;
-
-    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE || ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "cannot open key file \"%V\"", name);
-
-        if (fd != NGX_INVALID_FILE) {
-            ngx_close_file(fd);
-        }
-
-        return NGX_ERROR;
-    }
-
-    n = ngx_read_fd(fd, key, sizeof(key));
-
-    ngx_close_file(fd);
-
-    if (ngx_file_access(&fi) & (S_IRWXG|S_IRWXO)) {
-        ngx_memzero(key, sizeof(key));
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "key file \"%V\" may be read by others; its mode "
-                           "must be 0600 or 0400", name);
-        return NGX_ERROR;
-    }
-
-    while (n > 0 && key[n - 1] <= ' ') {
-        n--;
-    }
-
-    if (n <= 0 || n == sizeof(key)) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "key file \"%V\" is empty or too large", name);
-        return NGX_ERROR;
-    }
-
-    header = &api->headers[1];
-
-    header->len = sizeof("Authorization: Bearer ") - 1 + n;
-    header->data = ngx_pnalloc(cf->pool, header->len);
-
-    if (header->data != NULL) {
-        ngx_memcpy(ngx_cpymem(header->data, "Authorization: Bearer ",
-                              sizeof("Authorization: Bearer ") - 1), key, n);
-        api->nheaders = 2;
-    }
-
-    ngx_explicit_memzero(key, sizeof(key));
-
-    return (header->data == NULL) ? NGX_ERROR : NGX_OK;
 }
 
 

@@ -1,0 +1,292 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ */
+
+#include "ngx_http_sp_memory.h"
+
+
+#define NGX_HTTP_SP_MEMORY_KEY  4096
+
+
+typedef struct {
+    ngx_str_t                 url;
+    ngx_str_t                 key_file;
+    const char               *number_name;
+    ngx_uint_t               *number;
+} ngx_http_sp_memory_args_t;
+
+
+static ngx_int_t ngx_http_sp_memory_parameter(ngx_http_sp_memory_api_t *api,
+    ngx_http_sp_memory_args_t *args, const ngx_str_t *parameter);
+static ngx_int_t ngx_http_sp_memory_number(const ngx_str_t *text,
+    ngx_uint_t min, ngx_uint_t max, ngx_uint_t *number);
+static ngx_int_t ngx_http_sp_memory_url(ngx_conf_t *cf,
+    ngx_http_sp_memory_api_t *api, const ngx_str_t *base, const char *path);
+static ngx_int_t ngx_http_sp_memory_key(ngx_conf_t *cf,
+    ngx_http_sp_memory_api_t *api, ngx_str_t *name);
+static ngx_int_t ngx_http_sp_memory_key_read(ngx_conf_t *cf, ngx_str_t *name,
+    u_char *key, size_t size, size_t *len);
+
+
+ngx_http_sp_memory_api_t *
+ngx_http_sp_memory_api(ngx_conf_t *cf, const char *path,
+    const char *number_name, ngx_uint_t *number)
+{
+    ngx_str_t                  *value;
+    ngx_uint_t                  i;
+    ngx_http_sp_memory_api_t   *api;
+    ngx_http_sp_memory_args_t   args;
+
+    api = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_memory_api_t));
+    if (api == NULL) {
+        return NULL;
+    }
+
+    api->timeout = 30000;
+    ngx_str_set(&api->headers[0], "Content-Type: application/json");
+    api->nheaders = 1;
+
+    ngx_str_set(&args.url, "https://api.openai.com/v1");
+    ngx_str_null(&args.key_file);
+    args.number_name = number_name;
+    args.number = number;
+
+    value = cf->args->elts;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_http_sp_memory_parameter(api, &args, &value[i]) != NGX_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" in \"%V\"; "
+                               "\"url=\", \"model=\", \"key_file=\", "
+                               "\"timeout=\", \"dimensions=\" (1 to 3900) "
+                               "and \"%s\" are allowed",
+                               &value[i], &value[0], number_name);
+            return NULL;
+        }
+    }
+
+    if (api->model.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" needs \"model=\"", &value[0]);
+        return NULL;
+    }
+
+    if (ngx_http_sp_memory_url(cf, api, &args.url, path) != NGX_OK
+        || (args.key_file.len > 0
+            && ngx_http_sp_memory_key(cf, api, &args.key_file) != NGX_OK))
+    {
+        return NULL;
+    }
+
+    return api;
+}
+
+
+static ngx_int_t
+ngx_http_sp_memory_parameter(ngx_http_sp_memory_api_t *api,
+    ngx_http_sp_memory_args_t *args, const ngx_str_t *parameter)
+{
+    u_char     *name;
+    ngx_int_t   n;
+    ngx_str_t   text;
+
+    name = parameter->data;
+
+    text.data = (u_char *) ngx_strchr(name, '=');
+    if (text.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    text.data++;
+    text.len = name + parameter->len - text.data;
+
+    if (text.len == 0) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_strncmp(name, "url=", 4) == 0) {
+        args->url = text;
+        return NGX_OK;
+    }
+
+    if (ngx_strncmp(name, "model=", 6) == 0) {
+        api->model = text;
+        return NGX_OK;
+    }
+
+    if (ngx_strncmp(name, "key_file=", 9) == 0) {
+        args->key_file = text;
+        return NGX_OK;
+    }
+
+    if (ngx_strncmp(name, "timeout=", 8) == 0) {
+        n = ngx_parse_time(&text, 0);
+
+        if (n == NGX_ERROR || n == 0) {
+            return NGX_ERROR;
+        }
+
+        api->timeout = n;
+        return NGX_OK;
+    }
+
+    if (ngx_strncmp(name, "dimensions=", 11) == 0) {
+        return ngx_http_sp_memory_number(&text, 1, 3900, &api->dimensions);
+    }
+
+    if (ngx_strncmp(name, args->number_name, ngx_strlen(args->number_name))
+        == 0)
+    {
+        return ngx_http_sp_memory_number(&text, 0, 100000, args->number);
+    }
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_sp_memory_number(const ngx_str_t *text, ngx_uint_t min,
+    ngx_uint_t max, ngx_uint_t *number)
+{
+    ngx_int_t  n;
+
+    n = ngx_atoi(text->data, text->len);
+
+    if (n == NGX_ERROR || (ngx_uint_t) n < min || (ngx_uint_t) n > max) {
+        return NGX_ERROR;
+    }
+
+    *number = n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_memory_url(ngx_conf_t *cf, ngx_http_sp_memory_api_t *api,
+    const ngx_str_t *base, const char *path)
+{
+    u_char     *p;
+    ngx_str_t   url;
+
+    url = *base;
+
+    while (url.len > 0 && url.data[url.len - 1] == '/') {
+        url.len--;
+    }
+
+    if (ngx_strncmp(url.data, "https://", 8) != 0
+        && ngx_strncmp(url.data, "http://", 7) != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid url \"%V\": it must begin with "
+                           "\"https://\" or \"http://\"", base);
+        return NGX_ERROR;
+    }
+
+    api->url.len = url.len + ngx_strlen(path);
+
+    p = ngx_pnalloc(cf->pool, api->url.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    api->url.data = p;
+    p = ngx_cpymem(p, url.data, url.len);
+    p = ngx_cpymem(p, path, ngx_strlen(path));
+    *p = '\0';
+
+    return NGX_OK;
+}
+
+
+/* the key is only in the header that carries it */
+
+static ngx_int_t
+ngx_http_sp_memory_key(ngx_conf_t *cf, ngx_http_sp_memory_api_t *api,
+    ngx_str_t *name)
+{
+    u_char      key[NGX_HTTP_SP_MEMORY_KEY], *p;
+    size_t      len;
+    ngx_str_t  *header;
+
+    static ngx_str_t  bearer = ngx_string("Authorization: Bearer ");
+
+    if (ngx_http_sp_memory_key_read(cf, name, key, sizeof(key), &len)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    header = &api->headers[1];
+
+    header->len = bearer.len + len;
+    header->data = ngx_pnalloc(cf->pool, header->len);
+
+    if (header->data != NULL) {
+        p = ngx_cpymem(header->data, bearer.data, bearer.len);
+        ngx_memcpy(p, key, len);
+        api->nheaders = 2;
+    }
+
+    ngx_explicit_memzero(key, sizeof(key));
+
+    return (header->data == NULL) ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_memory_key_read(ngx_conf_t *cf, ngx_str_t *name, u_char *key,
+    size_t size, size_t *len)
+{
+    ssize_t          n;
+    ngx_fd_t         fd;
+    ngx_uint_t       loose;
+    ngx_file_info_t  fi;
+
+    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "cannot open key file \"%V\"", name);
+        return NGX_ERROR;
+    }
+
+    loose = (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR)
+            || (fi.st_mode & (S_IRWXG|S_IRWXO));
+
+    n = loose ? 0 : ngx_read_fd(fd, key, size);
+
+    ngx_close_file(fd);
+
+    if (loose) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "key file \"%V\" may be read by others; its mode "
+                           "must be 0600 or 0400", name);
+        return NGX_ERROR;
+    }
+
+    if (n == (ssize_t) size) {
+        n = 0;
+    }
+
+    while (n > 0 && key[n - 1] <= ' ') {
+        n--;
+    }
+
+    if (n <= 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "key file \"%V\" is empty or too large", name);
+        return NGX_ERROR;
+    }
+
+    *len = n;
+
+    return NGX_OK;
+}
