@@ -13,7 +13,7 @@
 #include "ngx_sp_pg_int.h"
 
 
-#define NGX_SP_PG_REASON_LEN  256
+#define NGX_SP_PG_REASON_LEN  512
 
 
 static ngx_int_t ngx_sp_pg_link_wait(ngx_sp_pg_link_t *link,
@@ -25,7 +25,7 @@ static void ngx_sp_pg_link_write_handler(ngx_sp_fd_t *fd);
 static void ngx_sp_pg_link_close_handler(ngx_sp_fd_t *fd);
 static void ngx_sp_pg_link_timer_handler(ngx_event_t *ev);
 static void ngx_sp_pg_link_notice(void *data, const char *message);
-static size_t ngx_sp_pg_line_len(const char *text);
+static char *ngx_sp_pg_line(char *buf, const char *text);
 
 
 void
@@ -51,6 +51,7 @@ ngx_sp_pg_link_init(ngx_sp_pg_link_t *link, ngx_sp_pg_t *pg, void *data)
 ngx_int_t
 ngx_sp_pg_link_open(ngx_sp_pg_link_t *link)
 {
+    char          line[NGX_SP_PG_REASON_LEN];
     ngx_uint_t    level;
     ngx_sp_pg_t  *pg;
     const char   *text;
@@ -87,8 +88,8 @@ failed:
 
     level = (pg->failures == 0) ? NGX_LOG_ERR : NGX_LOG_INFO;
 
-    ngx_log_error(level, pg->log, 0, "pg \"%V\" at %V: %*s",
-                  &pg->name, &pg->address, ngx_sp_pg_line_len(text), text);
+    ngx_log_error(level, pg->log, 0, "pg \"%V\" at %V: %s",
+                  &pg->name, &pg->address, ngx_sp_pg_line(line, text));
 
     ngx_sp_pg_link_close(link);
 
@@ -124,16 +125,13 @@ ngx_sp_pg_link_close(ngx_sp_pg_link_t *link)
 void
 ngx_sp_pg_link_fail(ngx_sp_pg_link_t *link, const char *reason)
 {
-    size_t  len;
-    u_char  text[NGX_SP_PG_REASON_LEN];
+    char  line[NGX_SP_PG_REASON_LEN];
 
-    len = ngx_min(ngx_sp_pg_line_len(reason), NGX_SP_PG_REASON_LEN - 1);
-    ngx_memcpy(text, reason, len);
-    text[len] = '\0';
+    (void) ngx_sp_pg_line(line, reason);
 
     ngx_sp_pg_link_close(link);
 
-    link->lost(link, (const char *) text);
+    link->lost(link, line);
 }
 
 
@@ -313,25 +311,34 @@ ngx_sp_pg_link_timer_handler(ngx_event_t *ev)
 static void
 ngx_sp_pg_link_notice(void *data, const char *message)
 {
+    char               line[NGX_SP_PG_REASON_LEN];
     ngx_sp_pg_t       *pg;
     ngx_sp_pg_link_t  *link;
 
     link = data;
     pg = link->pg;
 
-    ngx_log_error(NGX_LOG_INFO, pg->log, 0, "pg \"%V\" notice: %*s",
-                  &pg->name, ngx_sp_pg_line_len(message), message);
+    ngx_log_error(NGX_LOG_INFO, pg->log, 0, "pg \"%V\" notice: %s",
+                  &pg->name, ngx_sp_pg_line(line, message));
 }
 
 
-static size_t
-ngx_sp_pg_line_len(const char *text)
-{
-    size_t  len;
+/* what libpq says in several lines, in one */
 
-    for (len = 0; text[len] != '\0' && text[len] != '\n'; len++) {
-        /* void */
+static char *
+ngx_sp_pg_line(char *buf, const char *text)
+{
+    size_t  i;
+
+    for (i = 0; text[i] != '\0' && i < NGX_SP_PG_REASON_LEN - 1; i++) {
+        buf[i] = (text[i] == '\n' || text[i] == '\t') ? ' ' : text[i];
     }
 
-    return len;
+    while (i > 0 && buf[i - 1] == ' ') {
+        i--;
+    }
+
+    buf[i] = '\0';
+
+    return buf;
 }
