@@ -134,23 +134,26 @@ create function gateway.store_turns(turns jsonb) returns int
 language plpgsql
 as $$
 declare
-    n     int := 0;
-    turn  jsonb;
+    fresh  jsonb[] := '{}';
+    n      int := 0;
+    turn   jsonb;
 begin
     if jsonb_typeof(turns) is distinct from 'array' then
         raise sqlstate '22023' using message = 'turns must be an array';
     end if;
 
-    -- always in the same order: two batches may touch the same chats
+    -- Two batches may hold the same turns and touch the same chats: ledger
+    -- rows first, by id, then messages, by scope, so that no batch waits for
+    -- one that waits for it.
+
     for turn in
         select t.value
           from jsonb_array_elements(turns) as t
-         order by t.value ->> 'user_id', t.value ->> 'character_id',
-                  t.value ->> 'at', t.value ->> 'id'
+         order by t.value ->> 'id'
     loop
         begin
             if gateway.store_ledger(turn) then
-                perform gateway.store_messages(turn);
+                fresh := fresh || turn;
             end if;
 
         exception
@@ -164,6 +167,15 @@ begin
         end;
 
         n := n + 1;
+    end loop;
+
+    for turn in
+        select t
+          from unnest(fresh) as t
+         order by t ->> 'user_id', t ->> 'character_id', t ->> 'at',
+                  t ->> 'id'
+    loop
+        perform gateway.store_messages(turn);
     end loop;
 
     return n;

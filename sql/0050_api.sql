@@ -21,7 +21,7 @@ create table api.route (
     method     text not null
                check (method in ('GET', 'POST', 'PUT', 'PATCH', 'DELETE')),
 
-    -- below the location; an id (UUID or decimal) is written {id}
+    -- of the whole path; an id (UUID or decimal) is written {id}
     pattern    text not null check (pattern ~ '^(/([a-z0-9_-]+|\{id\}))+$'),
     handler    regprocedure not null,
     query      text[] not null default '{}',
@@ -477,7 +477,7 @@ begin
 
     insert into chat.character values (c.*);
 
-    return (201, api.character_json(c), '/v1/characters/' || c.id)
+    return (201, api.character_json(c), '/api/v1/characters/' || c.id)
            ::api.reply;
 end
 $$;
@@ -605,7 +605,7 @@ begin
     values (auth.uid(), who.id, api.text_field(body, 'title', '', 0, 200))
     returning * into c;
 
-    return (201, api.chat_json(c), '/v1/chats/' || c.id)::api.reply;
+    return (201, api.chat_json(c), '/api/v1/chats/' || c.id)::api.reply;
 end
 $$;
 
@@ -852,7 +852,7 @@ begin
      where x.id = m.id
     returning * into m;
 
-    return (201, api.memory_json(m), '/v1/memories/' || m.id)::api.reply;
+    return (201, api.memory_json(m), '/api/v1/memories/' || m.id)::api.reply;
 end
 $$;
 
@@ -983,26 +983,26 @@ select v.method, v.pattern,
        to_regprocedure('api.' || v.name || '(text[],jsonb,jsonb)'),
        v.query, v.anonymous
   from (values
-    ('GET', '/v1/characters', 'characters_list',
+    ('GET', '/api/v1/characters', 'characters_list',
      '{scope,q,limit,cursor}'::text[], true),
-    ('POST', '/v1/characters', 'character_create', '{}', false),
-    ('GET', '/v1/characters/{id}', 'character_get', '{}', true),
-    ('PATCH', '/v1/characters/{id}', 'character_update', '{}', false),
-    ('DELETE', '/v1/characters/{id}', 'character_delete', '{}', false),
-    ('GET', '/v1/chats', 'chats_list', '{character_id,limit,cursor}', false),
-    ('POST', '/v1/chats', 'chat_create', '{}', false),
-    ('GET', '/v1/chats/{id}', 'chat_get', '{}', false),
-    ('PATCH', '/v1/chats/{id}', 'chat_update', '{}', false),
-    ('DELETE', '/v1/chats/{id}', 'chat_delete', '{}', false),
-    ('GET', '/v1/chats/{id}/messages', 'messages_list', '{limit,cursor}',
+    ('POST', '/api/v1/characters', 'character_create', '{}', false),
+    ('GET', '/api/v1/characters/{id}', 'character_get', '{}', true),
+    ('PATCH', '/api/v1/characters/{id}', 'character_update', '{}', false),
+    ('DELETE', '/api/v1/characters/{id}', 'character_delete', '{}', false),
+    ('GET', '/api/v1/chats', 'chats_list', '{character_id,limit,cursor}', false),
+    ('POST', '/api/v1/chats', 'chat_create', '{}', false),
+    ('GET', '/api/v1/chats/{id}', 'chat_get', '{}', false),
+    ('PATCH', '/api/v1/chats/{id}', 'chat_update', '{}', false),
+    ('DELETE', '/api/v1/chats/{id}', 'chat_delete', '{}', false),
+    ('GET', '/api/v1/chats/{id}/messages', 'messages_list', '{limit,cursor}',
      false),
-    ('GET', '/v1/memories', 'memories_list',
+    ('GET', '/api/v1/memories', 'memories_list',
      '{character_id,kind,q,limit,cursor}', false),
-    ('POST', '/v1/memories', 'memory_create', '{}', false),
-    ('DELETE', '/v1/memories', 'memories_wipe', '{character_id}', false),
-    ('GET', '/v1/memories/{id}', 'memory_get', '{}', false),
-    ('PATCH', '/v1/memories/{id}', 'memory_update', '{}', false),
-    ('DELETE', '/v1/memories/{id}', 'memory_delete', '{}', false)
+    ('POST', '/api/v1/memories', 'memory_create', '{}', false),
+    ('DELETE', '/api/v1/memories', 'memories_wipe', '{character_id}', false),
+    ('GET', '/api/v1/memories/{id}', 'memory_get', '{}', false),
+    ('PATCH', '/api/v1/memories/{id}', 'memory_update', '{}', false),
+    ('DELETE', '/api/v1/memories/{id}', 'memory_delete', '{}', false)
   ) as v (method, pattern, name, query, anonymous);
 
 

@@ -66,7 +66,9 @@ sub read_code {
             while $table =~ /\{\s*ngx_string\("(\w+)"\)/g;
     }
 
-    $code{metric}{$1} = $file while $text =~ /"(?:# \w+ )?(sallyport_\w+)/g;
+    $code{metric}{$1} = $file while $text =~ m{"(?:\#[ ]\w+[ ])?
+                                  (?!sallyport_(?:anon|user|gateway)")
+                                  (sallyport_\w+)}xg;
     return;
 }
 

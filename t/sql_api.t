@@ -32,31 +32,31 @@ sub status_is {
 
 # routes
 
-status_is([undef, 'GET', '/v1/nothing'], 404, 'not_found');
-status_is([undef, 'GET', '/v1/characters/'], 404, 'not_found');
-status_is([undef, 'GET', '/v1/characters/abc'], 404, 'not_found');
-status_is([undef, 'GET', '/v1/characters/{id}'], 404, 'not_found');
-status_is([undef, 'GET', '/v1/characters/12'], 404, 'not_found',
+status_is([undef, 'GET', '/api/v1/nothing'], 404, 'not_found');
+status_is([undef, 'GET', '/api/v1/characters/'], 404, 'not_found');
+status_is([undef, 'GET', '/api/v1/characters/abc'], 404, 'not_found');
+status_is([undef, 'GET', '/api/v1/characters/{id}'], 404, 'not_found');
+status_is([undef, 'GET', '/api/v1/characters/12'], 404, 'not_found',
           'a number is no character');
-status_is([undef, 'GET', "/v1/characters/'; drop table chat.chat; --"], 404,
+status_is([undef, 'GET', "/api/v1/characters/'; drop table chat.chat; --"], 404,
           'not_found');
-status_is([undef, 'GET', '/v1/chats'], 401, 'authentication_required');
-status_is([undef, 'POST', '/v1/characters', {}, { name => 'x' }], 401,
+status_is([undef, 'GET', '/api/v1/chats'], 401, 'authentication_required');
+status_is([undef, 'POST', '/api/v1/characters', {}, { name => 'x' }], 401,
           'authentication_required');
 
-my ($status, undef, undef, $allow) = $db->api($anna, 'PUT', '/v1/chats');
+my ($status, undef, undef, $allow) = $db->api($anna, 'PUT', '/api/v1/chats');
 is_deeply([$status, $allow], [405, 'GET, HEAD, POST'], '405 names them');
-($status, undef, undef, $allow) = $db->api($anna, 'TRACE', '/v1/chats');
+($status, undef, undef, $allow) = $db->api($anna, 'TRACE', '/api/v1/chats');
 is($status, 405, 'also for odd methods');
 
 
 # characters
 
-my ($created, $zed, $location) = $db->api($anna, 'POST', '/v1/characters',
+my ($created, $zed, $location) = $db->api($anna, 'POST', '/api/v1/characters',
     {}, { name => "Zed \x{263a}", description => 'd', system_prompt => 's' });
 
 is($created, 201, 'created');
-is($location, "/v1/characters/$zed->{id}", 'where it is');
+is($location, "/api/v1/characters/$zed->{id}", 'where it is');
 is($zed->{name}, "Zed \x{263a}", 'UTF-8');
 ok(!$zed->{is_public} && $zed->{mine}, 'private and mine');
 
@@ -68,15 +68,15 @@ for my $case (
     [{ name => 'x', is_public => 'yes' }, 'invalid_field'],
     [{ name => 'x', avatar_url => 'javascript:alert(1)' }, 'invalid_field'])
 {
-    status_is([$anna, 'POST', '/v1/characters', {}, $case->[0]], 422,
+    status_is([$anna, 'POST', '/api/v1/characters', {}, $case->[0]], 422,
               $case->[1], 'refused: ' . substr encode_json($case->[0]), 0, 40);
 }
 
-status_is([$anna, 'POST', '/v1/characters', {}, []], 400, 'invalid_body');
-status_is([$anna, 'POST', '/v1/characters', {}, undef], 422,
+status_is([$anna, 'POST', '/api/v1/characters', {}, []], 400, 'invalid_body');
+status_is([$anna, 'POST', '/api/v1/characters', {}, undef], 422,
           'missing_field', 'no body');
 
-my $path = "/v1/characters/$zed->{id}";
+my $path = "/api/v1/characters/$zed->{id}";
 
 status_is([$bert, 'GET', $path], 404, 'character_not_found');
 status_is([undef, 'GET', $path], 404, 'character_not_found');
@@ -98,13 +98,13 @@ is((($db->as_user($bert, 'select name from chat.character_prompt(?)',
 # pages: 45 characters, by 20, no row twice and none missing, while rows are
 # being added at the front
 
-$db->api($anna, 'POST', '/v1/characters', {},
+$db->api($anna, 'POST', '/api/v1/characters', {},
          { name => "C$_", is_public => JSON::PP::true }) for 1 .. 44;
 
 my (%got, $pages, $cursor);
 
 do {
-    my (undef, $page) = $db->api(undef, 'GET', '/v1/characters',
+    my (undef, $page) = $db->api(undef, 'GET', '/api/v1/characters',
                                  { $cursor ? (cursor => $cursor) : () });
 
     $got{$_->{id}}++ for @{ $page->{data} };
@@ -112,7 +112,7 @@ do {
     $cursor = $page->{page}{next};
     is($page->{page}{limit}, 20, 'limit by default');
     like($cursor, qr/^[\w-]+$/, 'the cursor is safe in a URL') if $cursor;
-    $db->api($anna, 'POST', '/v1/characters', {},
+    $db->api($anna, 'POST', '/api/v1/characters', {},
              { name => 'New', is_public => JSON::PP::true });
 } while $cursor;
 
@@ -121,37 +121,37 @@ is(scalar(grep { $_ > 1 } values %got), 0, 'no row twice');
 is(scalar keys %got, 45, 'none missing');
 
 for my $limit (qw(0 101 -1 1.5 abc), '', '99999999999') {
-    status_is([undef, 'GET', '/v1/characters', { limit => $limit }], 400,
+    status_is([undef, 'GET', '/api/v1/characters', { limit => $limit }], 400,
               'invalid_limit', "limit '$limit'");
 }
 
 for my $bad ('x', '!!', 'bnVsbA', 'WzEsMl0', 'WyJ4IiwieSJd', 'W10', '') {
-    status_is([undef, 'GET', '/v1/characters', { cursor => $bad }], 400,
+    status_is([undef, 'GET', '/api/v1/characters', { cursor => $bad }], 400,
               'invalid_cursor', "cursor '$bad'");
 }
 
-status_is([undef, 'GET', '/v1/characters', { where => '1' }], 400,
+status_is([undef, 'GET', '/api/v1/characters', { where => '1' }], 400,
           'unknown_parameter');
-status_is([undef, 'GET', '/v1/characters', { scope => 'x' }], 400,
+status_is([undef, 'GET', '/api/v1/characters', { scope => 'x' }], 400,
           'invalid_scope');
 
-my (undef, $mine) = $db->api($bert, 'GET', '/v1/characters',
+my (undef, $mine) = $db->api($bert, 'GET', '/api/v1/characters',
                              { scope => 'mine' });
 is(@{ $mine->{data} }, 0, 'mine: none');
 
-(undef, $mine) = $db->api(undef, 'GET', '/v1/characters', { q => 'zed' });
+(undef, $mine) = $db->api(undef, 'GET', '/api/v1/characters', { q => 'zed' });
 is(@{ $mine->{data} }, 1, 'search');
 
 
 # chats and messages
 
-my ($made, $chat) = $db->api($anna, 'POST', '/v1/chats', {},
+my ($made, $chat) = $db->api($anna, 'POST', '/api/v1/chats', {},
                              { character_id => $zed->{id} });
 
 is($made, 201, 'chat');
-status_is([$anna, 'POST', '/v1/chats', {}, { character_id => 'x' }], 422,
+status_is([$anna, 'POST', '/api/v1/chats', {}, { character_id => 'x' }], 422,
           'invalid_id');
-status_is([$anna, 'POST', '/v1/chats', {},
+status_is([$anna, 'POST', '/api/v1/chats', {},
            { character_id => '00000000-0000-4000-8000-00000000dead' }], 404,
           'character_not_found');
 
@@ -159,41 +159,41 @@ $db->store($db->turn(user_id => $anna, character_id => $zed->{id},
                      chat_id => $chat->{id}, user_text => "question $_",
                      assistant_text => "answer $_")) for 1 .. 13;
 
-my ($one, $page) = $db->api($anna, 'GET', "/v1/chats/$chat->{id}/messages");
+my ($one, $page) = $db->api($anna, 'GET', "/api/v1/chats/$chat->{id}/messages");
 
 is($one, 200, 'messages');
 is_deeply([map { $_->{seq} } @{ $page->{data} }], [reverse 7 .. 26],
           'newest first');
 is($page->{data}[0]{content}, 'answer 13', 'text');
 
-(undef, $page) = $db->api($anna, 'GET', "/v1/chats/$chat->{id}/messages",
+(undef, $page) = $db->api($anna, 'GET', "/api/v1/chats/$chat->{id}/messages",
                           { cursor => $page->{page}{next} });
 is_deeply([map { $_->{seq} } @{ $page->{data} }], [reverse 1 .. 6], 'rest');
 is($page->{page}{next}, undef, 'the end');
 
-my (undef, $list) = $db->api($anna, 'GET', '/v1/chats');
+my (undef, $list) = $db->api($anna, 'GET', '/api/v1/chats');
 is($list->{data}[0]{title}, 'question 1', 'title of the first message');
-(undef, $list) = $db->api($bert, 'GET', '/v1/chats');
+(undef, $list) = $db->api($bert, 'GET', '/api/v1/chats');
 is(@{ $list->{data} }, 0, 'not for others');
 
-status_is([$anna, 'PATCH', "/v1/chats/$chat->{id}", {},
+status_is([$anna, 'PATCH', "/api/v1/chats/$chat->{id}", {},
            { title => 'Ours' }], 200, undef);
-status_is([$anna, 'DELETE', "/v1/chats/$chat->{id}"], 204, undef);
-status_is([$anna, 'GET', "/v1/chats/$chat->{id}"], 404, 'chat_not_found');
+status_is([$anna, 'DELETE', "/api/v1/chats/$chat->{id}"], 204, undef);
+status_is([$anna, 'GET', "/api/v1/chats/$chat->{id}"], 404, 'chat_not_found');
 
 
 # memories
 
 my %dog = (character_id => $zed->{id}, content => 'The dog is called Rex.');
-my (undef, $memory) = $db->api($anna, 'POST', '/v1/memories', {}, \%dog);
+my (undef, $memory) = $db->api($anna, 'POST', '/api/v1/memories', {}, \%dog);
 
 is($memory->{content}, $dog{content}, 'memory');
-status_is([$anna, 'POST', '/v1/memories', {},
+status_is([$anna, 'POST', '/api/v1/memories', {},
            { %dog, content => 'the  dog is called REX' }], 409,
           'memory_exists', 'the same in other letters');
-status_is([$anna, 'POST', '/v1/memories', {},
+status_is([$anna, 'POST', '/api/v1/memories', {},
            { %dog, content => 'x' x 301 }], 422, 'invalid_field');
-status_is([$anna, 'POST', '/v1/memories', {},
+status_is([$anna, 'POST', '/api/v1/memories', {},
            { %dog, content => 'y', kind => 'odd' }], 422, 'invalid_field');
 
 sub recall {
@@ -206,7 +206,7 @@ sub recall {
 like(recall($anna, 'what is my dog called?'), qr/Rex/, 'recalled');
 is(recall($bert, 'what is my dog called?'), '', 'not for another');
 
-my $at = "/v1/memories/$memory->{id}";
+my $at = "/api/v1/memories/$memory->{id}";
 
 status_is([$anna, 'PATCH', $at, {}, { hidden => JSON::PP::true }], 200,
           undef, 'do not mention');
@@ -223,13 +223,13 @@ is(scalar $t->sql('select count(*) from mem.tombstone'), 1, 'tombstone');
 $db->store($db->turn(user_id => $anna, character_id => $zed->{id},
                      user_text => 'My horse is called Star'));
 like(recall($anna, 'the name of my horse'), qr/Star/, 'a raw turn');
-$db->api($anna, 'POST', '/v1/memories', {}, \%dog);
+$db->api($anna, 'POST', '/api/v1/memories', {}, \%dog);
 
-status_is([$anna, 'DELETE', '/v1/memories'], 400, 'missing_parameter');
-status_is([$bert, 'DELETE', '/v1/memories',
+status_is([$anna, 'DELETE', '/api/v1/memories'], 400, 'missing_parameter');
+status_is([$bert, 'DELETE', '/api/v1/memories',
            { character_id => $zed->{id} }], 204, undef, 'of another: nothing');
 like(recall($anna, 'the name of my horse'), qr/Star/, 'still there');
-status_is([$anna, 'DELETE', '/v1/memories',
+status_is([$anna, 'DELETE', '/api/v1/memories',
            { character_id => $zed->{id} }], 204, undef, 'wipe');
 is(recall($anna, 'my horse, my dog'), '', 'nothing is recalled');
 is(scalar $t->sql('select epoch from mem.scope where user_id = ?', $anna), 1,
@@ -244,7 +244,7 @@ status_is([$anna, 'GET', $path], 404, 'character_not_found');
 eval {
     $db->as('sallyport_user', '{"sub":"' . $anna . '"}',
         q{select set_config('transaction_read_only', 'on', true),
-                 (select status from api.call('POST', '/v1/characters', '{}',
+                 (select status from api.call('POST', '/api/v1/characters', '{}',
                                               '{"name": "x"}'))});
 };
 is($Sallyport::SQL::state, '25006', 'read-only is read-only');

@@ -36,7 +36,7 @@ for my $user (@users) {
     $db->store($db->turn(user_id => $user, character_id => $mira,
                          user_text => "My password word is $word indeed"));
 
-    my ($status) = $db->api($user, 'POST', '/v1/memories', {},
+    my ($status) = $db->api($user, 'POST', '/api/v1/memories', {},
         { character_id => $mira, content => "The password word is $word" });
     is($status, 201, "memory of $user");
 }
@@ -75,13 +75,13 @@ my $memory = $t->sql('select id from mem.memory where user_id = ?', $victim);
 my $chat = $t->sql('select id from chat.chat where user_id = ?', $victim);
 
 for my $case (
-    ['GET', "/v1/memories/$memory", undef],
-    ['PATCH', "/v1/memories/$memory", { content => 'mine' }],
-    ['DELETE', "/v1/memories/$memory", undef],
-    ['GET', "/v1/chats/$chat", undef],
-    ['PATCH', "/v1/chats/$chat", { title => 'mine' }],
-    ['DELETE', "/v1/chats/$chat", undef],
-    ['GET', "/v1/chats/$chat/messages", undef])
+    ['GET', "/api/v1/memories/$memory", undef],
+    ['PATCH', "/api/v1/memories/$memory", { content => 'mine' }],
+    ['DELETE', "/api/v1/memories/$memory", undef],
+    ['GET', "/api/v1/chats/$chat", undef],
+    ['PATCH', "/api/v1/chats/$chat", { title => 'mine' }],
+    ['DELETE', "/api/v1/chats/$chat", undef],
+    ['GET', "/api/v1/chats/$chat/messages", undef])
 {
     my ($method, $path, $body) = @$case;
     my ($status) = $db->api($thief, $method, $path, {}, $body);
@@ -168,7 +168,7 @@ $house->disconnect;
 
 # anonymous
 
-is(($db->api(undef, 'GET', '/v1/memories'))[0], 401, 'nobody: 401');
+is(($db->api(undef, 'GET', '/api/v1/memories'))[0], 401, 'nobody: 401');
 eval { $db->as_anon($count) };
 is($Sallyport::SQL::state, '42501', 'nobody may not even ask');
 

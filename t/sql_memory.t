@@ -176,7 +176,7 @@ unlike(join("\n", grep { /^fact/ } recall('what is my dog called')), qr/Rex/,
 my ($id) = map { $_->[0] } $t->sql("select id from mem.memory
                                      where content like '%Bruno%'");
 
-is(($db->api($anna, 'DELETE', "/v1/memories/$id"))[0], 204, 'forgotten');
+is(($db->api($anna, 'DELETE', "/api/v1/memories/$id"))[0], 204, 'forgotten');
 is(scalar $t->sql('select count(*) from chat.message where scope_seq
                    between 21 and 22'), 0, 'its turns are not recalled');
 
@@ -189,7 +189,7 @@ is($counts->{refused}, 1, 'what was forgotten is not extracted again');
 # a wipe during a job
 
 $t->dbh->do('update mem.scope set extracted_upto = 20');
-$db->api($anna, 'DELETE', '/v1/memories', { character_id => $mira });
+$db->api($anna, 'DELETE', '/api/v1/memories', { character_id => $mira });
 is(apply(1, [item(src_seq => 25)], from => 21, to => 40), undef,
    'nothing after a wipe');
 is(scalar $db->gateway('select mem.extract_input(?, 0, 21, 40)', $scope), undef,

@@ -22,7 +22,6 @@ typedef struct {
 typedef struct {
     ngx_sp_pg_t              *pg;         /* NULL: off here */
     ngx_sp_pg_statement_t    *statement;
-    ngx_str_t                 prefix;     /* of the location, not passed */
     size_t                    max_result;
     ngx_msec_t                timeout;
 } ngx_http_sp_data_loc_conf_t;

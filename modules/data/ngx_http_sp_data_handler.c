@@ -34,15 +34,12 @@ static ngx_int_t ngx_http_sp_data_call(ngx_http_request_t *r,
     ngx_http_sp_data_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_data_query(ngx_http_request_t *r,
     ngx_str_t *json);
-static void ngx_http_sp_data_path(ngx_http_request_t *r, ngx_str_t *path);
 static void ngx_http_sp_data_done(ngx_sp_op_t *op);
 static void ngx_http_sp_data_result(ngx_http_sp_data_ctx_t *ctx);
 static void ngx_http_sp_data_keep(ngx_http_sp_data_ctx_t *ctx,
     ngx_str_t *dst, ngx_str_t src);
 static ngx_int_t ngx_http_sp_data_answer(ngx_http_request_t *r,
     ngx_http_sp_data_ctx_t *ctx);
-static ngx_int_t ngx_http_sp_data_location(ngx_http_request_t *r,
-    const ngx_str_t *path);
 static void ngx_http_sp_data_set_state(ngx_http_request_t *r,
     ngx_http_sp_data_ctx_t *ctx, ngx_http_sp_data_state_e state);
 
@@ -142,7 +139,7 @@ ngx_http_sp_data_call(ngx_http_request_t *r, ngx_http_sp_data_ctx_t *ctx)
         ctx->params[0] = r->method_name;
     }
 
-    ngx_http_sp_data_path(r, &ctx->params[1]);
+    ctx->params[1] = r->uri;
 
     rc = ngx_http_sp_data_query(r, &ctx->params[2]);
     if (rc != NGX_OK) {
@@ -211,24 +208,6 @@ ngx_http_sp_data_query(ngx_http_request_t *r, ngx_str_t *json)
     }
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_sp_data_path(ngx_http_request_t *r, ngx_str_t *path)
-{
-    ngx_http_sp_data_loc_conf_t  *dlcf;
-
-    dlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_data_module);
-
-    *path = r->uri;
-
-    if (path->len > dlcf->prefix.len
-        && ngx_strncmp(path->data, dlcf->prefix.data, dlcf->prefix.len) == 0)
-    {
-        path->data += dlcf->prefix.len;
-        path->len -= dlcf->prefix.len;
-    }
 }
 
 
@@ -377,37 +356,13 @@ ngx_http_sp_data_answer(ngx_http_request_t *r, ngx_http_sp_data_ctx_t *ctx)
     }
 
     if (answer->location.len > 0
-        && ngx_http_sp_data_location(r, &answer->location) != NGX_OK)
+        && ngx_http_sp_add_header(r, "Location", &answer->location)
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return ngx_http_sp_send_json(r, answer->status, &answer->body);
-}
-
-
-/* below the same location as the request */
-
-static ngx_int_t
-ngx_http_sp_data_location(ngx_http_request_t *r, const ngx_str_t *path)
-{
-    u_char                       *p;
-    ngx_str_t                     value;
-    ngx_http_sp_data_loc_conf_t  *dlcf;
-
-    dlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_data_module);
-
-    value.len = dlcf->prefix.len + path->len;
-
-    value.data = ngx_pnalloc(r->pool, value.len);
-    if (value.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_cpymem(value.data, dlcf->prefix.data, dlcf->prefix.len);
-    ngx_memcpy(p, path->data, path->len);
-
-    return ngx_http_sp_add_header(r, "Location", &value);
 }
 
 

@@ -15,8 +15,6 @@ static char *ngx_http_sp_data_pg_call(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_sp_data_statement(ngx_conf_t *cf,
     ngx_http_sp_data_loc_conf_t *dlcf, const ngx_str_t *schema);
-static void ngx_http_sp_data_prefix(ngx_conf_t *cf,
-    ngx_http_sp_data_loc_conf_t *dlcf);
 
 
 static ngx_command_t  ngx_http_sp_data_commands[] = {
@@ -130,7 +128,6 @@ ngx_http_sp_data_create_loc_conf(ngx_conf_t *cf)
      *
      *     dlcf->pg = NULL;
      *     dlcf->statement = NULL;
-     *     dlcf->prefix = { 0, NULL };
      */
 
     dlcf->max_result = NGX_CONF_UNSET_SIZE;
@@ -184,8 +181,6 @@ ngx_http_sp_data_pg_call(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ngx_http_sp_data_statement(cf, dlcf, &value[2]) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
-
-    ngx_http_sp_data_prefix(cf, dlcf);
 
     return ngx_http_sp_set_content(cf, ngx_http_sp_data_handler);
 }
@@ -248,35 +243,4 @@ ngx_http_sp_data_statement(ngx_conf_t *cf, ngx_http_sp_data_loc_conf_t *dlcf,
     dlcf->statement = statement;
 
     return NGX_OK;
-}
-
-
-/*
- * "location /api/" passes "/v1/chats" of "/api/v1/chats"; an exact, a regular
- * expression's or a named location passes the whole path
- */
-
-static void
-ngx_http_sp_data_prefix(ngx_conf_t *cf, ngx_http_sp_data_loc_conf_t *dlcf)
-{
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (clcf->exact_match || clcf->named
-#if (NGX_PCRE)
-        || clcf->regex != NULL
-#endif
-        )
-    {
-        return;
-    }
-
-    dlcf->prefix = clcf->name;
-
-    if (dlcf->prefix.len > 0
-        && dlcf->prefix.data[dlcf->prefix.len - 1] == '/')
-    {
-        dlcf->prefix.len--;
-    }
 }

@@ -9,7 +9,7 @@ Sallyport::SQL - transactions as the gateway makes them
     my $db = Sallyport::SQL->new($t->pg);
 
     my @rows = $db->as_user($uuid, 'select * from chat.chat');
-    my ($status, $json) = $db->api($uuid, 'GET', '/v1/chats', { limit => 5 });
+    my ($status, $json) = $db->api($uuid, 'GET', '/api/v1/chats', { limit => 5 });
     my $n = $db->gateway('select gateway.store_turns(?)', $json);
 
 Logs in as the gateway does and chooses role and claims per transaction.
