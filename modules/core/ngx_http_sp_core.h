@@ -32,6 +32,7 @@
 #include "ngx_sp_redis.h"
 #include "ngx_sp_pg.h"
 #include "ngx_sp_fetch.h"
+#include "ngx_sp_key.h"
 
 #include "sp_chat.h"
 #include "sp_json.h"

@@ -10,8 +10,6 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
-#include <openssl/err.h>
-
 #include "ngx_sp_pg_int.h"
 
 
@@ -119,10 +117,6 @@ ngx_sp_pg_link_close(ngx_sp_pg_link_t *link)
         PQfinish(link->pgconn);
         link->pgconn = NULL;
     }
-
-    /* NGINX raises an alert about errors it finds in the queue */
-
-    ERR_clear_error();
 
     link->ready = 0;
 }

@@ -37,13 +37,13 @@ static const char *const  sp_jwt_errors[] = {
     "not three base64url parts",
     "header is not a JSON object with distinct names",
     "algorithm is not supported",
-    "header has \"crit\"",
-    "\"typ\" is not that of an access token",
-    "no key for its \"kid\" and \"alg\"",
+    "header has crit",
+    "typ is not that of an access token",
+    "no key for its kid and alg",
     "signature does not verify",
     "payload is not a JSON object with distinct names",
     "a registered claim has a wrong type or value",
-    "no \"exp\"",
+    "no exp",
     "expired",
     "not valid yet",
     "issued in the future",
@@ -510,7 +510,8 @@ sp_jwt_audience(const sp_jwt_t *jwt, const sp_jwt_rules_t *rules)
 static int
 sp_jwt_equal(const json_t *value, const char *text)
 {
-    return json_is_string(value) && strcmp(json_string_value(value), text) == 0;
+    return json_is_string(value)
+           && strcmp(json_string_value(value), text) == 0;
 }
 
 

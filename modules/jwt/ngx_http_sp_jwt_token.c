@@ -1,0 +1,233 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Finding the token of a request, and verifying it.
+ */
+
+#include "ngx_http_sp_jwt.h"
+
+
+static ngx_int_t ngx_http_sp_jwt_bearer(ngx_http_request_t *r,
+    ngx_str_t *token);
+static ngx_uint_t ngx_http_sp_jwt_repeated(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
+static ngx_http_sp_jwt_entry_t *ngx_http_sp_jwt_pack(ngx_pool_t *pool,
+    const sp_jwt_t *jwt);
+
+
+static const char *const  ngx_http_sp_jwt_names[] = {
+    "sub", "tier", "role", "wallet", "sid", "jti"
+};
+
+
+ngx_int_t
+ngx_http_sp_jwt_find(ngx_http_request_t *r, ngx_http_sp_jwt_loc_conf_t *jlcf,
+    ngx_str_t *token)
+{
+    if (jlcf->token == NULL) {
+        return ngx_http_sp_jwt_bearer(r, token);
+    }
+
+    if (ngx_http_complex_value(r, jlcf->token, token) != NGX_OK) {
+        return NGX_ABORT;
+    }
+
+    return token->len != 0 ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_sp_jwt_bearer(ngx_http_request_t *r, ngx_str_t *token)
+{
+    u_char           *p, *last;
+    ngx_table_elt_t  *h;
+
+    h = r->headers_in.authorization;
+    if (h == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_sp_jwt_repeated(r, h)) {
+        return NGX_ERROR;
+    }
+
+    p = h->value.data;
+    last = p + h->value.len;
+
+    if (h->value.len < sizeof("Bearer") - 1
+        || ngx_strncasecmp(p, (u_char *) "Bearer", sizeof("Bearer") - 1) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    p += sizeof("Bearer") - 1;
+
+    if (p < last && *p != ' ') {
+        return NGX_DECLINED;
+    }
+
+    while (p < last && *p == ' ') {
+        p++;
+    }
+
+    /* "Bearer" alone is a bad token, not the absence of one */
+
+    token->data = p;
+    token->len = last - p;
+
+    return NGX_OK;
+}
+
+
+/* NGINX before 1.23 keeps the first of several and forgets the others */
+
+static ngx_uint_t
+ngx_http_sp_jwt_repeated(ngx_http_request_t *r, ngx_table_elt_t *h)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    part = &r->headers_in.headers.part;
+    header = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+
+            if (part->next == NULL) {
+                return 0;
+            }
+
+            part = part->next;
+            header = part->elts;
+            i = 0;
+        }
+
+        if (&header[i] != h && header[i].hash == h->hash
+            && header[i].key.len == h->key.len
+            && ngx_strncasecmp(header[i].key.data, h->key.data, h->key.len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+}
+
+
+sp_jwt_status_e
+ngx_http_sp_jwt_check(ngx_http_request_t *r, ngx_http_sp_jwt_loc_conf_t *jlcf,
+    const ngx_str_t *token, const sp_jwt_rules_t *rules,
+    ngx_http_sp_jwt_entry_t **entry)
+{
+    char             *buffer;
+    sp_jwt_t          jwt;
+    sp_jwt_status_e   status;
+
+    *entry = NULL;
+
+    if (token->len > SP_JWT_MAX_LEN) {
+        return SP_JWT_TOO_LARGE;
+    }
+
+    buffer = ngx_pnalloc(r->pool, token->len + 1);
+    if (buffer == NULL) {
+        return SP_JWT_NO_MEMORY;
+    }
+
+    status = sp_jwt_parse(&jwt, buffer, token->len + 1,
+                          (const char *) token->data, token->len);
+    if (status != SP_JWT_OK) {
+        return status;
+    }
+
+    status = sp_jwt_verify(&jwt, (const sp_jwks_t *const *) jlcf->sets,
+                           jlcf->keys->nelts);
+
+    if (status == SP_JWT_OK) {
+        status = sp_jwt_claims(&jwt, rules);
+    }
+
+    if (status == SP_JWT_OK) {
+        *entry = ngx_http_sp_jwt_pack(r->pool, &jwt);
+
+        if (*entry == NULL) {
+            status = SP_JWT_NO_MEMORY;
+        }
+    }
+
+    sp_jwt_clear(&jwt);
+
+    return status;
+}
+
+
+static ngx_http_sp_jwt_entry_t *
+ngx_http_sp_jwt_pack(ngx_pool_t *pool, const sp_jwt_t *jwt)
+{
+    u_char                   *p;
+    size_t                    len[NGX_HTTP_SP_JWT_PARTS], size;
+    ngx_uint_t                i;
+    const char               *part[NGX_HTTP_SP_JWT_PARTS];
+    ngx_http_sp_jwt_entry_t  *entry;
+
+    for (i = 0; i < NGX_HTTP_SP_JWT_HEADER; i++) {
+        part[i] = sp_json_string(jwt->claims, ngx_http_sp_jwt_names[i],
+                                 &len[i]);
+    }
+
+    part[NGX_HTTP_SP_JWT_HEADER] = jwt->header_text;
+    len[NGX_HTTP_SP_JWT_HEADER] = jwt->header_len;
+    part[NGX_HTTP_SP_JWT_CLAIMS] = jwt->payload;
+    len[NGX_HTTP_SP_JWT_CLAIMS] = jwt->payload_len;
+
+    /* each is a part of a token of at most 16 KiB, decoded once or twice */
+
+    size = 0;
+
+    for (i = 0; i < NGX_HTTP_SP_JWT_PARTS; i++) {
+        size += len[i];
+    }
+
+    entry = ngx_palloc(pool, offsetof(ngx_http_sp_jwt_entry_t, data) + size);
+    if (entry == NULL) {
+        return NULL;
+    }
+
+    entry->expires = jwt->expires;
+    entry->not_before = jwt->not_before;
+    entry->issued_at = jwt->issued_at;
+    entry->size = (uint16_t) size;
+
+    p = entry->data;
+
+    for (i = 0; i < NGX_HTTP_SP_JWT_PARTS; i++) {
+        entry->len[i] = (uint16_t) len[i];
+
+        if (len[i] != 0) {
+            p = ngx_cpymem(p, part[i], len[i]);
+        }
+    }
+
+    return entry;
+}
+
+
+ngx_str_t
+ngx_http_sp_jwt_part(ngx_http_sp_jwt_entry_t *entry,
+    ngx_http_sp_jwt_part_e part)
+{
+    ngx_str_t   value;
+    ngx_uint_t  i;
+
+    value.data = entry->data;
+
+    for (i = 0; i < part; i++) {
+        value.data += entry->len[i];
+    }
+
+    value.len = entry->len[part];
+
+    return value;
+}
