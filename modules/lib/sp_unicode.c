@@ -57,6 +57,7 @@ static const sp_unicode_range_t  sp_unicode_unspaced[] = {
 
 
 static sp_unicode_class_e sp_unicode_class(int32_t cp);
+static int32_t sp_unicode_plain(int32_t cp);
 static int sp_unicode_extends(int32_t cp);
 static size_t sp_unicode_ascii(sp_unicode_t *u, const uint8_t *p, size_t len,
     sp_unicode_out_t *out);
@@ -414,6 +415,7 @@ sp_unicode_write(sp_unicode_t *u, int32_t cp, sp_unicode_out_t *out)
     utf8proc_ssize_t    i, n;
     sp_unicode_class_e  class;
 
+    cp = sp_unicode_plain(cp);
     class = sp_unicode_class(cp);
 
     if (class == SP_UNICODE_HIDDEN) {
@@ -460,6 +462,39 @@ sp_unicode_space(sp_unicode_t *u, sp_unicode_out_t *out)
     if (!u->space) {
         sp_unicode_put(u, ' ', out);
         u->space = 1;
+    }
+}
+
+
+/* typographic quotes and dashes as a keyboard has them */
+
+static int32_t
+sp_unicode_plain(int32_t cp)
+{
+    switch (cp) {
+
+    case 0x2018:
+    case 0x2019:
+    case 0x201b:
+    case 0x02bc:
+        return '\'';
+
+    case 0x201c:
+    case 0x201d:
+    case 0x201f:
+        return '"';
+
+    case 0x2010:
+    case 0x2011:
+    case 0x2012:
+    case 0x2013:
+    case 0x2014:
+    case 0x2015:
+    case 0x2212:
+        return '-';
+
+    default:
+        return cp;
     }
 }
 

@@ -8,7 +8,8 @@
  *   - NFKC_CF: compatibility forms and case folded, composed (utf8proc)
  *   - invisible characters (default ignorable, format, control) removed
  *   - a combining mark that does not compose with an ASCII letter removed
- *   - white space, and punctuation beyond ASCII, become one space
+ *   - typographic quotes and dashes become ASCII, white space and other
+ *     punctuation beyond ASCII one space
  *   - symbols (emoji) and letters of scripts written without spaces between
  *     words (Han, kana, Hangul, Thai, ...) stand between spaces, so that each
  *     is a word of its own; runs of spaces are one space

@@ -53,9 +53,10 @@ static const struct {
     { "f\xcc\xb7o\xcc\xb4\xcc\x95o", "foo", NULL, 1, 0 },
 
     /* punctuation, no-break space, ideographic space */
-    { "\xe2\x80\x9cword\xe2\x80\x9d", " word ", NULL, 0, 0 },
+    { "\xe2\x80\x9cword\xe2\x80\x99", "\"word'", NULL, 0, 0 },
+    { "\xc2\xabword\xc2\xbb", " word ", NULL, 0, 0 },
     { "a\xc2\xa0\xe3\x80\x80""b", "a b", NULL, 0, 0 },
-    { "a\xe2\x80\x94""b", "a b", NULL, 0, 0 },
+    { "a\xe2\x80\x94""b", "a-b", NULL, 0, 0 },
 
     /* each ideograph, syllable, emoji a word of its own */
     { "\xe4\xbb\x96\xe5\xa6\x88x", " \xe4\xbb\x96 \xe5\xa6\x88 x", NULL,
