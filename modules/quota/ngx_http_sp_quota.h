@@ -1,0 +1,206 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * quota: how many requests a user, or an address, may send.
+ *
+ *     _module.c   directives, configuration, registration
+ *     _conf.c     the quota_policy block
+ *     _step.c     the admit step: what happens to a request
+ *     _key.c      which policy, whose limits
+ *     _redis.c    the server-side script, its arguments and its reply
+ *     _zone.c     the limits in shared memory: fallback and deny cache
+ *     _answer.c   header fields and the 429 answer
+ */
+
+#ifndef _NGX_HTTP_SP_QUOTA_H_INCLUDED_
+#define _NGX_HTTP_SP_QUOTA_H_INCLUDED_
+
+
+#include "ngx_http_sp_core.h"
+
+#include "sp_gcra.h"
+
+
+/* limits in one policy */
+#define NGX_HTTP_SP_QUOTA_LIMITS  8
+
+/*
+ * Shared memory lags behind Redis by a round trip.  What it says counts only
+ * beyond this, so that the lag never adds up against a client.
+ */
+#define NGX_HTTP_SP_QUOTA_SLACK   100000    /* microseconds */
+
+
+/* what became of a request: $quota_result and a metric label */
+typedef enum {
+    NGX_HTTP_SP_QUOTA_NONE = 0,
+    NGX_HTTP_SP_QUOTA_ALLOWED,
+    NGX_HTTP_SP_QUOTA_DENIED,
+    NGX_HTTP_SP_QUOTA_SHADOW,           /* would have been denied */
+    NGX_HTTP_SP_QUOTA_LOCAL,            /* without Redis: allowed */
+    NGX_HTTP_SP_QUOTA_LOCAL_DENIED,
+    NGX_HTTP_SP_QUOTA_OPEN,
+    NGX_HTTP_SP_QUOTA_CLOSED,
+    NGX_HTTP_SP_QUOTA_RESULTS
+} ngx_http_sp_quota_result_e;
+
+
+/* quota_failure */
+typedef enum {
+    NGX_HTTP_SP_QUOTA_FAIL_LOCAL = 0,
+    NGX_HTTP_SP_QUOTA_FAIL_OPEN,
+    NGX_HTTP_SP_QUOTA_FAIL_CLOSED
+} ngx_http_sp_quota_failure_e;
+
+
+/* by= */
+typedef enum {
+    NGX_HTTP_SP_QUOTA_BY_DEFAULT = 0,   /* identity, where there is one */
+    NGX_HTTP_SP_QUOTA_BY_IDENTITY,      /* else the address */
+    NGX_HTTP_SP_QUOTA_BY_ADDRESS,
+    NGX_HTTP_SP_QUOTA_BY_VALUE          /* of a variable, else the address */
+} ngx_http_sp_quota_by_e;
+
+
+typedef struct {
+    ngx_str_t                     name;      /* "requests-60" */
+    ngx_int_t                     units;
+    ngx_int_t                     window;    /* seconds */
+    ngx_str_t                     interval;  /* as the script takes them */
+    ngx_str_t                     capacity;
+} ngx_http_sp_quota_limit_t;
+
+
+typedef struct {
+    ngx_str_t                     name;
+    ngx_str_t                     header;    /* RateLimit-Policy */
+    ngx_uint_t                    nlimits;
+    ngx_http_sp_quota_limit_t     limits[NGX_HTTP_SP_QUOTA_LIMITS];
+    sp_gcra_limit_t               gcra[NGX_HTTP_SP_QUOTA_LIMITS];
+    ngx_http_sp_metric_t         *decisions[NGX_HTTP_SP_QUOTA_RESULTS];
+    ngx_flag_t                    shadow;
+} ngx_http_sp_quota_policy_t;
+
+
+typedef struct {
+    ngx_array_t                   policies;  /* of pointers to policies */
+    ngx_sp_redis_t               *redis;     /* NULL: this machine only */
+    ngx_shm_zone_t               *zone;
+    size_t                        size;
+    ngx_http_sp_metric_t         *latency;
+    ngx_http_sp_metric_t         *errors;
+} ngx_http_sp_quota_main_conf_t;
+
+
+typedef struct {
+    ngx_flag_t                    enable;
+    ngx_http_sp_quota_policy_t   *policy;    /* fixed, or the default */
+    ngx_http_complex_value_t     *choice;    /* names the policy, or NULL */
+    ngx_http_complex_value_t     *value;     /* by=$variable */
+    ngx_uint_t                    by;
+    ngx_uint_t                    failure;
+    ngx_str_t                     scope;     /* keys of their own */
+    ngx_str_t                     name;      /* of policy, to be looked up */
+    ngx_str_t                     file;      /* where "quota" stands */
+    ngx_uint_t                    line;
+} ngx_http_sp_quota_loc_conf_t;
+
+
+typedef enum {
+    NGX_HTTP_SP_QUOTA_START = 0,
+    NGX_HTTP_SP_QUOTA_WAITING,
+    NGX_HTTP_SP_QUOTA_DECIDED
+} ngx_http_sp_quota_state_e;
+
+
+typedef struct {
+    ngx_http_sp_quota_state_e     state;
+    ngx_http_sp_quota_result_e    result;
+    ngx_http_sp_quota_policy_t   *policy;
+    ngx_str_t                     subject;   /* whose limits */
+    uint64_t                      hash;      /* of scope and subject */
+    ngx_shm_zone_t               *zone;
+    ngx_sp_redis_op_t             op;
+
+    /* written by the op's "done", or by the zone */
+
+    ngx_uint_t                    valid;     /* results are */
+    ngx_uint_t                    allowed;
+    sp_gcra_result_t              results[NGX_HTTP_SP_QUOTA_LIMITS];
+} ngx_http_sp_quota_ctx_t;
+
+
+extern ngx_module_t  ngx_http_sp_quota_module;
+
+
+extern const ngx_str_t  ngx_http_sp_quota_results[];
+
+
+/* _conf.c */
+
+char *ngx_http_sp_quota_policy(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_http_sp_quota_policy_t *ngx_http_sp_quota_find(
+    const ngx_http_sp_quota_main_conf_t *qmcf, const ngx_str_t *name);
+
+/* _step.c */
+
+ngx_int_t ngx_http_sp_quota_run(ngx_http_request_t *r);
+
+/* _key.c */
+
+/* which policy: sets ctx->policy; NGX_OK or what the step returns */
+ngx_int_t ngx_http_sp_quota_choose(ngx_http_request_t *r,
+    ngx_http_sp_quota_ctx_t *ctx);
+
+/* whose limits: sets subject and hash */
+ngx_int_t ngx_http_sp_quota_subject(ngx_http_request_t *r,
+    ngx_http_sp_quota_ctx_t *ctx);
+
+/* _redis.c */
+
+/* one script for all limits; the op is done with ctx->valid set or not */
+ngx_int_t ngx_http_sp_quota_ask(ngx_http_request_t *r,
+    ngx_http_sp_quota_ctx_t *ctx);
+void ngx_http_sp_quota_script_init(void);
+
+/* _zone.c: microseconds of this machine's clock */
+
+int64_t ngx_http_sp_quota_now(void);
+char *ngx_http_sp_quota_zone_add(ngx_conf_t *cf,
+    ngx_http_sp_quota_main_conf_t *qmcf);
+uint64_t ngx_http_sp_quota_hash(ngx_shm_zone_t *zone, const ngx_str_t *scope,
+    const ngx_str_t *subject);
+
+/* how far ahead of now the limit is, as far as this machine knows */
+int64_t ngx_http_sp_quota_ahead(ngx_shm_zone_t *zone, uint64_t hash,
+    const ngx_http_sp_quota_limit_t *limit, int64_t now);
+
+/* what Redis says: never moves a limit back */
+void ngx_http_sp_quota_remember(ngx_shm_zone_t *zone, uint64_t hash,
+    const ngx_http_sp_quota_limit_t *limit, int64_t tat, int64_t now);
+
+/* decides and charges here: 1 when all limits allow */
+ngx_uint_t ngx_http_sp_quota_local(ngx_shm_zone_t *zone,
+    ngx_http_sp_quota_ctx_t *ctx);
+
+/* _answer.c */
+
+ngx_int_t ngx_http_sp_quota_headers(ngx_http_request_t *r,
+    const ngx_http_sp_quota_ctx_t *ctx);
+ngx_int_t ngx_http_sp_quota_deny(ngx_http_request_t *r,
+    const ngx_http_sp_quota_ctx_t *ctx);
+
+typedef enum {
+    NGX_HTTP_SP_QUOTA_VAR_POLICY = 0,
+    NGX_HTTP_SP_QUOTA_VAR_RESULT,
+    NGX_HTTP_SP_QUOTA_VAR_REMAINING
+} ngx_http_sp_quota_var_e;
+
+/* NGX_DECLINED: no such value for this request */
+ngx_int_t ngx_http_sp_quota_value(ngx_http_request_t *r,
+    const ngx_http_sp_quota_ctx_t *ctx, ngx_uint_t which, ngx_str_t *value);
+
+
+#endif /* _NGX_HTTP_SP_QUOTA_H_INCLUDED_ */

@@ -1,0 +1,434 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The quota_policy block:
+ *
+ *     quota_policy free {
+ *         requests 60/m burst=10;
+ *         requests 2000/h;
+ *         enforce;
+ *     }
+ */
+
+#include "ngx_http_sp_quota.h"
+
+
+static char *ngx_http_sp_quota_item(ngx_conf_t *cf, ngx_command_t *dummy,
+    void *conf);
+static char *ngx_http_sp_quota_requests(ngx_conf_t *cf,
+    ngx_http_sp_quota_policy_t *policy);
+static char *ngx_http_sp_quota_add(ngx_conf_t *cf,
+    ngx_http_sp_quota_policy_t *policy, ngx_int_t burst, ngx_str_t *rate);
+static ngx_int_t ngx_http_sp_quota_rate(const ngx_str_t *value,
+    ngx_int_t *units, ngx_int_t *window);
+static ngx_int_t ngx_http_sp_quota_units(u_char *p, size_t len);
+static char *ngx_http_sp_quota_finish(ngx_conf_t *cf,
+    ngx_http_sp_quota_policy_t *policy);
+
+
+const ngx_str_t  ngx_http_sp_quota_results[] = {
+    ngx_string("none"),
+    ngx_string("allowed"),
+    ngx_string("denied"),
+    ngx_string("shadow"),
+    ngx_string("local"),
+    ngx_string("local_denied"),
+    ngx_string("open"),
+    ngx_string("closed")
+};
+
+
+char *
+ngx_http_sp_quota_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_quota_main_conf_t  *qmcf = conf;
+
+    char                         *rv;
+    u_char                        c;
+    ngx_str_t                    *value;
+    ngx_uint_t                    i;
+    ngx_conf_t                    save;
+    ngx_http_sp_quota_policy_t   *policy, **slot;
+
+    value = cf->args->elts;
+
+    for (i = 0; i < value[1].len; i++) {
+        c = value[1].data[i];
+
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
+            || (c >= '0' && c <= '9') || c == '_' || c == '-')
+        {
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"%V\" of a quota_policy: letters, "
+                           "digits, \"_\" and \"-\" are allowed", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_sp_quota_find(qmcf, &value[1]) != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate quota_policy \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    policy = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_quota_policy_t));
+    if (policy == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    policy->name = value[1];
+    policy->shadow = NGX_CONF_UNSET;
+
+    slot = ngx_array_push(&qmcf->policies);
+    if (slot == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *slot = policy;
+
+    save = *cf;
+    cf->handler = ngx_http_sp_quota_item;
+    cf->handler_conf = (void *) policy;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_sp_quota_finish(cf, policy);
+}
+
+
+ngx_http_sp_quota_policy_t *
+ngx_http_sp_quota_find(const ngx_http_sp_quota_main_conf_t *qmcf,
+    const ngx_str_t *name)
+{
+    ngx_uint_t                    i;
+    ngx_http_sp_quota_policy_t  **policies;
+
+    policies = qmcf->policies.elts;
+
+    for (i = 0; i < qmcf->policies.nelts; i++) {
+        if (policies[i]->name.len == name->len
+            && ngx_strncmp(policies[i]->name.data, name->data, name->len)
+               == 0)
+        {
+            return policies[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static char *
+ngx_http_sp_quota_item(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
+{
+    ngx_str_t                   *value;
+    ngx_flag_t                   shadow;
+    ngx_http_sp_quota_policy_t  *policy;
+
+    policy = cf->handler_conf;
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[0].data, "requests") == 0) {
+        return ngx_http_sp_quota_requests(cf, policy);
+    }
+
+    shadow = (ngx_strcmp(value[0].data, "shadow") == 0);
+
+    if (shadow || ngx_strcmp(value[0].data, "enforce") == 0) {
+
+        if (cf->args->nelts != 1) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" takes no parameters", &value[0]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (policy->shadow != NGX_CONF_UNSET) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "quota_policy \"%V\" has \"enforce\" or "
+                               "\"shadow\" already", &policy->name);
+            return NGX_CONF_ERROR;
+        }
+
+        policy->shadow = shadow;
+
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V\" is not supported in quota_policy by this "
+                       "version: allowed are \"requests\", \"enforce\" and "
+                       "\"shadow\"", &value[0]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* requests N/window [burst=N]; */
+
+static char *
+ngx_http_sp_quota_requests(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy)
+{
+    ngx_int_t                   burst;
+    ngx_str_t                  *value;
+    ngx_http_sp_quota_limit_t  *limit;
+
+    value = cf->args->elts;
+    burst = 0;
+
+    if (cf->args->nelts < 2 || cf->args->nelts > 3) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"requests\" takes a rate such as \"60/m\" and "
+                           "optionally \"burst=N\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (policy->nlimits == NGX_HTTP_SP_QUOTA_LIMITS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "quota_policy \"%V\" has more than %d limits",
+                           &policy->name, NGX_HTTP_SP_QUOTA_LIMITS);
+        return NGX_CONF_ERROR;
+    }
+
+    limit = &policy->limits[policy->nlimits];
+
+    if (ngx_http_sp_quota_rate(&value[1], &limit->units, &limit->window)
+        != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid rate \"%V\": allowed is a number of "
+                           "requests, \"/\" and a window such as \"s\", "
+                           "\"10s\", \"m\", \"h\", \"d\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts == 3) {
+        if (ngx_strncmp(value[2].data, "burst=", 6) == 0) {
+            burst = ngx_http_sp_quota_units(value[2].data + 6,
+                                            value[2].len - 6);
+        }
+
+        if (burst < 1) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\": allowed is "
+                               "\"burst=N\", N at least 1", &value[2]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return ngx_http_sp_quota_add(cf, policy, burst, &value[1]);
+}
+
+
+static char *
+ngx_http_sp_quota_add(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy,
+    ngx_int_t burst, ngx_str_t *rate)
+{
+    u_char                     *p;
+    ngx_uint_t                  i, n;
+    ngx_http_sp_quota_limit_t  *limit;
+
+    n = policy->nlimits;
+    limit = &policy->limits[n];
+
+    for (i = 0; i < n; i++) {
+        if (policy->limits[i].window == limit->window) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "quota_policy \"%V\" has two limits with a "
+                               "window of %i s", &policy->name,
+                               limit->window);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (sp_gcra_limit(limit->units, limit->window * SP_GCRA_SECOND, burst,
+                      &policy->gcra[n])
+        != 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "rate \"%V\" is out of range: at most %d/s, a "
+                           "window of at most 366d", rate,
+                           SP_GCRA_MAX_RATE);
+        return NGX_CONF_ERROR;
+    }
+
+    p = ngx_pnalloc(cf->pool, sizeof("requests-") - 1 + 3 * NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    limit->name.data = p;
+    p = ngx_sprintf(p, "requests-%i", limit->window);
+    limit->name.len = p - limit->name.data;
+
+    limit->interval.data = p;
+    p = ngx_sprintf(p, "%L", policy->gcra[n].interval);
+    limit->interval.len = p - limit->interval.data;
+
+    limit->capacity.data = p;
+    p = ngx_sprintf(p, "%L", policy->gcra[n].capacity);
+    limit->capacity.len = p - limit->capacity.data;
+
+    policy->nlimits++;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_quota_rate(const ngx_str_t *value, ngx_int_t *units,
+    ngx_int_t *window)
+{
+    u_char     *slash;
+    size_t      len;
+    ngx_int_t   factor, n;
+
+    slash = ngx_strlchr(value->data, value->data + value->len, '/');
+
+    if (slash == NULL) {
+        return NGX_ERROR;
+    }
+
+    *units = ngx_http_sp_quota_units(value->data, slash - value->data);
+
+    if (*units < 1) {
+        return NGX_ERROR;
+    }
+
+    slash++;
+    len = value->data + value->len - slash;
+
+    if (len < 1) {
+        return NGX_ERROR;
+    }
+
+    switch (slash[len - 1]) {
+
+    case 's':
+        factor = 1;
+        break;
+
+    case 'm':
+        factor = 60;
+        break;
+
+    case 'h':
+        factor = 3600;
+        break;
+
+    case 'd':
+        factor = 86400;
+        break;
+
+    default:
+        return NGX_ERROR;
+    }
+
+    n = (len == 1) ? 1 : ngx_atoi(slash, len - 1);
+
+    if (n < 1 || n > SP_GCRA_MAX_PERIOD / SP_GCRA_SECOND / factor) {
+        return NGX_ERROR;
+    }
+
+    *window = n * factor;
+
+    return NGX_OK;
+}
+
+
+/* "60", "50k", "2m" */
+
+static ngx_int_t
+ngx_http_sp_quota_units(u_char *p, size_t len)
+{
+    ngx_int_t  factor, n;
+
+    factor = 1;
+
+    if (len > 1 && p[len - 1] == 'k') {
+        factor = 1000;
+        len--;
+
+    } else if (len > 1 && p[len - 1] == 'm') {
+        factor = 1000000;
+        len--;
+    }
+
+    n = ngx_atoi(p, len);
+
+    if (n < 1 || n > SP_GCRA_MAX_UNITS / factor) {
+        return NGX_ERROR;
+    }
+
+    return n * factor;
+}
+
+
+static char *
+ngx_http_sp_quota_finish(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy)
+{
+    u_char                     *p;
+    ngx_str_t                   labels;
+    ngx_uint_t                  i;
+    ngx_http_sp_quota_limit_t  *limit;
+
+    if (policy->nlimits == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "quota_policy \"%V\" has no limit: add "
+                           "\"requests\", for example \"requests 60/m;\"",
+                           &policy->name);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_init_value(policy->shadow, 0);
+
+    p = ngx_pnalloc(cf->pool, policy->nlimits
+                    * (sizeof(", \"requests-\";q=;w=") - 1
+                       + 3 * NGX_INT64_LEN));
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    policy->header.data = p;
+
+    for (i = 0; i < policy->nlimits; i++) {
+        limit = &policy->limits[i];
+        p = ngx_sprintf(p, "%s\"%V\";q=%i;w=%i", i ? ", " : "", &limit->name,
+                        limit->units, limit->window);
+    }
+
+    policy->header.len = p - policy->header.data;
+
+    for (i = 1; i < NGX_HTTP_SP_QUOTA_RESULTS; i++) {
+        p = ngx_pnalloc(cf->pool, sizeof("policy=\"\",result=\"\"") - 1
+                                  + policy->name.len
+                                  + sizeof("local_denied") - 1);
+        if (p == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        labels.data = p;
+        labels.len = ngx_sprintf(p, "policy=\"%V\",result=\"%V\"",
+                                 &policy->name, &ngx_http_sp_quota_results[i])
+                     - p;
+
+        policy->decisions[i] = ngx_http_sp_add_metric(cf,
+                                   NGX_HTTP_SP_COUNTER,
+                                   "sallyport_quota_decisions_total",
+                                   "requests by policy and what the quota "
+                                   "made of them", &labels);
+        if (policy->decisions[i] == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,474 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Directives, configuration and registration.
+ */
+
+#include "ngx_http_sp_quota.h"
+
+
+static char *ngx_http_sp_quota(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sp_quota_by(ngx_conf_t *cf,
+    ngx_http_sp_quota_loc_conf_t *qlcf, ngx_str_t *by);
+static char *ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_http_complex_value_t *ngx_http_sp_quota_complex(ngx_conf_t *cf,
+    ngx_str_t *text);
+static ngx_int_t ngx_http_sp_quota_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_sp_quota_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static void *ngx_http_sp_quota_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_http_sp_quota_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_sp_quota_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+
+static ngx_conf_enum_t  ngx_http_sp_quota_failures[] = {
+    { ngx_string("local"), NGX_HTTP_SP_QUOTA_FAIL_LOCAL },
+    { ngx_string("open"), NGX_HTTP_SP_QUOTA_FAIL_OPEN },
+    { ngx_string("closed"), NGX_HTTP_SP_QUOTA_FAIL_CLOSED },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_http_sp_quota_commands[] = {
+
+    { ngx_string("quota_policy"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_sp_quota_policy,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("quota"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_sp_quota,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("quota_redis"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_sp_quota_redis,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("quota_failure"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_quota_loc_conf_t, failure),
+      &ngx_http_sp_quota_failures },
+
+    { ngx_string("quota_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_sp_quota_main_conf_t, size),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_sp_quota_module_ctx = {
+    ngx_http_sp_quota_preconfiguration,    /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    ngx_http_sp_quota_create_main_conf,    /* create main configuration */
+    ngx_http_sp_quota_init_main_conf,      /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_sp_quota_create_loc_conf,     /* create location configuration */
+    ngx_http_sp_quota_merge_loc_conf       /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_sp_quota_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sp_quota_module_ctx,         /* module context */
+    ngx_http_sp_quota_commands,            /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static const ngx_http_sp_step_t  ngx_http_sp_quota_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("quota"),
+    NGX_HTTP_SP_ADMIT,
+    100,
+    ngx_http_sp_quota_run
+};
+
+
+static ngx_http_variable_t  ngx_http_sp_quota_variables[] = {
+
+    { ngx_string("quota_policy"), NULL, ngx_http_sp_quota_variable,
+      NGX_HTTP_SP_QUOTA_VAR_POLICY, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("quota_result"), NULL, ngx_http_sp_quota_variable,
+      NGX_HTTP_SP_QUOTA_VAR_RESULT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("quota_remaining"), NULL, ngx_http_sp_quota_variable,
+      NGX_HTTP_SP_QUOTA_VAR_REMAINING, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+/* quota POLICY | $variable [default=POLICY] [by=identity|address|$v] | off */
+
+static char *
+ngx_http_sp_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_quota_loc_conf_t  *qlcf = conf;
+
+    ngx_str_t   *value, by;
+    ngx_uint_t   i;
+
+    if (qlcf->enable != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        qlcf->enable = 0;
+        return (cf->args->nelts == 2) ? NGX_CONF_OK
+                                      : "takes no parameters after \"off\"";
+    }
+
+    qlcf->enable = 1;
+    qlcf->scope = value[1];
+    qlcf->file = cf->conf_file->file.name;
+    qlcf->line = cf->conf_file->line;
+
+    if (ngx_strlchr(value[1].data, value[1].data + value[1].len, '$')
+        != NULL)
+    {
+        qlcf->choice = ngx_http_sp_quota_complex(cf, &value[1]);
+
+        if (qlcf->choice == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+    } else {
+        qlcf->name = value[1];
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "default=", 8) == 0
+            && qlcf->choice != NULL && qlcf->name.len == 0)
+        {
+            qlcf->name.data = value[i].data + 8;
+            qlcf->name.len = value[i].len - 8;
+
+            if (qlcf->name.len > 0) {
+                continue;
+            }
+        }
+
+        if (ngx_strncmp(value[i].data, "by=", 3) == 0
+            && qlcf->by == NGX_HTTP_SP_QUOTA_BY_DEFAULT)
+        {
+            by.data = value[i].data + 3;
+            by.len = value[i].len - 3;
+
+            if (ngx_http_sp_quota_by(cf, qlcf, &by) != NGX_CONF_OK) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of \"quota\": allowed "
+                           "are \"default=POLICY\" after a variable and "
+                           "\"by=identity|address|$variable\"", &value[i]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sp_quota_by(ngx_conf_t *cf, ngx_http_sp_quota_loc_conf_t *qlcf,
+    ngx_str_t *by)
+{
+    if (ngx_strcmp(by->data, "identity") == 0) {
+        qlcf->by = NGX_HTTP_SP_QUOTA_BY_IDENTITY;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(by->data, "address") == 0) {
+        qlcf->by = NGX_HTTP_SP_QUOTA_BY_ADDRESS;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strlchr(by->data, by->data + by->len, '$') != NULL) {
+        qlcf->by = NGX_HTTP_SP_QUOTA_BY_VALUE;
+        qlcf->value = ngx_http_sp_quota_complex(cf, by);
+
+        return (qlcf->value == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"by=%V\" would give all requests one key: allowed "
+                       "are \"by=identity\", \"by=address\" and a variable "
+                       "such as \"by=$http_x_api_key\"", by);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_quota_main_conf_t  *qmcf = conf;
+
+    ngx_str_t  *value;
+
+    if (qmcf->redis != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    qmcf->redis = ngx_http_sp_redis(cf, &value[1]);
+
+    return (qmcf->redis == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+static ngx_http_complex_value_t *
+ngx_http_sp_quota_complex(ngx_conf_t *cf, ngx_str_t *text)
+{
+    ngx_http_complex_value_t          *cv;
+    ngx_http_compile_complex_value_t   ccv;
+
+    cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (cv == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = text;
+    ccv.complex_value = cv;
+
+    return (ngx_http_compile_complex_value(&ccv) == NGX_OK) ? cv : NULL;
+}
+
+
+static ngx_int_t
+ngx_http_sp_quota_preconfiguration(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_sp_quota_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    ngx_http_sp_quota_script_init();
+
+    return ngx_http_sp_add_step(cf, &ngx_http_sp_quota_step);
+}
+
+
+static ngx_int_t
+ngx_http_sp_quota_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t                 value;
+    ngx_http_sp_quota_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_find_ctx(r, &ngx_http_sp_quota_module);
+
+    if (ctx == NULL || ctx->state != NGX_HTTP_SP_QUOTA_DECIDED
+        || ngx_http_sp_quota_value(r, ctx, data, &value) != NGX_OK)
+    {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = value.data;
+    v->len = value.len;
+    v->valid = 1;
+    v->no_cacheable = 1;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_sp_quota_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_sp_quota_main_conf_t  *qmcf;
+
+    qmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_quota_main_conf_t));
+    if (qmcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     qmcf->redis = NULL;
+     *     qmcf->zone = NULL;
+     *     qmcf->latency = NULL;
+     *     qmcf->errors = NULL;
+     */
+
+    qmcf->size = NGX_CONF_UNSET_SIZE;
+
+    if (ngx_array_init(&qmcf->policies, cf->pool, 4,
+                       sizeof(ngx_http_sp_quota_policy_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return qmcf;
+}
+
+
+static char *
+ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_sp_quota_main_conf_t  *qmcf = conf;
+
+    ngx_str_t  labels;
+
+    ngx_conf_init_size_value(qmcf->size, 4 * 1024 * 1024);
+
+    if (qmcf->size < 64 * 1024) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"quota_zone\" is too small: at least 64k");
+        return NGX_CONF_ERROR;
+    }
+
+    if (qmcf->policies.nelts == 0) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_str_set(&labels, "");
+
+    qmcf->latency = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_HISTOGRAM,
+                        "sallyport_quota_redis_duration",
+                        "milliseconds until Redis decided", &labels);
+    qmcf->errors = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
+                       "sallyport_quota_redis_errors_total",
+                       "decisions that Redis did not make in time", &labels);
+
+    if (qmcf->latency == NULL || qmcf->errors == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_sp_quota_zone_add(cf, qmcf);
+}
+
+
+static void *
+ngx_http_sp_quota_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_sp_quota_loc_conf_t  *qlcf;
+
+    qlcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_quota_loc_conf_t));
+    if (qlcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     qlcf->policy = NULL;
+     *     qlcf->choice = NULL;
+     *     qlcf->value = NULL;
+     *     qlcf->by = NGX_HTTP_SP_QUOTA_BY_DEFAULT;
+     *     qlcf->scope, name, file = { 0, NULL };
+     *     qlcf->line = 0;
+     */
+
+    qlcf->enable = NGX_CONF_UNSET;
+    qlcf->failure = NGX_CONF_UNSET_UINT;
+
+    return qlcf;
+}
+
+
+static char *
+ngx_http_sp_quota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_sp_quota_loc_conf_t  *prev = parent;
+    ngx_http_sp_quota_loc_conf_t  *conf = child;
+
+    ngx_http_sp_quota_main_conf_t  *qmcf;
+
+    ngx_conf_merge_uint_value(conf->failure, prev->failure,
+                              NGX_HTTP_SP_QUOTA_FAIL_LOCAL);
+
+    if (conf->enable == NGX_CONF_UNSET) {
+        conf->enable = (prev->enable == NGX_CONF_UNSET) ? 0 : prev->enable;
+        conf->choice = prev->choice;
+        conf->value = prev->value;
+        conf->by = prev->by;
+        conf->scope = prev->scope;
+        conf->name = prev->name;
+        conf->file = prev->file;
+        conf->line = prev->line;
+    }
+
+    if (!conf->enable) {
+        return NGX_CONF_OK;
+    }
+
+    qmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_quota_module);
+
+    if (qmcf->policies.nelts == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"quota\" in %V:%ui: no quota_policy is defined",
+                      &conf->file, conf->line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->by == NGX_HTTP_SP_QUOTA_BY_DEFAULT) {
+        conf->by = NGX_HTTP_SP_QUOTA_BY_IDENTITY;
+    }
+
+    if (conf->name.len) {
+        conf->policy = ngx_http_sp_quota_find(qmcf, &conf->name);
+
+        if (conf->policy == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "there is no quota_policy \"%V\", "
+                          "used by \"quota\" in %V:%ui",
+                          &conf->name, &conf->file, conf->line);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,314 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Limits in shared memory: a table of fixed size, eight entries to a bucket.
+ * It holds what was last known of each limit, answers for Redis when that is
+ * away, and is all there is where no Redis is configured.
+ *
+ * There is no lock, so a worker that is killed leaves none behind: an entry
+ * is a key and a tat, both changed by compare-and-swap.  A full bucket drops
+ * the entry that is free the earliest; nothing ever fails for lack of space.
+ * Two workers that race for an entry that is being dropped may let one more
+ * request pass, or deny one, of the two subjects concerned.
+ */
+
+#include <openssl/rand.h>
+
+#include "ngx_http_sp_quota.h"
+
+#include "sp_siphash.h"
+
+
+#define NGX_HTTP_SP_QUOTA_WAYS     8
+#define NGX_HTTP_SP_QUOTA_VERSION  1
+
+
+typedef struct {
+    ngx_atomic_t                  key;
+    ngx_atomic_t                  tat;
+} ngx_http_sp_quota_entry_t;
+
+
+typedef struct {
+    ngx_uint_t                    version;
+    ngx_uint_t                    mask;      /* buckets, less one */
+    u_char                        secret[SP_SIPHASH_KEY_LEN];
+    ngx_http_sp_quota_entry_t    *entries;
+} ngx_http_sp_quota_table_t;
+
+
+static ngx_int_t ngx_http_sp_quota_zone_init(ngx_shm_zone_t *zone,
+    void *data);
+static ngx_http_sp_quota_entry_t *ngx_http_sp_quota_lookup(
+    ngx_shm_zone_t *zone, uint64_t hash,
+    const ngx_http_sp_quota_limit_t *limit, ngx_uint_t create);
+static ngx_uint_t ngx_http_sp_quota_charge(ngx_http_sp_quota_entry_t *entry,
+    const sp_gcra_limit_t *gcra, int64_t now, sp_gcra_result_t *result);
+
+
+/* monotonic and the same in all processes */
+
+int64_t
+ngx_http_sp_quota_now(void)
+{
+    return (int64_t) ngx_current_msec * 1000;
+}
+
+
+char *
+ngx_http_sp_quota_zone_add(ngx_conf_t *cf,
+    ngx_http_sp_quota_main_conf_t *qmcf)
+{
+    ngx_str_t  name;
+
+    ngx_str_set(&name, "quota");
+
+    qmcf->zone = ngx_shared_memory_add(cf, &name, qmcf->size,
+                                       &ngx_http_sp_quota_module);
+    if (qmcf->zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    qmcf->zone->init = ngx_http_sp_quota_zone_init;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_quota_zone_init(ngx_shm_zone_t *zone, void *data)
+{
+    size_t                      size;
+    ngx_uint_t                  n;
+    ngx_slab_pool_t            *shpool;
+    ngx_http_sp_quota_table_t  *table;
+
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    if (data != NULL || zone->shm.exists) {
+        zone->data = (data != NULL) ? data : shpool->data;
+        table = zone->data;
+
+        if (table->version != NGX_HTTP_SP_QUOTA_VERSION) {
+            ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                          "quota: the shared memory of the running server "
+                          "has layout %ui, this module has %d: restart "
+                          "instead of reload",
+                          table->version, NGX_HTTP_SP_QUOTA_VERSION);
+            return NGX_ERROR;
+        }
+
+        return NGX_OK;
+    }
+
+    table = ngx_slab_calloc(shpool, sizeof(ngx_http_sp_quota_table_t));
+    if (table == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* the slab pool's own pages take a little of the zone */
+
+    size = (zone->shm.size - zone->shm.size / 16)
+           / (NGX_HTTP_SP_QUOTA_WAYS * sizeof(ngx_http_sp_quota_entry_t));
+
+    for (n = 1; n * 2 <= size; n *= 2) { /* void */ }
+
+    table->entries = ngx_slab_calloc(shpool, n * NGX_HTTP_SP_QUOTA_WAYS
+                                         * sizeof(ngx_http_sp_quota_entry_t));
+    if (table->entries == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (RAND_bytes(table->secret, sizeof(table->secret)) != 1) {
+        return NGX_ERROR;
+    }
+
+    table->version = NGX_HTTP_SP_QUOTA_VERSION;
+    table->mask = n - 1;
+
+    shpool->data = table;
+    zone->data = table;
+
+    return NGX_OK;
+}
+
+
+uint64_t
+ngx_http_sp_quota_hash(ngx_shm_zone_t *zone, const ngx_str_t *scope,
+    const ngx_str_t *subject)
+{
+    uint64_t                    a[2], b[2];
+    ngx_http_sp_quota_table_t  *table;
+
+    table = zone->data;
+
+    sp_siphash((uint8_t *) a, table->secret, subject->data, subject->len);
+    sp_siphash((uint8_t *) b, table->secret, scope->data, scope->len);
+
+    /* of different halves: a subject and a scope that are equal differ */
+
+    return a[0] ^ b[1];
+}
+
+
+int64_t
+ngx_http_sp_quota_ahead(ngx_shm_zone_t *zone, uint64_t hash,
+    const ngx_http_sp_quota_limit_t *limit, int64_t now)
+{
+    int64_t                     tat;
+    ngx_http_sp_quota_entry_t  *entry;
+
+    entry = ngx_http_sp_quota_lookup(zone, hash, limit, 0);
+
+    if (entry == NULL) {
+        return 0;
+    }
+
+    tat = (int64_t) entry->tat;
+
+    return (tat > now) ? tat - now : 0;
+}
+
+
+void
+ngx_http_sp_quota_remember(ngx_shm_zone_t *zone, uint64_t hash,
+    const ngx_http_sp_quota_limit_t *limit, int64_t tat, int64_t now)
+{
+    ngx_atomic_uint_t           old;
+    ngx_http_sp_quota_entry_t  *entry;
+
+    if (tat <= now) {
+        return;
+    }
+
+    entry = ngx_http_sp_quota_lookup(zone, hash, limit, 1);
+
+    do {
+        old = entry->tat;
+
+        if ((int64_t) old >= tat) {
+            return;
+        }
+
+    } while (!ngx_atomic_cmp_set(&entry->tat, old, (ngx_atomic_uint_t) tat));
+}
+
+
+ngx_uint_t
+ngx_http_sp_quota_local(ngx_shm_zone_t *zone, ngx_http_sp_quota_ctx_t *ctx)
+{
+    int64_t                      now, tats[NGX_HTTP_SP_QUOTA_LIMITS];
+    ngx_uint_t                   i, n;
+    ngx_http_sp_quota_entry_t   *entries[NGX_HTTP_SP_QUOTA_LIMITS];
+    ngx_http_sp_quota_policy_t  *policy;
+
+    policy = ctx->policy;
+    n = policy->nlimits;
+    now = ngx_http_sp_quota_now();
+
+    for (i = 0; i < n; i++) {
+        entries[i] = ngx_http_sp_quota_lookup(zone, ctx->hash,
+                                              &policy->limits[i], 1);
+    }
+
+    for (i = 0; i < n; i++) {
+        if (!ngx_http_sp_quota_charge(entries[i], &policy->gcra[i], now,
+                                      &ctx->results[i]))
+        {
+            break;
+        }
+    }
+
+    if (i == n) {
+        return 1;
+    }
+
+    /* all or nothing: give back what the limits before this one took */
+
+    while (i-- > 0) {
+        (void) ngx_atomic_fetch_add(&entries[i]->tat,
+                                    -policy->gcra[i].interval);
+    }
+
+    for (i = 0; i < n; i++) {
+        tats[i] = (int64_t) entries[i]->tat;
+    }
+
+    (void) sp_gcra_all(policy->gcra, tats, n, now, 1, ctx->results);
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_sp_quota_charge(ngx_http_sp_quota_entry_t *entry,
+    const sp_gcra_limit_t *gcra, int64_t now, sp_gcra_result_t *result)
+{
+    ngx_atomic_uint_t  old;
+
+    do {
+        old = entry->tat;
+        sp_gcra(gcra, (int64_t) old, now, 1, result);
+
+        if (!result->allowed) {
+            return 0;
+        }
+
+    } while (!ngx_atomic_cmp_set(&entry->tat, old,
+                                 (ngx_atomic_uint_t) result->tat));
+
+    return 1;
+}
+
+
+/* never NULL with "create" */
+
+static ngx_http_sp_quota_entry_t *
+ngx_http_sp_quota_lookup(ngx_shm_zone_t *zone, uint64_t hash,
+    const ngx_http_sp_quota_limit_t *limit, ngx_uint_t create)
+{
+    uint64_t                    key;
+    ngx_uint_t                  i;
+    ngx_atomic_uint_t           old, tat;
+    ngx_http_sp_quota_entry_t  *bucket, *entry;
+    ngx_http_sp_quota_table_t  *table;
+
+    table = zone->data;
+
+    key = (hash ^ (uint64_t) limit->window) * 0x9e3779b97f4a7c15ull;
+    key ^= key >> 32;
+
+    if (key == 0) {
+        key = 1;
+    }
+
+    bucket = &table->entries[(key & table->mask) * NGX_HTTP_SP_QUOTA_WAYS];
+
+    for ( ;; ) {
+        entry = &bucket[0];
+
+        for (i = 0; i < NGX_HTTP_SP_QUOTA_WAYS; i++) {
+
+            if (bucket[i].key == key) {
+                return &bucket[i];
+            }
+
+            if ((int64_t) bucket[i].tat < (int64_t) entry->tat) {
+                entry = &bucket[i];
+            }
+        }
+
+        if (!create) {
+            return NULL;
+        }
+
+        old = entry->key;
+        tat = entry->tat;
+
+        if (ngx_atomic_cmp_set(&entry->key, old, key)) {
+            (void) ngx_atomic_cmp_set(&entry->tat, tat, 0);
+            return entry;
+        }
+    }
+}
