@@ -448,10 +448,17 @@ $$;
 
 -- Extraction ----------------------------------------------------------------
 
--- What a job may read: the turns of its range as data, six before them for
--- reference, and the memories they resemble as refs 0..9.  Never a system
--- text, a card or a recalled block: those are not in chat.message.  NULL: the
--- scope was wiped or paused, or the range is done.
+-- What a job may read, as lines of data: six turns before its range for
+-- reference, the memories they resemble as refs 0..9, and the turns.  Never a
+-- system text, a card or a recalled block: those are not in chat.message.
+--
+--     before 12 user: ...
+--     memory 0: The dog is called Rex.
+--     day 2026-05-14
+--     13 user: ...
+--     14 assistant: ...
+--
+-- NULL: the scope was wiped or paused, or the range is done.
 
 create function mem.extract_input(in_scope bigint, in_epoch int,
     from_seq bigint, to_seq bigint)
@@ -459,8 +466,10 @@ returns jsonb
 language plpgsql stable
 as $$
 declare
-    q  tsquery;
-    s  mem.scope;
+    old    record;
+    q      tsquery;
+    s      mem.scope;
+    turns  text;
 begin
     select * into s from mem.scope where id = in_scope;
 
@@ -475,33 +484,51 @@ begin
      where m.user_id = s.user_id and m.character_id = s.character_id
        and m.scope_seq between from_seq and to_seq and m.role = 'user';
 
-    return jsonb_build_object(
-        'turns', mem.extract_turns(s, from_seq, to_seq),
-        'before', mem.extract_turns(s, from_seq - 6, from_seq - 1),
-        'memories', coalesce((
-            select jsonb_agg(jsonb_build_object('ref', k.n - 1,
-                                                'text', k.content)
-                             order by k.n)
-              from mem.similar(s.id, q) as k), '[]'),
-        'refs', coalesce((
-            select jsonb_agg(k.id order by k.n)
-              from mem.similar(s.id, q) as k), '[]'));
+    select string_agg('memory ' || k.n - 1 || ': ' || mem.one_line(k.content),
+                      E'\n' order by k.n) as lines,
+           coalesce(jsonb_agg(k.id order by k.n), '[]') as refs
+      into old
+      from mem.similar(s.id, q) as k;
+
+    turns := mem.extract_lines(s, from_seq, to_seq, '');
+
+    return jsonb_build_object('refs', old.refs, 'transcript',
+        case when turns is not null then
+            concat_ws(E'\n',
+                mem.extract_lines(s, from_seq - 6, from_seq - 1, 'before '),
+                old.lines, turns)
+        end);
 end
 $$;
 
-create function mem.extract_turns(s mem.scope, from_seq bigint,
-    to_seq bigint)
-returns jsonb
+-- A turn is one line: its text cannot pose as another turn.
+
+create function mem.one_line(text) returns text
+language sql immutable parallel safe
+as $$
+    select regexp_replace($1, '[[:cntrl:][:space:]]+', ' ', 'g')
+$$;
+
+create function mem.extract_lines(s mem.scope, from_seq bigint,
+    to_seq bigint, prefix text)
+returns text
 language sql stable
 as $$
-    select coalesce(jsonb_agg(jsonb_build_object(
-               'seq', m.scope_seq, 'role', m.role,
-               'day', m.created_at::date,
-               'text', left(m.content, 4000)) order by m.scope_seq), '[]')
-      from chat.message as m
-     where m.user_id = s.user_id and m.character_id = s.character_id
-       and m.scope_seq between greatest(from_seq, s.forgotten_upto + 1)
-                           and to_seq
+    select string_agg(
+               case when t.day is distinct from t.day_before
+                    then 'day ' || t.day || E'\n' else '' end
+               || prefix || t.scope_seq || ' ' || t.role || ': ' || t.line,
+               E'\n' order by t.scope_seq)
+      from (select m.scope_seq, m.role, m.created_at::date as day,
+                   lag(m.created_at::date) over (order by m.scope_seq)
+                       as day_before,
+                   mem.one_line(left(m.content, 4000)) as line
+              from chat.message as m
+             where m.user_id = s.user_id
+               and m.character_id = s.character_id
+               and m.scope_seq between greatest(from_seq,
+                                                s.forgotten_upto + 1)
+                                   and to_seq) as t
 $$;
 
 create function mem.similar(in_scope bigint, q tsquery)
@@ -790,7 +817,8 @@ grant execute on function
     mem.take_places(uuid, uuid, int), mem.enqueue(mem.scope),
     mem.enqueue_due(uuid, uuid),
     mem.extract_input(bigint, int, bigint, bigint),
-    mem.extract_turns(mem.scope, bigint, bigint),
+    mem.extract_lines(mem.scope, bigint, bigint, text),
+    mem.one_line(text),
     mem.similar(bigint, tsquery), mem.grounding(text, text),
     mem.extract_save(bigint, bigint, jsonb),
     mem.extract_apply(bigint, bigint, bigint, int, bigint, bigint, jsonb,

@@ -11,6 +11,8 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include <openssl/err.h>
+
 #include "ngx_sp_fetch_int.h"
 
 
@@ -18,6 +20,12 @@
 #define NGX_SP_FETCH_MAX_BODY  (1024 * 1024)
 #define NGX_SP_FETCH_MIN_BUF   4096
 #define NGX_SP_FETCH_AGENT     "sallyport"
+
+/*
+ * Seconds.  Below the idle timeouts of servers: curl 7.88 takes what one has
+ * said at its timeout (a 408) for the answer to the next request.
+ */
+#define NGX_SP_FETCH_MAX_IDLE_TIME  45L
 
 
 static ngx_sp_fetch_transfer_t *ngx_sp_fetch_create(ngx_sp_fetch_t *fetch,
@@ -30,6 +38,8 @@ static ngx_int_t ngx_sp_fetch_set_headers(ngx_sp_fetch_transfer_t *tr);
 static ngx_int_t ngx_sp_fetch_set_request(ngx_sp_fetch_transfer_t *tr);
 static ngx_int_t ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr);
 static size_t ngx_sp_fetch_write(char *data, size_t size, size_t n,
+    void *arg);
+static size_t ngx_sp_fetch_header(char *data, size_t size, size_t n,
     void *arg);
 static ngx_int_t ngx_sp_fetch_reserve(ngx_sp_fetch_transfer_t *tr,
     size_t n);
@@ -141,7 +151,8 @@ ngx_sp_fetch_done(ngx_sp_fetch_transfer_t *tr, CURLcode code)
 
     } else {
         reason = tr->too_large ? "the response is over its cap"
-                               : curl_easy_strerror(code);
+                 : (code == CURLE_OK) ? "the head of the response was cut"
+                 : curl_easy_strerror(code);
 
         ngx_log_error(NGX_LOG_WARN, fetch->log, 0,
                       "fetch from \"%s\" failed: %s%s%s", tr->host, reason,
@@ -160,6 +171,10 @@ ngx_sp_fetch_destroy(ngx_sp_fetch_transfer_t *tr)
     if (tr->easy != NULL) {
         curl_easy_cleanup(tr->easy);
     }
+
+    /* NGINX raises an alert about errors it finds in the queue */
+
+    ERR_clear_error();
 
     curl_slist_free_all(tr->headers);
 
@@ -416,6 +431,8 @@ ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr)
     ngx_sp_fetch_set(CURLOPT_ERRORBUFFER, tr->error);
     ngx_sp_fetch_set(CURLOPT_WRITEFUNCTION, ngx_sp_fetch_write);
     ngx_sp_fetch_set(CURLOPT_WRITEDATA, tr);
+    ngx_sp_fetch_set(CURLOPT_HEADERFUNCTION, ngx_sp_fetch_header);
+    ngx_sp_fetch_set(CURLOPT_HEADERDATA, tr);
     ngx_sp_fetch_set(CURLOPT_USERAGENT, NGX_SP_FETCH_AGENT);
 
     /* the worker has its own signals; a name is looked up by a thread */
@@ -440,6 +457,7 @@ ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr)
     ngx_sp_fetch_set(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
     ngx_sp_fetch_set(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
     ngx_sp_fetch_set(CURLOPT_TCP_NODELAY, 1L);
+    ngx_sp_fetch_set(CURLOPT_MAXAGE_CONN, NGX_SP_FETCH_MAX_IDLE_TIME);
     ngx_sp_fetch_set(CURLOPT_CONNECTTIMEOUT_MS,
                      (long) conf->connect_timeout);
 
@@ -480,6 +498,23 @@ ngx_sp_fetch_write(char *data, size_t size, size_t n, void *arg)
 
     ngx_memcpy(tr->body + tr->len, data, n);
     tr->len += n;
+
+    return n;
+}
+
+
+/* curl takes a head that was cut for a whole one: the empty line tells */
+
+static size_t
+ngx_sp_fetch_header(char *data, size_t size, size_t n, void *arg)
+{
+    ngx_sp_fetch_transfer_t  *tr;
+
+    tr = arg;
+
+    n *= size;
+
+    tr->complete = (n == 0 || data[0] == CR || data[0] == LF);
 
     return n;
 }
@@ -546,7 +581,7 @@ ngx_sp_fetch_cancel(ngx_sp_op_t *op)
 static ngx_sp_op_result_e
 ngx_sp_fetch_result(ngx_sp_fetch_transfer_t *tr, CURLcode code)
 {
-    if (code == CURLE_OK) {
+    if (code == CURLE_OK && tr->complete) {
         return NGX_SP_OP_OK;
     }
 

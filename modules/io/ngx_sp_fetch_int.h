@@ -47,7 +47,9 @@ typedef struct {
     size_t                      max;
 
     char                        error[CURL_ERROR_SIZE];
+
     unsigned                    too_large:1;
+    unsigned                    complete:1;   /* the head of the response */
 } ngx_sp_fetch_transfer_t;
 
 

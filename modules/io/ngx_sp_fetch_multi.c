@@ -12,6 +12,8 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include <openssl/err.h>
+
 #include "ngx_sp_fetch_int.h"
 
 
@@ -381,6 +383,10 @@ ngx_sp_fetch_action(ngx_sp_fetch_t *fetch, curl_socket_t s, int events)
                       "curl_multi_socket_action() failed: %s",
                       curl_multi_strerror(rc));
     }
+
+    /* NGINX raises an alert about errors it finds in the queue */
+
+    ERR_clear_error();
 
     ngx_sp_fetch_read_info(fetch);
 }

@@ -10,6 +10,8 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
+#include <openssl/err.h>
+
 #include "ngx_sp_pg_int.h"
 
 
@@ -117,6 +119,10 @@ ngx_sp_pg_link_close(ngx_sp_pg_link_t *link)
         PQfinish(link->pgconn);
         link->pgconn = NULL;
     }
+
+    /* NGINX raises an alert about errors it finds in the queue */
+
+    ERR_clear_error();
 
     link->ready = 0;
 }

@@ -43,10 +43,11 @@ size_t sp_recall_tokens(const char *text, size_t len);
 size_t sp_recall_choose(sp_recall_item_t *items, size_t n, size_t budget);
 
 /*
- * Writes the block of the chosen items: by day, then text, so that the same
- * set always gives the same bytes (prompt caches).  Control characters become
- * spaces; '<', '>', '"' and '\' are written as JSON writes them, so that no
- * text can end the block or pose as a role.  Sorts the items.
+ * Writes the chosen items, one line each: "- [2026-05-14] text", turns with
+ * "user said: " before the text; by day, then text, so that the same set
+ * always gives the same bytes (prompt caches).  Control characters become
+ * spaces, '<' and '>' are written as JSON escapes: no text can begin a line,
+ * end what the block is wrapped in, or pose as a role.  Sorts the items.
  *
  * Returns the bytes needed, 0 when nothing is chosen; writes at most "size";
  * dst may be NULL with size 0.

@@ -376,9 +376,7 @@ ngx_http_sp_memory_job_was_read(ngx_sp_op_t *op)
         return;
     }
 
-    json_object_del(input, "refs");
-
-    if (json_array_size(json_object_get(input, "turns")) > 0) {
+    if (json_is_string(json_object_get(input, "transcript"))) {
         ngx_http_sp_memory_job_ask(ctx, input);
         json_decref(input);
         return;

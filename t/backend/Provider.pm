@@ -358,7 +358,7 @@ sub status_plan {
 
     my $code = $arg{code} || 500;
     my $body = $json->encode({ error => {
-        message => $code == 400 ? "Unsupported value: \x{e9}" : $secret,
+        message => $code == 400 ? "Unsupported value: \x{c3}\x{a9}" : $secret,
         type => 'invalid_request_error', param => undef, code => undef } });
 
     my $more = defined $arg{retry} ? "Retry-After: $arg{retry}\r\n" : '';

@@ -59,14 +59,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
 
-    /* nothing but the lines of the block begins or ends it */
+    /* no tag, and no line but those of the items */
 
-    for (i = 0, n = 0; i < len; i++) {
-        n += (dst[i] == '<');
-    }
+    for (i = 0; i < len; i++) {
+        if (dst[i] == '<' || dst[i] == '>') {
+            abort();
+        }
 
-    if (n != (len > 0 ? 2 : 0)) {
-        abort();
+        if (dst[i] == '\n' && (len - i < 4 || memcmp(dst + i, "\n- [", 4))) {
+            abort();
+        }
     }
 
     free(dst);

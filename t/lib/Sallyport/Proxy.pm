@@ -231,6 +231,16 @@ sub forward {
     return unless $pair;
 
     if (!sysread $fh, my $data, 65536) {
+
+        # what the server said before comes first
+        if ($pair->{server} && $fh == $pair->{server}
+            && grep { $_->{pair} == $pair } @{ $state->{held} })
+        {
+            $pair->{ended} = 1;
+            close delete $pair->{server};
+            return;
+        }
+
         close_pair($state, $pair);
 
     } elsif ($fh == $pair->{client}) {
@@ -278,6 +288,10 @@ sub release {
         } else {
             send_all($pair->{client}, $data);
         }
+
+        close_pair($state, $pair)
+            if $pair->{ended} && !$pair->{closed}
+               && !grep { $_->{pair} == $pair } @{ $state->{held} };
     }
 
     return;

@@ -1,0 +1,228 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ */
+
+#ifndef _NGX_HTTP_SP_LLM_H_INCLUDED_
+#define _NGX_HTTP_SP_LLM_H_INCLUDED_
+
+
+#include "ngx_http_sp_core.h"
+
+#include "sp_chunk.h"
+#include "sp_prompt.h"
+#include "sp_sse.h"
+
+
+/* what is read of a provider's error body at most is the header buffer */
+#define NGX_HTTP_SP_LLM_KEEPALIVE  32
+
+
+typedef enum {
+    NGX_HTTP_SP_LLM_ALLOW = 0,
+    NGX_HTTP_SP_LLM_MERGE,
+    NGX_HTTP_SP_LLM_REFUSE
+} ngx_http_sp_llm_system_e;
+
+
+typedef enum {
+    NGX_HTTP_SP_LLM_CHAT = 0,
+    NGX_HTTP_SP_LLM_EMBEDDINGS
+} ngx_http_sp_llm_kind_e;
+
+
+typedef struct {
+    ngx_str_t                     name;
+    sp_chat_dialect_e             dialect;
+
+    ngx_url_t                     url;
+    ngx_str_t                     host;         /* Host header and SNI */
+    ngx_str_t                     path;         /* "/v1" */
+    ngx_str_t                     upstream_name;
+    ngx_str_t                     key;          /* never logged */
+    ngx_str_t                     trusted_certificate;
+    ngx_int_t                     keepalive;
+    ngx_flag_t                    stream_usage;
+    unsigned                      ssl:1;
+
+    ngx_str_t                     headers;      /* of every request */
+
+    ngx_http_upstream_conf_t      upstream;
+
+    ngx_http_sp_metric_t         *complete;
+    ngx_http_sp_metric_t         *partial;
+    ngx_http_sp_metric_t         *failed;
+    ngx_http_sp_metric_t         *prompt_tokens;
+    ngx_http_sp_metric_t         *completion_tokens;
+    ngx_http_sp_metric_t         *first_byte;
+} ngx_http_sp_llm_provider_t;
+
+
+/* an alias; later it may have several targets */
+typedef struct {
+    ngx_str_t                     alias;
+    ngx_str_t                     name;         /* the provider's */
+    size_t                        context;      /* tokens; 0: not known */
+    ngx_http_sp_llm_provider_t   *provider;
+} ngx_http_sp_llm_model_t;
+
+
+typedef struct {
+    ngx_array_t                   providers;
+                                         /* ngx_http_sp_llm_provider_t * */
+    ngx_array_t                   models;  /* ngx_http_sp_llm_model_t */
+    ngx_str_t                     listing; /* the answer of llm_models */
+    ngx_hash_t                    hide_headers;
+} ngx_http_sp_llm_main_conf_t;
+
+
+typedef struct {
+    ngx_str_t                     alias;        /* of llm_pass */
+    u_char                       *file;         /* where it stands */
+    ngx_uint_t                    line;
+    ngx_http_sp_llm_model_t      *model;
+
+    ngx_uint_t                    kind;
+    ngx_uint_t                    system;
+    ngx_uint_t                    message_limit;
+    ngx_uint_t                    context_size;
+    size_t                        event_size;
+    size_t                        answer_size;
+
+    ngx_sp_pg_t                  *characters;
+    ngx_msec_t                    character_timeout;
+    ngx_msec_t                    character_cache;
+} ngx_http_sp_llm_loc_conf_t;
+
+
+/* what goes out beside the upstream's bytes */
+typedef struct {
+    const char                   *code;
+    const char                   *message;
+} ngx_http_sp_llm_fault_t;
+
+
+typedef struct {
+    ngx_http_request_t           *request;
+    ngx_http_sp_llm_loc_conf_t   *conf;
+    ngx_http_sp_llm_model_t      *model;
+    sp_chat_request_t            *chat;         /* NULL: embeddings */
+    ngx_http_sp_turn_t           *turn;
+
+    ngx_chain_t                  *request_bufs;
+
+    /* the persona step */
+
+    ngx_sp_pg_op_t                pg;
+    ngx_sp_pg_query_t             query;
+    ngx_str_t                     param;
+    ngx_str_t                     persona;
+    ngx_uint_t                    persona_state;
+
+    /* the provider's response */
+
+    ngx_http_status_t             status;
+    ngx_http_chunked_t            chunked;
+    off_t                         length;       /* of the body; -1 */
+    ngx_str_t                     retry_after;
+    ngx_uint_t                    error_status; /* answered in its place */
+
+    sp_sse_t                      sse;
+    ngx_chain_t                  *carry;        /* the memory sse writes */
+    ngx_buf_t                    *slice;        /* the last one, to extend */
+
+    u_char                       *json;         /* a whole answer, gathered */
+    size_t                        json_len;
+    size_t                        json_size;
+
+    u_char                       *text;         /* the assistant's */
+    size_t                        text_len;
+    size_t                        text_size;
+
+    unsigned                      checked:1;
+    unsigned                      stream:1;
+    unsigned                      event_stream:1; /* content types */
+    unsigned                      json_type:1;
+    unsigned                      encoded:1;
+    unsigned                      overflow:1;   /* json is not whole */
+    unsigned                      done:1;       /* [DONE] was seen */
+    unsigned                      stopped:1;    /* nothing more is passed */
+    unsigned                      settled:1;
+    unsigned                      refused:1;    /* an error is recorded */
+    unsigned                      usage:1;      /* prompt or completion */
+} ngx_http_sp_llm_ctx_t;
+
+
+#define ngx_http_sp_llm_find_ctx(r)                                           \
+    (ngx_http_sp_llm_ctx_t *)                                                 \
+        ngx_http_sp_find_ctx(r, &ngx_http_sp_llm_module)
+
+
+/* ngx_http_sp_llm_provider.c */
+char *ngx_http_sp_llm_provider(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_http_sp_llm_model_t *ngx_http_sp_llm_lookup(
+    ngx_http_sp_llm_main_conf_t *lmcf, const ngx_str_t *alias);
+
+/* ngx_http_sp_llm_key.c */
+char *ngx_http_sp_llm_key(ngx_conf_t *cf, const ngx_str_t *file,
+    ngx_str_t *key);
+
+/* ngx_http_sp_llm_connect.c */
+char *ngx_http_sp_llm_connect(ngx_conf_t *cf,
+    ngx_http_sp_llm_main_conf_t *lmcf, ngx_http_sp_llm_provider_t *provider);
+
+/* ngx_http_sp_llm_step.c */
+ngx_int_t ngx_http_sp_llm_method(ngx_http_request_t *r);
+ngx_int_t ngx_http_sp_llm_check(ngx_http_request_t *r);
+
+/* ngx_http_sp_llm_persona.c */
+ngx_int_t ngx_http_sp_llm_persona(ngx_http_request_t *r);
+
+/* ngx_http_sp_llm_cache.c: personas, per worker */
+ngx_int_t ngx_http_sp_llm_cache_init(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_sp_llm_cache_find(ngx_pool_t *pool, const ngx_str_t *key,
+    ngx_str_t *text, ngx_msec_t *age);
+void ngx_http_sp_llm_cache_store(const ngx_str_t *key,
+    const ngx_str_t *text);
+void ngx_http_sp_llm_cache_forget(const ngx_str_t *key);
+void ngx_http_sp_llm_cache_exit(void);
+
+/* ngx_http_sp_llm_handler.c */
+ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
+
+/* ngx_http_sp_llm_upstream.c */
+ngx_int_t ngx_http_sp_llm_start(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+
+/* ngx_http_sp_llm_stream.c */
+ngx_int_t ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
+    u_char *last);
+
+/* the body has ended: NGX_DECLINED when the answer has not */
+ngx_int_t ngx_http_sp_llm_complete(ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_llm_fault_t *fault);
+ngx_buf_t *ngx_http_sp_llm_fault_event(ngx_http_request_t *r,
+    const ngx_http_sp_llm_fault_t *fault);
+
+/* ngx_http_sp_llm_error.c */
+ngx_int_t ngx_http_sp_llm_error_body(ngx_http_request_t *r);
+ngx_int_t ngx_http_sp_llm_bad_answer(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, const ngx_http_sp_llm_fault_t *fault);
+ngx_int_t ngx_http_sp_llm_init_filter(ngx_conf_t *cf);
+
+/* ngx_http_sp_llm_turn.c */
+ngx_int_t ngx_http_sp_llm_turn(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, size_t prompt_tokens);
+ngx_int_t ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_chunk_t *chunk);
+ngx_int_t ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_finish_e finish, ngx_uint_t status);
+
+
+extern ngx_module_t  ngx_http_sp_llm_module;
+
+
+#endif /* _NGX_HTTP_SP_LLM_H_INCLUDED_ */

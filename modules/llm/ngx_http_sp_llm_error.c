@@ -1,0 +1,384 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * A provider that refuses, before anything was passed on: its status is
+ * mapped, its text is shown only where the fault is the client's.  The error
+ * itself is the core's envelope.
+ *
+ * The upstream module knows no "answer this status instead".  A header filter
+ * may refuse a response, so ours does: NGINX then finalizes with its status.
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+#define NGX_HTTP_SP_LLM_MESSAGE  512
+
+
+typedef struct {
+    ngx_uint_t     status;        /* the provider's */
+    ngx_uint_t     answer;        /* ours */
+    const char    *code;
+    const char    *message;
+    unsigned       detail:1;      /* the provider's own words follow */
+} ngx_http_sp_llm_refusal_t;
+
+
+static ngx_int_t ngx_http_sp_llm_header_filter(ngx_http_request_t *r);
+static const ngx_http_sp_llm_refusal_t *ngx_http_sp_llm_refusal(
+    ngx_uint_t status);
+static ngx_int_t ngx_http_sp_llm_read_error(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body);
+static ngx_int_t ngx_http_sp_llm_dechunk(ngx_http_request_t *r, u_char *p,
+    u_char *last, ngx_str_t *body);
+static ngx_int_t ngx_http_sp_llm_refused(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, const ngx_http_sp_llm_refusal_t *refusal,
+    ngx_str_t *detail);
+static void ngx_http_sp_llm_detail(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_str_t *body, ngx_str_t *detail);
+static void ngx_http_sp_llm_pass_retry(ngx_http_request_t *r,
+    ngx_str_t *value);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+static const ngx_http_sp_llm_refusal_t  ngx_http_sp_llm_refusals[] = {
+
+    { 400, NGX_HTTP_BAD_REQUEST, "provider_refused_request",
+      "the model provider refused the request", 1 },
+
+    { 401, NGX_HTTP_BAD_GATEWAY, "provider_auth_failed",
+      "the gateway is not authorized at the model provider", 0 },
+
+    { 403, NGX_HTTP_BAD_GATEWAY, "provider_auth_failed",
+      "the gateway is not authorized at the model provider", 0 },
+
+    { 404, NGX_HTTP_BAD_GATEWAY, "provider_model_not_found",
+      "the model provider does not know the model", 0 },
+
+    { 408, NGX_HTTP_GATEWAY_TIME_OUT, "provider_timeout",
+      "the model provider did not answer in time", 0 },
+
+    { 413, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, "provider_refused_request",
+      "the request is too large for the model provider", 1 },
+
+    { 422, NGX_HTTP_BAD_REQUEST, "provider_refused_request",
+      "the model provider refused the request", 1 },
+
+    { 429, NGX_HTTP_TOO_MANY_REQUESTS, "provider_rate_limited",
+      "the model provider limits the rate of requests, try again later", 0 },
+
+    { 503, NGX_HTTP_SERVICE_UNAVAILABLE, "provider_overloaded",
+      "the model provider is overloaded, try again later", 0 },
+
+    { 504, NGX_HTTP_GATEWAY_TIME_OUT, "provider_timeout",
+      "the model provider did not answer in time", 0 },
+
+    { 529, NGX_HTTP_SERVICE_UNAVAILABLE, "provider_overloaded",
+      "the model provider is overloaded, try again later", 0 },
+
+    { 0, NGX_HTTP_BAD_GATEWAY, "provider_failed",
+      "the model provider failed", 0 }
+};
+
+
+ngx_int_t
+ngx_http_sp_llm_init_filter(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_sp_llm_header_filter;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_header_filter(ngx_http_request_t *r)
+{
+    ngx_int_t               status;
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    if (r->upstream == NULL
+        || r->upstream->output.tag != (ngx_buf_tag_t) &ngx_http_sp_llm_module)
+    {
+        return ngx_http_next_header_filter(r);
+    }
+
+    ctx = ngx_http_sp_llm_find_ctx(r);
+
+    if (ctx == NULL || ctx->error_status == 0) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    /* the error answer itself passes here next */
+
+    status = ctx->error_status;
+    ctx->error_status = 0;
+
+    return status;
+}
+
+
+/* in place of a header handler: called until the body is there or given up */
+
+ngx_int_t
+ngx_http_sp_llm_error_body(ngx_http_request_t *r)
+{
+    ngx_int_t                         rc;
+    ngx_str_t                         body, detail;
+    ngx_http_sp_llm_ctx_t            *ctx;
+    const ngx_http_sp_llm_refusal_t  *refusal;
+
+    ctx = ngx_http_sp_llm_find_ctx(r);
+
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_null(&detail);
+
+    refusal = ngx_http_sp_llm_refusal(ctx->status.code);
+
+    if (refusal->detail && ctx->json_type && !ctx->encoded) {
+
+        rc = ngx_http_sp_llm_read_error(r, ctx, &body);
+
+        if (rc == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        if (rc == NGX_OK) {
+            ngx_http_sp_llm_detail(ctx, &body, &detail);
+            r->upstream->keepalive =
+                                  !r->upstream->headers_in.connection_close;
+        }
+    }
+
+    return ngx_http_sp_llm_refused(r, ctx, refusal, &detail);
+}
+
+
+static const ngx_http_sp_llm_refusal_t *
+ngx_http_sp_llm_refusal(ngx_uint_t status)
+{
+    const ngx_http_sp_llm_refusal_t  *refusal;
+
+    for (refusal = ngx_http_sp_llm_refusals;
+         refusal->status != 0;
+         refusal++)
+    {
+        if (refusal->status == status) {
+            break;
+        }
+    }
+
+    return refusal;
+}
+
+
+/* NGX_OK: *body is whole; NGX_AGAIN: more may come; NGX_DECLINED: never */
+
+static ngx_int_t
+ngx_http_sp_llm_read_error(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    ngx_str_t *body)
+{
+    ngx_int_t             rc;
+    ngx_buf_t            *b;
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+    b = &u->buffer;
+
+    if (u->headers_in.chunked) {
+        rc = ngx_http_sp_llm_dechunk(r, b->pos, b->last, body);
+
+    } else if (ctx->length == -1 || ctx->length > b->end - b->pos) {
+        return NGX_DECLINED;
+
+    } else {
+        rc = (b->last - b->pos < ctx->length) ? NGX_AGAIN : NGX_OK;
+
+        body->len = ctx->length;
+        body->data = b->pos;
+    }
+
+    if (rc == NGX_AGAIN && b->last == b->end) {
+        return NGX_DECLINED;
+    }
+
+    return rc;
+}
+
+
+/* on a copy, from the start each time: an error body is small */
+
+static ngx_int_t
+ngx_http_sp_llm_dechunk(ngx_http_request_t *r, u_char *p, u_char *last,
+    ngx_str_t *body)
+{
+    size_t              size;
+    ngx_int_t           rc;
+    ngx_buf_t           b;
+    ngx_http_chunked_t  chunked;
+
+    ngx_memzero(&b, sizeof(ngx_buf_t));
+    ngx_memzero(&chunked, sizeof(ngx_http_chunked_t));
+
+    b.pos = p;
+    b.last = last;
+
+    body->len = 0;
+    body->data = ngx_pnalloc(r->pool, last - p);
+    if (body->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    for ( ;; ) {
+        rc = ngx_http_parse_chunked(r, &b, &chunked);
+
+        if (rc == NGX_DONE) {
+            return NGX_OK;
+        }
+
+        if (rc != NGX_OK) {
+            (void) ngx_pfree(r->pool, body->data);
+            return rc == NGX_AGAIN ? NGX_AGAIN : NGX_DECLINED;
+        }
+
+        size = ngx_min(b.last - b.pos, chunked.size);
+
+        ngx_memcpy(body->data + body->len, b.pos, size);
+        body->len += size;
+
+        b.pos += size;
+        chunked.size -= size;
+    }
+}
+
+
+static void
+ngx_http_sp_llm_detail(ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body,
+    ngx_str_t *detail)
+{
+    u_char      *p;
+    size_t       len;
+    ngx_str_t   *key;
+    sp_chunk_t   chunk;
+
+    if (sp_chunk_scan((char *) body->data, body->len, &chunk) != 0
+        || chunk.error_len == 0)
+    {
+        return;
+    }
+
+    p = ngx_pnalloc(ctx->request->pool, NGX_HTTP_SP_LLM_MESSAGE);
+    if (p == NULL) {
+        return;
+    }
+
+    len = sp_chunk_text((char *) p, NGX_HTTP_SP_LLM_MESSAGE, chunk.error,
+                        chunk.error_len);
+
+    /* a key, or the part of one that providers quote, never leaves */
+
+    key = &ctx->model->provider->key;
+
+    if (key->len != 0
+        && ngx_strlcasestrn(p, p + len, key->data,
+                            ngx_min(key->len, 8) - 1)
+           != NULL)
+    {
+        return;
+    }
+
+    detail->data = p;
+    detail->len = len;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_llm_refusal_t *refusal, ngx_str_t *detail)
+{
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "llm: provider \"%V\" answered %ui to model \"%V\"",
+                  &ctx->model->provider->name, ctx->status.code,
+                  &ctx->model->name);
+
+    if (detail->len != 0) {
+        (void) ngx_http_sp_error(r, refusal->answer, refusal->code,
+                                 "%s: %V", refusal->message, detail);
+
+    } else {
+        (void) ngx_http_sp_error(r, refusal->answer, refusal->code, "%s",
+                                 refusal->message);
+    }
+
+    if (refusal->answer == NGX_HTTP_TOO_MANY_REQUESTS
+        || refusal->answer == NGX_HTTP_SERVICE_UNAVAILABLE)
+    {
+        ngx_http_sp_llm_pass_retry(r, &ctx->retry_after);
+    }
+
+    ctx->refused = 1;
+    ctx->error_status = refusal->answer;
+
+    /* whatever NGINX would do by status is decided already */
+
+    r->upstream->headers_in.status_n = refusal->answer;
+
+    return NGX_OK;
+}
+
+
+/* an answer with status 200 that cannot be passed on */
+
+ngx_int_t
+ngx_http_sp_llm_bad_answer(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_llm_fault_t *fault)
+{
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "llm: provider \"%V\": %s", &ctx->model->provider->name,
+                  fault->code);
+
+    (void) ngx_http_sp_error(r, NGX_HTTP_BAD_GATEWAY, fault->code, "%s",
+                             fault->message);
+
+    ctx->refused = 1;
+    ctx->error_status = NGX_HTTP_BAD_GATEWAY;
+
+    r->upstream->headers_in.status_n = NGX_HTTP_BAD_GATEWAY;
+
+    return NGX_OK;
+}
+
+
+/* seconds, or an HTTP date */
+
+static void
+ngx_http_sp_llm_pass_retry(ngx_http_request_t *r, ngx_str_t *value)
+{
+    time_t     when;
+    ngx_int_t  seconds;
+
+    if (value->len == 0) {
+        return;
+    }
+
+    seconds = ngx_atoi(value->data, value->len);
+
+    if (seconds == NGX_ERROR) {
+        when = ngx_parse_http_time(value->data, value->len);
+
+        if (when == NGX_ERROR) {
+            return;
+        }
+
+        seconds = ngx_max(when - ngx_time(), 1);
+    }
+
+    (void) ngx_http_sp_retry_after(r, ngx_min(seconds, 86400));
+}

@@ -1,0 +1,378 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The relay: what the steps have gathered becomes the provider's request.
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+static ngx_int_t ngx_http_sp_llm_chat_body(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, json_t **root);
+static ngx_int_t ngx_http_sp_llm_blocks(ngx_http_request_t *r,
+    sp_prompt_t *prompt);
+static size_t ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_embeddings_body(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, json_t **root);
+static ngx_int_t ngx_http_sp_llm_write_request(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, json_t *root);
+static ngx_buf_t *ngx_http_sp_llm_write_header(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, size_t length);
+static void ngx_http_sp_llm_free(void *data);
+
+
+ngx_int_t
+ngx_http_sp_llm_handler(ngx_http_request_t *r)
+{
+    json_t                 *root;
+    ngx_int_t               rc;
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    /* a subrequest passes no steps */
+
+    rc = ngx_http_sp_llm_check(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx = ngx_http_sp_llm_find_ctx(r);
+    root = NULL;
+
+    if (ctx->chat != NULL) {
+        rc = ngx_http_sp_llm_chat_body(r, ctx, &root);
+
+    } else {
+        rc = ngx_http_sp_llm_embeddings_body(r, ctx, &root);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_sp_llm_write_request(r, ctx, root);
+
+    json_decref(root);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_sp_llm_start(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_chat_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    json_t **root)
+{
+    u_char              *name;
+    sp_prompt_t          prompt;
+    sp_prompt_status_e   status;
+
+    ngx_memzero(&prompt, sizeof(sp_prompt_t));
+
+    prompt.chat = ctx->chat;
+    prompt.budget = ngx_http_sp_llm_budget(ctx);
+    prompt.system = (ctx->conf->system == NGX_HTTP_SP_LLM_MERGE)
+                    ? SP_PROMPT_SYSTEM_MERGE : SP_PROMPT_SYSTEM_ALLOW;
+
+    if (ngx_http_sp_llm_blocks(r, &prompt) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    status = sp_prompt_assemble(&prompt);
+
+    if (status == SP_PROMPT_TOO_LONG) {
+        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                                 "context_length_exceeded",
+                                 "the prompt has about %uz tokens, the "
+                                 "context leaves %uz", prompt.tokens,
+                                 prompt.budget);
+    }
+
+    if (status != SP_PROMPT_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_sp_llm_turn(r, ctx, prompt.tokens) != NGX_OK) {
+        json_decref(prompt.messages);
+        return NGX_ERROR;
+    }
+
+    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "llm: prompt of %uz tokens, dropped %uz messages, "
+                   "notes %s, model \"%V\"", prompt.tokens, prompt.dropped,
+                   prompt.tail_dropped ? "dropped" : "kept",
+                   &ctx->model->name);
+
+    name = ctx->model->name.data;    /* from nginx.conf: NUL-terminated */
+
+    *root = sp_chat_render(ctx->chat, (char *) name, prompt.messages,
+                           ctx->model->provider->stream_usage);
+
+    return *root != NULL ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_blocks(ngx_http_request_t *r, sp_prompt_t *prompt)
+{
+    size_t                  n, prefix, tail;
+    ngx_queue_t            *contexts, *q;
+    sp_prompt_block_t      *block, *blocks;
+    ngx_http_sp_context_t  *context;
+
+    contexts = ngx_http_sp_contexts(r);
+
+    if (contexts == NULL) {
+        return NGX_OK;
+    }
+
+    n = 0;
+
+    for (q = ngx_queue_head(contexts);
+         q != ngx_queue_sentinel(contexts);
+         q = ngx_queue_next(q))
+    {
+        n++;
+    }
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    blocks = ngx_palloc(r->pool, 2 * n * sizeof(sp_prompt_block_t));
+    if (blocks == NULL) {
+        return NGX_ERROR;
+    }
+
+    prefix = 0;
+    tail = 0;
+
+    for (q = ngx_queue_head(contexts);
+         q != ngx_queue_sentinel(contexts);
+         q = ngx_queue_next(q))
+    {
+        context = ngx_queue_data(q, ngx_http_sp_context_t, queue);
+
+        block = (context->place == NGX_HTTP_SP_PREFIX)
+                ? &blocks[prefix++] : &blocks[n + tail++];
+
+        block->name = (char *) context->name.data;
+        block->name_len = context->name.len;
+        block->text = (char *) context->text.data;
+        block->len = context->text.len;
+    }
+
+    prompt->prefix = blocks;
+    prompt->nprefix = prefix;
+    prompt->tail = blocks + n;
+    prompt->ntail = tail;
+
+    return NGX_OK;
+}
+
+
+/* context - max_tokens - 5 %, since tokens are estimated */
+
+static size_t
+ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
+{
+    size_t  budget, context;
+
+    context = ctx->model->context;
+
+    if (context == 0
+        || (ctx->conf->context_size != 0
+            && ctx->conf->context_size < context))
+    {
+        context = ctx->conf->context_size;
+    }
+
+    if (context == 0) {
+        return 0;
+    }
+
+    budget = context - context / 20;
+
+    if (ctx->chat->max_tokens > 0) {
+
+        if ((size_t) ctx->chat->max_tokens >= budget) {
+            return 1;
+        }
+
+        budget -= ctx->chat->max_tokens;
+    }
+
+    return budget;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_embeddings_body(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, json_t **root)
+{
+    json_t     *body;
+    ngx_int_t   rc;
+
+    rc = ngx_http_sp_json_body(r, &body);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    *root = json_copy(body);
+
+    if (*root == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (json_object_set_new(*root, "model",
+                            json_string((char *) ctx->model->name.data))
+        != 0)
+    {
+        json_decref(*root);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_write_request(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, json_t *root)
+{
+    char                *text;
+    ngx_buf_t           *b;
+    ngx_chain_t         *body, *header;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    text = json_dumps(root, JSON_COMPACT);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_sp_llm_free;
+    cln->data = text;
+
+    b = ngx_calloc_buf(r->pool);
+    body = ngx_alloc_chain_link(r->pool);
+    header = ngx_alloc_chain_link(r->pool);
+
+    if (b == NULL || body == NULL || header == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->start = (u_char *) text;
+    b->pos = b->start;
+    b->last = b->start + ngx_strlen(text);
+    b->end = b->last;
+    b->memory = 1;
+
+    body->buf = b;
+    body->next = NULL;
+
+    header->buf = ngx_http_sp_llm_write_header(r, ctx, b->last - b->pos);
+    header->next = body;
+
+    if (header->buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->flush = 1;
+
+    ctx->request_bufs = header;
+
+    return NGX_OK;
+}
+
+
+/* nothing of the client's header is sent on */
+
+static ngx_buf_t *
+ngx_http_sp_llm_write_header(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, size_t length)
+{
+    size_t                       len;
+    ngx_str_t                    accept, path;
+    ngx_buf_t                   *b;
+    ngx_http_sp_llm_provider_t  *provider;
+
+    provider = ctx->model->provider;
+
+    if (ctx->chat != NULL) {
+        ngx_str_set(&path, "/chat/completions");
+
+    } else {
+        ngx_str_set(&path, "/embeddings");
+    }
+
+    if (ctx->stream) {
+        ngx_str_set(&accept, "text/event-stream");
+
+    } else {
+        ngx_str_set(&accept, "application/json");
+    }
+
+    len = sizeof("POST  HTTP/1.1" CRLF) - 1 + provider->path.len + path.len
+          + provider->headers.len
+          + sizeof("Accept: " CRLF) - 1 + accept.len
+          + sizeof("Content-Length: " CRLF CRLF) - 1 + NGX_SIZE_T_LEN;
+
+    b = ngx_create_temp_buf(r->pool, len);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    b->last = ngx_sprintf(b->last,
+                          "POST %V%V HTTP/1.1" CRLF
+                          "%V"
+                          "Accept: %V" CRLF
+                          "Content-Length: %uz" CRLF CRLF,
+                          &provider->path, &path, &provider->headers,
+                          &accept, length);
+
+    return b;
+}
+
+
+static void
+ngx_http_sp_llm_free(void *data)
+{
+    free(data);
+}
+
+
+/* GET /v1/models */
+
+ngx_int_t
+ngx_http_sp_llm_models_handler(ngx_http_request_t *r)
+{
+    ngx_http_sp_llm_main_conf_t  *lmcf;
+
+    static ngx_str_t  allow = ngx_string("GET, HEAD");
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+
+        if (ngx_http_sp_add_header(r, "Allow", &allow) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_sp_error(r, NGX_HTTP_NOT_ALLOWED,
+                                 "method_not_allowed",
+                                 "this endpoint takes GET");
+    }
+
+    lmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_llm_module);
+
+    return ngx_http_sp_send_json(r, NGX_HTTP_OK, &lmcf->listing);
+}

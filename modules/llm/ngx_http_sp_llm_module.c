@@ -1,0 +1,461 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+static char *ngx_http_sp_llm_pass_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_sp_llm_models_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_sp_llm_characters(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf);
+static void *ngx_http_sp_llm_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static ngx_int_t ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_sp_llm_init_process(ngx_cycle_t *cycle);
+static void ngx_http_sp_llm_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_conf_enum_t  ngx_http_sp_llm_system[] = {
+    { ngx_string("allow"), NGX_HTTP_SP_LLM_ALLOW },
+    { ngx_string("merge"), NGX_HTTP_SP_LLM_MERGE },
+    { ngx_string("refuse"), NGX_HTTP_SP_LLM_REFUSE },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_http_sp_llm_commands[] = {
+
+    { ngx_string("llm_provider"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_sp_llm_provider,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("llm_pass"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sp_llm_pass_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      NGX_HTTP_SP_LLM_CHAT,
+      NULL },
+
+    { ngx_string("llm_embeddings"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sp_llm_pass_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      NGX_HTTP_SP_LLM_EMBEDDINGS,
+      NULL },
+
+    { ngx_string("llm_models"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_sp_llm_models_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("llm_system_messages"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_llm_loc_conf_t, system),
+      &ngx_http_sp_llm_system },
+
+    { ngx_string("llm_message_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_llm_loc_conf_t, message_limit),
+      NULL },
+
+    { ngx_string("llm_context_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_llm_loc_conf_t, context_size),
+      NULL },
+
+    { ngx_string("llm_event_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_llm_loc_conf_t, event_size),
+      NULL },
+
+    { ngx_string("llm_answer_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_llm_loc_conf_t, answer_size),
+      NULL },
+
+    { ngx_string("llm_characters"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_sp_llm_characters,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_sp_llm_module_ctx = {
+    ngx_http_sp_llm_preconfiguration,      /* preconfiguration */
+    ngx_http_sp_llm_postconfiguration,     /* postconfiguration */
+
+    ngx_http_sp_llm_create_main_conf,      /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_sp_llm_create_loc_conf,       /* create location configuration */
+    ngx_http_sp_llm_merge_loc_conf         /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_sp_llm_module = {
+    NGX_MODULE_V1,
+    &ngx_http_sp_llm_module_ctx,           /* module context */
+    ngx_http_sp_llm_commands,              /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_sp_llm_init_process,          /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_sp_llm_exit_process,          /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/* before tokens are verified, for a method that no token makes right */
+
+static const ngx_http_sp_step_t  ngx_http_sp_llm_method_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("llm_method"),
+    NGX_HTTP_SP_CORS,
+    500,
+    ngx_http_sp_llm_method
+};
+
+
+/* in front of moderation and memory: a refused request costs nothing */
+
+static const ngx_http_sp_step_t  ngx_http_sp_llm_check_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("llm_check"),
+    NGX_HTTP_SP_INSPECT,
+    50,
+    ngx_http_sp_llm_check
+};
+
+
+static const ngx_http_sp_step_t  ngx_http_sp_llm_persona_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("persona"),
+    NGX_HTTP_SP_ENRICH,
+    100,
+    ngx_http_sp_llm_persona
+};
+
+
+/* llm_pass ALIAS, llm_embeddings ALIAS */
+
+static char *
+ngx_http_sp_llm_pass_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_llm_loc_conf_t *llcf = conf;
+
+    ngx_str_t  *value;
+
+    if (llcf->alias.len != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" needs the name of a model", &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    llcf->alias = value[1];
+    llcf->kind = cmd->offset;
+    llcf->file = cf->conf_file->file.name.data;
+    llcf->line = cf->conf_file->line;
+
+    return ngx_http_sp_set_content(cf, ngx_http_sp_llm_handler);
+}
+
+
+static char *
+ngx_http_sp_llm_models_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    return ngx_http_sp_set_content(cf, ngx_http_sp_llm_models_handler);
+}
+
+
+/* llm_characters off | PG [timeout=TIME] [cache=TIME] */
+
+static char *
+ngx_http_sp_llm_characters(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_llm_loc_conf_t *llcf = conf;
+
+    ngx_int_t    time;
+    ngx_str_t   *value, text;
+    ngx_uint_t   i;
+    ngx_msec_t  *slot;
+
+    if (llcf->characters != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        llcf->characters = NULL;
+        return NGX_CONF_OK;
+    }
+
+    llcf->characters = ngx_http_sp_pg(cf, &value[1]);
+    if (llcf->characters == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "timeout=", 8) == 0) {
+            text.len = value[i].len - 8;
+            text.data = value[i].data + 8;
+            slot = &llcf->character_timeout;
+
+        } else if (ngx_strncmp(value[i].data, "cache=", 6) == 0) {
+            text.len = value[i].len - 6;
+            text.data = value[i].data + 6;
+            slot = &llcf->character_cache;
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\", expected "
+                               "timeout=TIME or cache=TIME", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        time = ngx_parse_time(&text, 0);
+
+        if (time == NGX_ERROR) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid time in \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        *slot = time;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_method_step) != NGX_OK
+        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
+        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_persona_step) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_sp_llm_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_sp_llm_main_conf_t  *lmcf;
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     lmcf->listing = { 0, NULL };
+     *     lmcf->hide_headers = { NULL, 0 };
+     */
+
+    lmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_llm_main_conf_t));
+    if (lmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&lmcf->providers, cf->pool, 4,
+                       sizeof(ngx_http_sp_llm_provider_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_array_init(&lmcf->models, cf->pool, 8,
+                       sizeof(ngx_http_sp_llm_model_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return lmcf;
+}
+
+
+static void *
+ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_sp_llm_loc_conf_t  *llcf;
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     llcf->alias = { 0, NULL };
+     *     llcf->model = NULL;
+     *     llcf->kind = 0;
+     */
+
+    llcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_llm_loc_conf_t));
+    if (llcf == NULL) {
+        return NULL;
+    }
+
+    llcf->system = NGX_CONF_UNSET_UINT;
+    llcf->message_limit = NGX_CONF_UNSET_UINT;
+    llcf->context_size = NGX_CONF_UNSET_SIZE;
+    llcf->event_size = NGX_CONF_UNSET_SIZE;
+    llcf->answer_size = NGX_CONF_UNSET_SIZE;
+    llcf->characters = NGX_CONF_UNSET_PTR;
+    llcf->character_timeout = NGX_CONF_UNSET_MSEC;
+    llcf->character_cache = NGX_CONF_UNSET_MSEC;
+
+    return llcf;
+}
+
+
+static char *
+ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_sp_llm_loc_conf_t *prev = parent;
+    ngx_http_sp_llm_loc_conf_t *conf = child;
+
+    ngx_http_sp_llm_main_conf_t  *lmcf;
+
+    ngx_conf_merge_uint_value(conf->system, prev->system,
+                              NGX_HTTP_SP_LLM_ALLOW);
+    ngx_conf_merge_uint_value(conf->message_limit, prev->message_limit, 1000);
+    ngx_conf_merge_size_value(conf->context_size, prev->context_size, 0);
+    ngx_conf_merge_size_value(conf->event_size, prev->event_size, 1048576);
+    ngx_conf_merge_size_value(conf->answer_size, prev->answer_size, 262144);
+    ngx_conf_merge_ptr_value(conf->characters, prev->characters, NULL);
+    ngx_conf_merge_msec_value(conf->character_timeout,
+                              prev->character_timeout, 1000);
+    ngx_conf_merge_msec_value(conf->character_cache,
+                              prev->character_cache, 10000);
+
+    if (conf->alias.len == 0) {
+        return NGX_CONF_OK;
+    }
+
+    /* providers may stand behind the servers in nginx.conf */
+
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_llm_module);
+
+    conf->model = ngx_http_sp_llm_lookup(lmcf, &conf->alias);
+
+    if (conf->model == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "no llm_provider has a model \"%V\" in %s:%ui",
+                      &conf->alias, conf->file, conf->line);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* {"object":"list","data":[{"id":...}]} */
+
+static ngx_int_t
+ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf)
+{
+    size_t                        len;
+    u_char                       *p;
+    ngx_uint_t                    i;
+    ngx_http_sp_llm_model_t      *model;
+    ngx_http_sp_llm_main_conf_t  *lmcf;
+
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_llm_module);
+
+    model = lmcf->models.elts;
+    len = sizeof("{\"object\":\"list\",\"data\":[]}");
+
+    for (i = 0; i < lmcf->models.nelts; i++) {
+        len += sizeof(",{\"id\":\"\",\"object\":\"model\",\"created\":0,"
+                      "\"owned_by\":\"\"}")
+               + sp_json_escape(NULL, 0, (char *) model[i].alias.data,
+                                model[i].alias.len)
+               + model[i].provider->name.len;
+    }
+
+    lmcf->listing.data = ngx_pnalloc(cf->pool, len);
+    if (lmcf->listing.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(lmcf->listing.data, "{\"object\":\"list\",\"data\":[");
+
+    for (i = 0; i < lmcf->models.nelts; i++) {
+        p = ngx_sprintf(p, "%s{\"id\":\"", i ? "," : "");
+
+        p += sp_json_escape((char *) p,
+                            lmcf->listing.data + len - p,
+                            (char *) model[i].alias.data,
+                            model[i].alias.len);
+
+        p = ngx_sprintf(p, "\",\"object\":\"model\",\"created\":0,"
+                        "\"owned_by\":\"%V\"}", &model[i].provider->name);
+    }
+
+    p = ngx_sprintf(p, "]}");
+
+    lmcf->listing.len = p - lmcf->listing.data;
+
+    return ngx_http_sp_llm_init_filter(cf);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_init_process(ngx_cycle_t *cycle)
+{
+    if (ngx_process != NGX_PROCESS_WORKER
+        && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_sp_llm_cache_init(cycle);
+}
+
+
+static void
+ngx_http_sp_llm_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_sp_llm_cache_exit();
+}

@@ -1,0 +1,272 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The character of the request: its prompt is loaded as the identity's role,
+ * so that row-level security decides, and becomes the head of the prefix.
+ *
+ *     NEW -> LOADING -> READY
+ *                   \-> refused: unknown, or no copy while PostgreSQL is away
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+#define NGX_HTTP_SP_LLM_PERSONA_RANK  100
+
+
+typedef enum {
+    NGX_HTTP_SP_LLM_NEW = 0,
+    NGX_HTTP_SP_LLM_LOADING,
+    NGX_HTTP_SP_LLM_READY
+} ngx_http_sp_llm_persona_e;
+
+
+static ngx_int_t ngx_http_sp_llm_persona_load(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+static void ngx_http_sp_llm_persona_done(ngx_sp_op_t *op);
+static ngx_int_t ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_persona_ready(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_persona_key(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *key);
+
+
+static ngx_sp_pg_statement_t  ngx_http_sp_llm_persona_sql = {
+    ngx_string("select name, prompt from chat.character_prompt($1)"), 1
+};
+
+
+ngx_int_t
+ngx_http_sp_llm_persona(ngx_http_request_t *r)
+{
+    ngx_int_t               rc;
+    ngx_str_t               key;
+    ngx_msec_t              age;
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_llm_find_ctx(r);
+
+    if (ctx == NULL
+        || ctx->chat == NULL
+        || ctx->chat->character_id == NULL
+        || ctx->conf->characters == NULL)
+    {
+        return NGX_DECLINED;
+    }
+
+    switch (ctx->persona_state) {
+
+    case NGX_HTTP_SP_LLM_READY:
+        return NGX_OK;
+
+    case NGX_HTTP_SP_LLM_LOADING:
+
+        if (!ngx_sp_op_finished(&ctx->pg.op)) {
+            return NGX_AGAIN;
+        }
+
+        return ngx_http_sp_llm_persona_loaded(r, ctx);
+
+    default: /* NGX_HTTP_SP_LLM_NEW */
+        break;
+    }
+
+    if (ngx_http_sp_llm_persona_key(r, ctx, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_sp_llm_cache_find(r->pool, &key, &ctx->persona, &age);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK && age < ctx->conf->character_cache) {
+        return ngx_http_sp_llm_persona_ready(r, ctx);
+    }
+
+    return ngx_http_sp_llm_persona_load(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_persona_load(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_memzero(&ctx->pg, sizeof(ngx_sp_pg_op_t));
+
+    ctx->param.data = (u_char *) ctx->chat->character_id;
+    ctx->param.len = ngx_strlen(ctx->chat->character_id);
+
+    ctx->query.statement = &ngx_http_sp_llm_persona_sql;
+    ctx->query.params = &ctx->param;
+
+    ctx->pg.queries = &ctx->query;
+    ctx->pg.nqueries = 1;
+    ctx->pg.read_only = 1;
+
+    ctx->pg.op.done = ngx_http_sp_llm_persona_done;
+    ctx->pg.op.data = ctx;
+    ctx->pg.op.timeout = ctx->conf->character_timeout;
+    ctx->pg.op.log = r->connection->log;
+
+    ngx_http_sp_pg_identity(r, &ctx->pg);
+
+    if (ngx_http_sp_op_attach(r, &ctx->pg.op) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx->persona_state = NGX_HTTP_SP_LLM_LOADING;
+
+    ngx_sp_pg_submit(ctx->conf->characters, &ctx->pg);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_sp_llm_persona_done(ngx_sp_op_t *op)
+{
+    u_char                 *p;
+    ngx_str_t               name, prompt;
+    const PGresult         *result;
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    ctx = op->data;
+
+    if (op->result != NGX_SP_OP_OK) {
+        return;
+    }
+
+    /* the copy that is too old to be used unasked gives way */
+
+    ngx_str_null(&ctx->persona);
+
+    result = ctx->query.result;
+
+    if (PQntuples(result) == 0) {
+        return;
+    }
+
+    name = ngx_sp_pg_value(result, 0, 0);
+    prompt = ngx_sp_pg_value(result, 0, 1);
+
+    ctx->persona.len = sizeof("Character: \n\n") - 1 + name.len + prompt.len;
+
+    p = ngx_pnalloc(ctx->request->pool, ctx->persona.len);
+    if (p == NULL) {
+        ngx_str_null(&ctx->persona);
+        return;
+    }
+
+    ctx->persona.data = p;
+
+    (void) ngx_sprintf(p, "Character: %V\n\n%V", &name, &prompt);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_str_t  key;
+
+    if (ngx_http_sp_llm_persona_key(r, ctx, &key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->pg.op.result != NGX_SP_OP_OK) {
+
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "llm: character \"%s\" not loaded: %s, %s",
+                      ctx->chat->character_id,
+                      ngx_sp_op_result_name(ctx->pg.op.result),
+                      ctx->persona.len ? "the last copy is used"
+                                       : "and there is no copy");
+
+        /* a character without its rules is not that character */
+
+        if (ctx->persona.len == 0) {
+            return ngx_http_sp_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                     "character_unavailable",
+                                     "the character cannot be loaded now, "
+                                     "try again later");
+        }
+
+        return ngx_http_sp_llm_persona_ready(r, ctx);
+    }
+
+    if (ctx->persona.len == 0) {
+        ngx_http_sp_llm_cache_forget(&key);
+
+        return ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND,
+                                 "character_not_found",
+                                 "the character does not exist");
+    }
+
+    ngx_http_sp_llm_cache_store(&key, &ctx->persona);
+
+    return ngx_http_sp_llm_persona_ready(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_persona_ready(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_sp_context_t  context;
+
+    ngx_memzero(&context, sizeof(ngx_http_sp_context_t));
+
+    ngx_str_set(&context.name, "persona");
+    context.rank = NGX_HTTP_SP_LLM_PERSONA_RANK;
+    context.place = NGX_HTTP_SP_PREFIX;
+    context.text = ctx->persona;
+
+    if (ngx_http_sp_add_context(r, &context) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx->persona_state = NGX_HTTP_SP_LLM_READY;
+
+    return NGX_OK;
+}
+
+
+/* row-level security may show one user what another does not see */
+
+static ngx_int_t
+ngx_http_sp_llm_persona_key(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    ngx_str_t *key)
+{
+    u_char                        *p;
+    size_t                         len;
+    const ngx_http_sp_identity_t  *identity;
+
+    identity = ngx_http_sp_identity(r);
+
+    len = ngx_strlen(ctx->chat->character_id);
+
+    key->len = len + 1 + (identity ? identity->sub.len : 0);
+
+    p = ngx_pnalloc(r->pool, key->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    key->data = p;
+
+    ngx_strlow(p, (u_char *) ctx->chat->character_id, len);
+    p += len;
+
+    *p++ = ' ';
+
+    if (identity != NULL) {
+        ngx_memcpy(p, identity->sub.data, identity->sub.len);
+    }
+
+    return NGX_OK;
+}

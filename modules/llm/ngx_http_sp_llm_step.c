@@ -1,0 +1,229 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Refuses what will not be sent, before anything is looked up or paid for.
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+static ngx_int_t ngx_http_sp_llm_check_chat(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_check_embeddings(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_check_model(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, const char *name, size_t len);
+static ngx_int_t ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+
+
+/* before anybody asks for a body that a GET does not have */
+
+ngx_int_t
+ngx_http_sp_llm_method(ngx_http_request_t *r)
+{
+    ngx_http_sp_llm_loc_conf_t  *llcf;
+
+    static ngx_str_t  allow = ngx_string("POST");
+
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_llm_module);
+
+    if (llcf->alias.len == 0 || r->method == NGX_HTTP_POST) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_sp_add_header(r, "Allow", &allow) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_error(r, NGX_HTTP_NOT_ALLOWED, "method_not_allowed",
+                             "this endpoint takes POST");
+}
+
+
+ngx_int_t
+ngx_http_sp_llm_check(ngx_http_request_t *r)
+{
+    ngx_int_t                    rc;
+    ngx_http_sp_llm_ctx_t       *ctx;
+    ngx_http_sp_llm_loc_conf_t  *llcf;
+
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_llm_module);
+
+    if (llcf->alias.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_sp_ctx(r, &ngx_http_sp_llm_module,
+                          sizeof(ngx_http_sp_llm_ctx_t));
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->checked) {
+        return NGX_OK;
+    }
+
+    ctx->request = r;
+    ctx->conf = llcf;
+
+    if (llcf->kind == NGX_HTTP_SP_LLM_EMBEDDINGS) {
+        rc = ngx_http_sp_llm_check_embeddings(r, ctx);
+
+    } else {
+        rc = ngx_http_sp_llm_check_chat(r, ctx);
+    }
+
+    if (rc == NGX_OK) {
+        ctx->checked = 1;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_check_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_sp_chat(r, &ctx->chat);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx->stream = ctx->chat->stream;
+
+    rc = ngx_http_sp_llm_check_model(r, ctx, ctx->chat->model,
+                                     ctx->chat->model_len);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_sp_llm_check_limits(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_check_embeddings(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx)
+{
+    size_t       len;
+    json_t      *root, *input;
+    ngx_int_t    rc;
+    const char  *model;
+
+    rc = ngx_http_sp_json_body(r, &root);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (!json_is_object(root)) {
+        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                                 "request_not_object",
+                                 "the request must be a JSON object");
+    }
+
+    input = json_object_get(root, "input");
+
+    if (!json_is_string(input) && !json_is_array(input)) {
+        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "input_required",
+                                 "\"input\" must be a string or an array");
+    }
+
+    model = NULL;
+    len = 0;
+
+    if (json_object_get(root, "model") != NULL) {
+        model = sp_json_string(root, "model", &len);
+
+        if (model == NULL || len == 0 || len > SP_CHAT_MAX_MODEL) {
+            return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                                     "model_invalid",
+                                     "\"model\" must be a string of 1 to "
+                                     "256 bytes");
+        }
+    }
+
+    return ngx_http_sp_llm_check_model(r, ctx, model, len);
+}
+
+
+/* looked up, never pasted; a request without a model gets the location's */
+
+static ngx_int_t
+ngx_http_sp_llm_check_model(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    const char *name, size_t len)
+{
+    ngx_str_t                     alias;
+    ngx_http_sp_llm_main_conf_t  *lmcf;
+
+    if (name == NULL) {
+        ctx->model = ctx->conf->model;
+        return NGX_OK;
+    }
+
+    lmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_llm_module);
+
+    alias.len = len;
+    alias.data = (u_char *) name;
+
+    ctx->model = ngx_http_sp_llm_lookup(lmcf, &alias);
+
+    if (ctx->model == NULL) {
+        return ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND, "model_not_found",
+                                 "the model does not exist, GET /v1/models "
+                                 "lists those that do");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx)
+{
+    size_t                    n;
+    sp_chat_request_t        *chat;
+    const sp_chat_message_t  *message;
+
+    chat = ctx->chat;
+
+    if (chat->has_system && ctx->conf->system == NGX_HTTP_SP_LLM_REFUSE) {
+        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                                 "system_message_refused",
+                                 "system and developer messages are not "
+                                 "accepted here");
+    }
+
+    if (chat->last_user == chat->nmessages) {
+        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                                 "user_message_required",
+                                 "\"messages\" must hold a message with "
+                                 "the role user");
+    }
+
+    message = &chat->messages[chat->last_user];
+
+    n = sp_prompt_length(message->text, message->len);
+
+    if (ctx->conf->message_limit != 0 && n > ctx->conf->message_limit) {
+        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_too_long",
+                                 "the last user message has %uz characters, "
+                                 "allowed are %ui", n,
+                                 ctx->conf->message_limit);
+    }
+
+    if (n == 0 && !json_is_array(json_object_get(message->value, "content")))
+    {
+        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_empty",
+                                 "the last user message is empty");
+    }
+
+    return NGX_OK;
+}

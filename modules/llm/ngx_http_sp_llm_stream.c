@@ -1,0 +1,560 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The provider's body on its way to the client: bytes pass as they came and
+ * are only scanned.  Of a stream whole events are passed, so that the usage
+ * chunk can be left out and an error event never lands inside another.
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+#define NGX_HTTP_SP_LLM_CARRY  1024
+
+
+static ngx_int_t ngx_http_sp_llm_feed_json(ngx_http_sp_llm_ctx_t *ctx,
+    u_char *p, u_char *last);
+static ngx_int_t ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx,
+    u_char *p, size_t len);
+static ngx_int_t ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx,
+    sp_sse_event_t *event);
+static ngx_int_t ngx_http_sp_llm_pass_event(ngx_http_sp_llm_ctx_t *ctx,
+    sp_sse_event_t *event);
+static ngx_int_t ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
+    u_char *last);
+static void ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_chain_t *cl);
+static ngx_chain_t *ngx_http_sp_llm_get_buf(ngx_http_sp_llm_ctx_t *ctx,
+    size_t size);
+static ngx_int_t ngx_http_sp_llm_grow(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_uint_t ngx_http_sp_llm_is_done(const sp_sse_event_t *event);
+
+
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
+    { "provider_event_too_large",
+      "the model provider sent an event above the configured size" };
+
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_malformed =
+    { "provider_invalid_event",
+      "the model provider sent an event that is not valid" };
+
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_reported =
+    { "provider_error",
+      "the model provider reported an error while answering" };
+
+
+ngx_int_t
+ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
+{
+    ngx_int_t         rc;
+    const char       *pos;
+    sp_sse_event_t    event;
+    sp_sse_status_e   status;
+
+    if (p == last) {
+        return NGX_OK;
+    }
+
+    if (!ctx->stream) {
+        return ngx_http_sp_llm_feed_json(ctx, p, last);
+    }
+
+    pos = (const char *) p;
+
+    for ( ;; ) {
+
+        status = sp_sse_next(&ctx->sse, &pos, (const char *) last, &event);
+
+        switch (status) {
+
+        case SP_SSE_AGAIN:
+            return NGX_OK;
+
+        case SP_SSE_FULL:
+            rc = ngx_http_sp_llm_grow(ctx);
+            break;
+
+        default: /* SP_SSE_EVENT */
+            rc = ngx_http_sp_llm_event(ctx, &event);
+        }
+
+        if (rc != NGX_OK || ctx->stopped) {
+            return rc;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_feed_json(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
+{
+    if (ngx_http_sp_llm_gather(ctx, p, last - p) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_llm_pass(ctx, p, last);
+}
+
+
+/*
+ * A copy for the scanner: the upstream's buffer is written over as soon as it
+ * was sent.  Beyond the cap the answer still passes, but is not accounted.
+ */
+
+static ngx_int_t
+ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
+{
+    u_char  *data;
+    size_t   size;
+
+    if (ctx->overflow) {
+        return NGX_OK;
+    }
+
+    if (ctx->json_len + len > ctx->conf->event_size) {
+        ctx->overflow = 1;
+
+        ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                      "llm: an answer of provider \"%V\" is longer than "
+                      "llm_event_size and is not accounted",
+                      &ctx->model->provider->name);
+        return NGX_OK;
+    }
+
+    if (ctx->json_size - ctx->json_len < len) {
+
+        size = ctx->json_size * 2;
+
+        if (size < ctx->json_len + len) {
+            size = ctx->json_len + len;
+        }
+
+        /* one allocation where the provider tells the length */
+
+        if (ctx->length > 0 && (off_t) size < ctx->length
+            && ctx->length <= (off_t) ctx->conf->event_size)
+        {
+            size = ctx->length;
+        }
+
+        data = ngx_palloc(ctx->request->pool, size);
+        if (data == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ctx->json_len != 0) {
+            ngx_memcpy(data, ctx->json, ctx->json_len);
+            (void) ngx_pfree(ctx->request->pool, ctx->json);
+        }
+
+        ctx->json = data;
+        ctx->json_size = size;
+    }
+
+    ngx_memcpy(ctx->json + ctx->json_len, p, len);
+    ctx->json_len += len;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sp_llm_complete(ngx_http_sp_llm_ctx_t *ctx)
+{
+    if (ctx->stream) {
+        return ngx_http_sp_llm_complete_stream(ctx);
+    }
+
+    return ngx_http_sp_llm_complete_json(ctx);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
+{
+    sp_chunk_t            chunk;
+    ngx_http_sp_finish_e  finish;
+
+    finish = NGX_HTTP_SP_TURN_COMPLETE;
+
+    if (!ctx->overflow) {
+
+        if (sp_chunk_scan((char *) ctx->json, ctx->json_len, &chunk) != 0
+            || chunk.has_error
+            || (ctx->chat != NULL && !chunk.has_choice))
+        {
+            ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                          "llm: provider \"%V\" sent an answer that is not "
+                          "a completion", &ctx->model->provider->name);
+            finish = NGX_HTTP_SP_TURN_FAILED;
+
+        } else if (ngx_http_sp_llm_note(ctx, &chunk) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_sp_llm_settle(ctx, finish, NGX_HTTP_OK);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_int_t         rc;
+    sp_sse_event_t    event;
+    sp_sse_status_e   status;
+
+    static u_char     end[] = "\n\n";
+
+    if (ctx->done) {
+        return ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE,
+                                      NGX_HTTP_OK);
+    }
+
+    /* some servers leave the blank line after [DONE] out */
+
+    for ( ;; ) {
+        status = sp_sse_end(&ctx->sse, &event);
+
+        if (status != SP_SSE_FULL) {
+            break;
+        }
+
+        rc = ngx_http_sp_llm_grow(ctx);
+
+        if (rc != NGX_OK || ctx->stopped) {
+            return rc;
+        }
+    }
+
+    if (status != SP_SSE_EVENT || !ngx_http_sp_llm_is_done(&event)) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_sp_llm_event(ctx, &event);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx->slice = NULL;
+
+    return ngx_http_sp_llm_pass(ctx, end, end + 2);
+}
+
+
+static ngx_uint_t
+ngx_http_sp_llm_is_done(const sp_sse_event_t *event)
+{
+    return event->data != NULL
+           && event->data_len >= 6
+           && ngx_strncmp(event->data, "[DONE]", 6) == 0;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *event)
+{
+    sp_chunk_t  chunk;
+
+    if (ctx->done || event->data == NULL || event->data_len == 0) {
+
+        /* a comment that keeps the connection alive, or a blank line */
+
+        return ngx_http_sp_llm_pass_event(ctx, event);
+    }
+
+    if (ngx_http_sp_llm_is_done(event)) {
+        ctx->done = 1;
+
+        if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE,
+                                   NGX_HTTP_OK)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_sp_llm_pass_event(ctx, event);
+    }
+
+    if (sp_chunk_scan(event->data, event->data_len, &chunk) != 0) {
+        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_malformed);
+    }
+
+    if (chunk.has_error) {
+        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_reported);
+    }
+
+    if (ngx_http_sp_llm_note(ctx, &chunk) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (chunk.has_usage && chunk.has_choices && !chunk.has_choice
+        && !ctx->chat->include_usage)
+    {
+        /* we asked for it, not the client */
+
+        return NGX_OK;
+    }
+
+    return ngx_http_sp_llm_pass_event(ctx, event);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_pass_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *event)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (!event->gathered) {
+        return ngx_http_sp_llm_pass(ctx, (u_char *) event->raw,
+                                    (u_char *) event->raw + event->raw_len);
+    }
+
+    /* the memory it was gathered in goes out, and comes back when sent */
+
+    cl = ctx->carry;
+    b = cl->buf;
+
+    b->pos = b->start;
+    b->last = b->start + event->raw_len;
+
+    ctx->carry = NULL;
+    sp_sse_take(&ctx->sse);
+
+    ngx_http_sp_llm_append(ctx, cl);
+
+    return NGX_OK;
+}
+
+
+/* a piece of the upstream's buffer; adjoining ones go out as one */
+
+static ngx_int_t
+ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (ctx->slice != NULL && ctx->slice->last == p) {
+        ctx->slice->last = last;
+        return NGX_OK;
+    }
+
+    cl = ngx_http_sp_llm_get_buf(ctx, 0);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    b = cl->buf;
+
+    b->pos = p;
+    b->last = last;
+
+    ngx_http_sp_llm_append(ctx, cl);
+
+    ctx->slice = b;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx, ngx_chain_t *cl)
+{
+    ngx_chain_t  **ll;
+
+    for (ll = &ctx->request->upstream->out_bufs;
+         *ll != NULL;
+         ll = &(*ll)->next)
+    {
+        /* void */
+    }
+
+    *ll = cl;
+    cl->next = NULL;
+
+    ctx->slice = NULL;
+}
+
+
+/*
+ * From the bufs that were sent: of size 0, one without memory of its own,
+ * which will point into the upstream's buffer.
+ */
+
+static ngx_chain_t *
+ngx_http_sp_llm_get_buf(ngx_http_sp_llm_ctx_t *ctx, size_t size)
+{
+    ngx_buf_t            *b;
+    ngx_chain_t          *cl, **ll;
+    ngx_http_upstream_t  *u;
+
+    u = ctx->request->upstream;
+
+    for (ll = &u->free_bufs; *ll != NULL; ll = &(*ll)->next) {
+        b = (*ll)->buf;
+
+        if (size == 0 ? b->start == NULL
+                      : b->start != NULL
+                        && (size_t) (b->end - b->start) >= size)
+        {
+            cl = *ll;
+            *ll = cl->next;
+            cl->next = NULL;
+
+            return cl;
+        }
+    }
+
+    cl = ngx_alloc_chain_link(ctx->request->pool);
+    if (cl == NULL) {
+        return NULL;
+    }
+
+    cl->next = NULL;
+
+    if (size == 0) {
+        cl->buf = ngx_calloc_buf(ctx->request->pool);
+
+    } else {
+        cl->buf = ngx_create_temp_buf(ctx->request->pool, size);
+    }
+
+    if (cl->buf == NULL) {
+        return NULL;
+    }
+
+    cl->buf->temporary = 0;
+    cl->buf->memory = 1;
+    cl->buf->flush = 1;
+    cl->buf->tag = u->output.tag;
+
+    return cl;
+}
+
+
+/* more memory for an event that is split over reads */
+
+static ngx_int_t
+ngx_http_sp_llm_grow(ngx_http_sp_llm_ctx_t *ctx)
+{
+    size_t        size;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *old;
+
+    if (ctx->sse.need > ctx->conf->event_size) {
+        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_too_large);
+    }
+
+    size = NGX_HTTP_SP_LLM_CARRY;
+
+    while (size < ctx->sse.need) {
+        size *= 2;
+    }
+
+    cl = ngx_http_sp_llm_get_buf(ctx, size);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    b = cl->buf;
+
+    sp_sse_memory(&ctx->sse, (char *) b->start, b->end - b->start);
+
+    old = ctx->carry;
+    ctx->carry = cl;
+
+    if (old != NULL) {
+        old->next = ctx->request->upstream->free_bufs;
+        ctx->request->upstream->free_bufs = old;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The answer ends here, whatever the provider still sends.  Before the header
+ * this is not reached; of an answer that is no stream nothing can be said any
+ * more: the connection is cut.
+ */
+
+ngx_int_t
+ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_llm_fault_t *fault)
+{
+    ngx_buf_t            *b;
+    ngx_chain_t          *cl;
+    ngx_http_upstream_t  *u;
+
+    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                  "llm: provider \"%V\": %s",
+                  &ctx->model->provider->name, fault->code);
+
+    if (!ctx->stream) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED, NGX_HTTP_OK)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    b = ngx_http_sp_llm_fault_event(ctx->request, fault);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl = ngx_alloc_chain_link(ctx->request->pool);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl->buf = b;
+
+    ngx_http_sp_llm_append(ctx, cl);
+
+    u = ctx->request->upstream;
+
+    u->length = 0;
+    u->keepalive = 0;
+    ctx->stopped = 1;
+
+    return NGX_OK;
+}
+
+
+/* an OpenAI SDK raises what stands in "error" */
+
+ngx_buf_t *
+ngx_http_sp_llm_fault_event(ngx_http_request_t *r,
+    const ngx_http_sp_llm_fault_t *fault)
+{
+    size_t      len;
+    ngx_buf_t  *b;
+
+    static const char  format[] =
+        "data: {\"error\":{\"message\":\"%s\",\"type\":\"upstream_error\","
+        "\"param\":null,\"code\":\"%s\"}}\n\n";
+
+    len = sizeof(format) + ngx_strlen(fault->message)
+          + ngx_strlen(fault->code);
+
+    b = ngx_create_temp_buf(r->pool, len);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    b->last = ngx_snprintf(b->last, len, format, fault->message,
+                           fault->code);
+    b->flush = 1;
+
+    return b;
+}

@@ -1,0 +1,239 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * What a request came to: text, usage, how it ended.  Settled once, on every
+ * exit path.
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+#define NGX_HTTP_SP_LLM_TEXT  1024
+
+
+static ngx_int_t ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx,
+    const char *text, size_t len);
+static void ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx);
+
+
+ngx_int_t
+ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    size_t prompt_tokens)
+{
+    sp_chat_request_t         *chat;
+    ngx_http_sp_turn_t        *turn;
+    const sp_chat_message_t   *message;
+
+    turn = ngx_http_sp_turn(r);
+    if (turn == NULL) {
+        return NGX_ERROR;
+    }
+
+    chat = ctx->chat;
+
+    turn->provider = ctx->model->provider->name;
+    turn->model = ctx->model->name;
+    turn->started = ngx_current_msec;
+    turn->prompt_tokens = prompt_tokens;
+    turn->stream = ctx->stream;
+    turn->finish = NGX_HTTP_SP_TURN_FAILED;
+
+    if (chat->character_id != NULL) {
+        turn->character_id.data = (u_char *) chat->character_id;
+        turn->character_id.len = ngx_strlen(chat->character_id);
+    }
+
+    if (chat->chat_id != NULL) {
+        turn->chat_id.data = (u_char *) chat->chat_id;
+        turn->chat_id.len = ngx_strlen(chat->chat_id);
+    }
+
+    if (chat->last_user < chat->nmessages) {
+        message = &chat->messages[chat->last_user];
+
+        turn->user_text.data = (u_char *) message->text;
+        turn->user_text.len = message->len;
+    }
+
+    /* "memory": "off" is a temporary chat: neither read nor written */
+
+    turn->store = (!chat->memory_off && ngx_http_sp_identity(r) != NULL);
+
+    ctx->turn = turn;
+
+    return NGX_OK;
+}
+
+
+/* usage is replaced, never added: some providers repeat running totals */
+
+ngx_int_t
+ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_chunk_t *chunk)
+{
+    u_char              *p;
+    ngx_http_sp_turn_t  *turn;
+
+    turn = ctx->turn;
+
+    if (turn == NULL) {
+        return NGX_OK;
+    }
+
+    if (chunk->prompt_tokens >= 0) {
+        turn->prompt_tokens = chunk->prompt_tokens;
+        turn->reported = 1;
+    }
+
+    if (chunk->completion_tokens >= 0) {
+        turn->completion_tokens = chunk->completion_tokens;
+        turn->reported = 1;
+        ctx->usage = 1;
+    }
+
+    if (chunk->cached_tokens >= 0) {
+        turn->cached_tokens = chunk->cached_tokens;
+    }
+
+    if (chunk->finish_len != 0) {
+
+        p = ngx_pnalloc(ctx->request->pool, chunk->finish_len);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        turn->finish_reason.data = p;
+        turn->finish_reason.len = sp_chunk_text((char *) p,
+                                                chunk->finish_len,
+                                                chunk->finish,
+                                                chunk->finish_len);
+    }
+
+    if (chunk->text_len == 0) {
+        return NGX_OK;
+    }
+
+    if (turn->first_byte == 0) {
+        turn->first_byte = ngx_max(ngx_current_msec - turn->started, 1);
+        ngx_http_sp_metric_observe(ctx->model->provider->first_byte,
+                                   turn->first_byte);
+    }
+
+    return ngx_http_sp_llm_add_text(ctx, chunk->text, chunk->text_len);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx, const char *text,
+    size_t len)
+{
+    size_t   cap, need, size;
+    u_char  *data;
+
+    cap = ctx->conf->answer_size;
+
+    /* decoding makes a broken escape up to three times longer, not a text */
+
+    need = ngx_min(ctx->text_len + len + 3, cap);
+
+    if (ctx->text_size < need) {
+
+        size = ngx_max(ctx->text_size * 2, NGX_HTTP_SP_LLM_TEXT);
+
+        while (size < need) {
+            size *= 2;
+        }
+
+        size = ngx_min(size, cap);
+
+        data = ngx_pnalloc(ctx->request->pool, size);
+        if (data == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ctx->text_len != 0) {
+            ngx_memcpy(data, ctx->text, ctx->text_len);
+            (void) ngx_pfree(ctx->request->pool, ctx->text);
+        }
+
+        ctx->text = data;
+        ctx->text_size = size;
+    }
+
+    ctx->text_len += sp_chunk_text((char *) ctx->text + ctx->text_len,
+                                   ctx->text_size - ctx->text_len,
+                                   text, len);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_finish_e finish, ngx_uint_t status)
+{
+    ngx_http_sp_turn_t          *turn;
+    ngx_http_sp_llm_provider_t  *provider;
+
+    if (ctx->settled) {
+        return NGX_OK;
+    }
+
+    ctx->settled = 1;
+
+    provider = ctx->model->provider;
+
+    switch (finish) {
+
+    case NGX_HTTP_SP_TURN_COMPLETE:
+        ngx_http_sp_metric_add(provider->complete, 1);
+        break;
+
+    case NGX_HTTP_SP_TURN_PARTIAL:
+        ngx_http_sp_metric_add(provider->partial, 1);
+        break;
+
+    default:
+        ngx_http_sp_metric_add(provider->failed, 1);
+    }
+
+    turn = ctx->turn;
+
+    if (turn == NULL) {
+        return NGX_OK;
+    }
+
+    turn->finish = finish;
+    turn->status = status;
+    turn->total = ngx_current_msec - turn->started;
+    turn->assistant_text.data = ctx->text;
+    turn->assistant_text.len = ctx->text_len;
+
+    ngx_http_sp_llm_estimate(ctx);
+
+    ngx_http_sp_metric_add(provider->prompt_tokens, turn->prompt_tokens);
+    ngx_http_sp_metric_add(provider->completion_tokens,
+                           turn->completion_tokens);
+
+    /* a turn that cannot be accepted is logged by the core */
+
+    (void) ngx_http_sp_settle(ctx->request);
+
+    return NGX_OK;
+}
+
+
+/* a cut answer has cost what was seen of it */
+
+static void
+ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx)
+{
+    if (ctx->usage || ctx->text_len == 0) {
+        return;
+    }
+
+    ctx->turn->reported = 0;
+    ctx->turn->completion_tokens = sp_prompt_tokens((char *) ctx->text,
+                                                    ctx->text_len);
+}
