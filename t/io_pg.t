@@ -497,6 +497,12 @@ EOF
         io_probe_pg tls "select ssl, repeat('t', 6000) from pg_stat_ssl
                           where pid = pg_backend_pid()";
     }
+    location /tlsrows {
+        io_probe_pg tls "select length(string_agg(v, '')) from
+                          (select repeat('t', $1::int) v) x" $arg_n;
+        io_probe_pg tls "select repeat('t', $1::int)" $arg_n;
+        io_probe_pg tls "select 'end'";
+    }
     location /allow {
         io_probe_pg allow "select ssl from pg_stat_ssl
                             where pid = pg_backend_pid()";
@@ -508,6 +514,12 @@ EOF
 $t->run;
 ok(ready('tls'), 'TLS with a verified name');
 like(body('/tls'), qr/^ok .* \(t,t{6000}\)$/, '.. and a long row');
+
+# what TLS has buffered makes no event on the socket
+my @slow = grep { body("/tlsrows?n=$_") !~ /^ok .* \($_\) \(t+/ }
+           map { ($_ * 4096 - 60, $_ * 4096 - 1, $_ * 4096 + 700) } 1 .. 40;
+is("@slow", '', 'rows of many lengths over TLS');
+
 ok(ready('allow'), 'TLS after plain text was refused');
 like(body('/allow'), qr/^ok .* \(t\)$/, '.. serves');
 like(body("/$_"), qr/^unavailable/, "$_ is refused")

@@ -11,6 +11,7 @@
 #include <ngx_event.h>
 
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 
 #include "ngx_sp_pg_int.h"
 
@@ -24,6 +25,7 @@ static void ngx_sp_pg_link_poll(ngx_sp_pg_link_t *link);
 static void ngx_sp_pg_link_connected(ngx_sp_pg_link_t *link);
 static void ngx_sp_pg_link_read_handler(ngx_sp_fd_t *fd);
 static void ngx_sp_pg_link_write_handler(ngx_sp_fd_t *fd);
+static ngx_uint_t ngx_sp_pg_link_buffered(ngx_sp_pg_link_t *link);
 static void ngx_sp_pg_link_close_handler(ngx_sp_fd_t *fd);
 static void ngx_sp_pg_link_timer_handler(ngx_event_t *ev);
 static void ngx_sp_pg_link_notice(void *data, const char *message);
@@ -268,10 +270,13 @@ ngx_sp_pg_link_read_handler(ngx_sp_fd_t *fd)
         return;
     }
 
-    if (PQconsumeInput(link->pgconn) == 0) {
-        ngx_sp_pg_link_fail(link, PQerrorMessage(link->pgconn));
-        return;
-    }
+    do {
+        if (PQconsumeInput(link->pgconn) == 0) {
+            ngx_sp_pg_link_fail(link, PQerrorMessage(link->pgconn));
+            return;
+        }
+
+    } while (ngx_sp_pg_link_buffered(link));
 
     if (ngx_sp_pg_link_flush(link) != NGX_OK) {
         ngx_sp_pg_link_fail(link, PQerrorMessage(link->pgconn));
@@ -279,6 +284,26 @@ ngx_sp_pg_link_read_handler(ngx_sp_fd_t *fd)
     }
 
     link->readable(link);
+}
+
+
+/*
+ * A TLS record may be longer than the room libpq had for it; what is left of
+ * it makes no event on the socket.
+ */
+
+static ngx_uint_t
+ngx_sp_pg_link_buffered(ngx_sp_pg_link_t *link)
+{
+    SSL  *ssl;
+
+    if (!PQsslInUse(link->pgconn)) {
+        return 0;
+    }
+
+    ssl = PQsslStruct(link->pgconn, "OpenSSL");
+
+    return ssl != NULL && SSL_pending(ssl) > 0;
 }
 
 
