@@ -222,14 +222,14 @@ ngx_http_sp_demo_memory(ngx_http_sp_demo_text_t *text,
 
     ngx_http_sp_demo_subject(sentence, &subject);
 
-    ngx_http_sp_demo_printf(text, "%s{\"op\":\"add\",\"text\":\"",
-                            n ? "," : "");
+    ngx_http_sp_demo_printf(text, "%s{\"op\":\"add\",\"ref\":null,"
+                            "\"text\":\"", n ? "," : "");
     ngx_http_sp_demo_add_json(text, sentence->data, sentence->len);
     ngx_http_sp_demo_printf(text, "\",\"kind\":\"%s\",\"subject\":\"",
                             rule->kind);
     ngx_http_sp_demo_add_json(text, subject.data, subject.len);
-    ngx_http_sp_demo_printf(text, "\",\"importance\":5,\"src_seq\":%ui}",
-                            seq);
+    ngx_http_sp_demo_printf(text, "\",\"importance\":5,"
+                            "\"event_on\":null,\"src_seq\":%ui}", seq);
 }
 
 

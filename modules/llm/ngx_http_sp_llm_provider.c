@@ -324,7 +324,7 @@ ngx_http_sp_llm_provider_metrics(ngx_conf_t *cf,
           "sallyport_llm_tokens_total",
           "Tokens, reported or estimated.", ",kind=\"completion\"" },
         { &provider->first_byte, NGX_HTTP_SP_HISTOGRAM,
-          "sallyport_llm_first_byte_ms",
+          "sallyport_llm_first_byte_milliseconds",
           "Time to the first text of an answer.", "" }
     };
 
