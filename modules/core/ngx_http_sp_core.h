@@ -44,6 +44,17 @@
 extern ngx_module_t  ngx_http_sp_core_module;
 
 
+/*
+ * A plugin that is loaded before the core makes dlopen() complain about this
+ * symbol, which says what to do.
+ */
+
+extern const char  load_ngx_http_sp_core_module_before_its_plugins;
+
+static const char *const  ngx_http_sp_load_order
+    __attribute__((used)) = &load_ngx_http_sp_core_module_before_its_plugins;
+
+
 /* Steps */
 
 /*

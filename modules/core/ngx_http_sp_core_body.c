@@ -1,0 +1,531 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The request body: read once, for whoever asks first, in the access or the
+ * content phase; collected from memory and the temporary file; as JSON.
+ */
+
+
+#include "ngx_http_sp_core_int.h"
+
+
+static ngx_http_request_body_filter_pt  ngx_http_next_request_body_filter;
+
+
+static ngx_int_t ngx_http_sp_body_read(ngx_http_request_t *r,
+    ngx_http_sp_core_ctx_t *ctx);
+static void ngx_http_sp_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sp_body_limit_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_sp_body_collect(ngx_http_request_t *r,
+    ngx_http_sp_body_ctx_t *body);
+static ngx_int_t ngx_http_sp_body_copy(ngx_http_request_t *r,
+    ngx_chain_t *in, ngx_str_t *data);
+static ngx_int_t ngx_http_sp_body_too_large(ngx_http_request_t *r,
+    off_t max);
+static ngx_uint_t ngx_http_sp_body_is_json(const ngx_str_t *type);
+static ngx_int_t ngx_http_sp_body_headers(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sp_body_parse(ngx_http_request_t *r,
+    const ngx_str_t *text, json_t **value);
+
+
+ngx_int_t
+ngx_http_sp_body_init(ngx_conf_t *cf)
+{
+    ngx_http_next_request_body_filter = ngx_http_top_request_body_filter;
+    ngx_http_top_request_body_filter = ngx_http_sp_body_limit_filter;
+
+    return NGX_OK;
+}
+
+
+/*
+ * An error is kept: the body of a request that was refused once is not asked
+ * for again.
+ */
+
+ngx_int_t
+ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *data)
+{
+    ngx_int_t                rc;
+    ngx_http_sp_core_ctx_t  *ctx;
+    ngx_http_sp_body_ctx_t  *body;
+
+    ctx = ngx_http_sp_core_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body = &ctx->body;
+
+    if (!body->asked) {
+        rc = ngx_http_sp_body_read(r, ctx);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            body->error = rc;
+        }
+    }
+
+    if (body->error != NGX_OK) {
+        return body->error;
+    }
+
+    if (!body->done) {
+        return NGX_AGAIN;
+    }
+
+    if (!body->ready) {
+        rc = ngx_http_sp_body_collect(r, body);
+
+        if (rc != NGX_OK) {
+            body->error = rc;
+            return rc;
+        }
+
+        body->ready = 1;
+    }
+
+    *data = body->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_body_read(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
+{
+    ngx_int_t                     rc;
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+
+    ctx->body.asked = 1;
+    ctx->body.max = (off_t) lcf->body_max_size;
+
+    if (r->headers_in.content_length_n > ctx->body.max) {
+        return ngx_http_sp_body_too_large(r, ctx->body.max);
+    }
+
+    if (r == r->main && r->request_body == NULL) {
+        r->request_body_in_single_buf = 1;
+    }
+
+    r->preserve_body = 1;
+
+    ctx->body.reading = 1;
+    ctx->body.calling = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_sp_body_handler);
+
+    ctx->body.calling = 0;
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ctx->body.reading = 0;
+        return rc;
+    }
+
+    /*
+     * Pays back the count that the reader took: from here on the request is
+     * held by its phase, and a reader that fails later finalizes that.
+     */
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Called by the reader: inside of the read call when the body is here
+ * already, else from the event loop.
+ */
+
+static void
+ngx_http_sp_body_handler(ngx_http_request_t *r)
+{
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_find_ctx(r);
+
+    ctx->body.reading = 0;
+    ctx->body.done = 1;
+
+    if (ctx->body.calling) {
+        return;
+    }
+
+    /* until the wake comes, a client that leaves must be seen */
+
+    r->read_event_handler = ngx_http_test_reading;
+
+    ngx_http_sp_wake(r);
+}
+
+
+/*
+ * A body without Content-Length is refused as soon as it has become too
+ * large, not when it has filled the disk.
+ */
+
+static ngx_int_t
+ngx_http_sp_body_limit_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_chain_t             *cl;
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_sp_core_module);
+
+    if (ctx != NULL && ctx->body.reading) {
+
+        for (cl = in; cl != NULL; cl = cl->next) {
+            ctx->body.seen += ngx_buf_size(cl->buf);
+        }
+
+        if (ctx->body.seen > ctx->body.max) {
+            return ngx_http_sp_body_too_large(r, ctx->body.max);
+        }
+    }
+
+    return ngx_http_next_request_body_filter(r, in);
+}
+
+
+static ngx_int_t
+ngx_http_sp_body_too_large(ngx_http_request_t *r, off_t max)
+{
+    return ngx_http_sp_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                             "body_too_large",
+                             "the body is larger than %O bytes", max);
+}
+
+
+static ngx_int_t
+ngx_http_sp_body_collect(ngx_http_request_t *r, ngx_http_sp_body_ctx_t *body)
+{
+    off_t         size;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *in;
+
+    ngx_str_set(&body->data, "");
+
+    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+        return NGX_OK;
+    }
+
+    in = r->request_body->bufs;
+    size = 0;
+
+    for (cl = in; cl != NULL; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    if (size > body->max) {
+        return ngx_http_sp_body_too_large(r, body->max);
+    }
+
+    b = in->buf;
+
+    if (in->next == NULL && ngx_buf_in_memory(b)) {
+        body->data.data = b->pos;
+        body->data.len = b->last - b->pos;
+        return NGX_OK;
+    }
+
+    body->data.data = ngx_pnalloc(r->pool, (size_t) size + 1);
+    if (body->data.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_sp_body_copy(r, in, &body->data);
+}
+
+
+/*
+ * The temporary file was written a moment ago, so the reads are served from
+ * memory; client_body_buffer_size = body_max_size avoids the file.
+ */
+
+static ngx_int_t
+ngx_http_sp_body_copy(ngx_http_request_t *r, ngx_chain_t *in,
+    ngx_str_t *data)
+{
+    u_char     *p;
+    size_t      size;
+    ssize_t     n;
+    ngx_buf_t  *b;
+
+    p = data->data;
+
+    for ( /* void */ ; in != NULL; in = in->next) {
+        b = in->buf;
+
+        if (ngx_buf_in_memory(b)) {
+            p = ngx_cpymem(p, b->pos, b->last - b->pos);
+            continue;
+        }
+
+        if (!b->in_file) {
+            continue;
+        }
+
+        size = (size_t) (b->file_last - b->file_pos);
+
+        n = ngx_read_file(b->file, p, size, b->file_pos);
+
+        if (n == NGX_ERROR || (size_t) n != size) {
+            ngx_log_error(NGX_LOG_CRIT, r->connection->log, 0,
+                          "body: read %z of %uz bytes from \"%V\"",
+                          n, size, &b->file->name);
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        p += size;
+    }
+
+    data->len = p - data->data;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_sp_body_release(ngx_http_sp_core_ctx_t *ctx)
+{
+    if (ctx->body.chat != NULL) {
+        sp_chat_free(ctx->body.chat);
+        ctx->body.chat = NULL;
+    }
+
+    if (ctx->body.json != NULL) {
+        json_decref(ctx->body.json);
+        ctx->body.json = NULL;
+    }
+}
+
+
+ngx_int_t
+ngx_http_sp_json_body(ngx_http_request_t *r, json_t **value)
+{
+    ngx_int_t                rc;
+    ngx_str_t                text;
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    *value = NULL;
+
+    ctx = ngx_http_sp_core_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->body.json == NULL) {
+
+        rc = ngx_http_sp_body_headers(r);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        rc = ngx_http_sp_body(r, &text);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        rc = ngx_http_sp_body_parse(r, &text, &ctx->body.json);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    *value = ctx->body.json;
+
+    return NGX_OK;
+}
+
+
+/* "application/json", "application/<any>+json"; charset only UTF-8 */
+
+static ngx_uint_t
+ngx_http_sp_body_is_json(const ngx_str_t *type)
+{
+    size_t   len;
+    u_char  *p, *last;
+
+    p = type->data;
+    last = p + type->len;
+
+    while (p < last && *p != ';') {
+        p++;
+    }
+
+    len = p - type->data;
+
+    while (len > 0 && type->data[len - 1] == ' ') {
+        len--;
+    }
+
+    if (len < sizeof("application/json") - 1
+        || ngx_strncasecmp(type->data, (u_char *) "application/", 12) != 0)
+    {
+        return 0;
+    }
+
+    if ((len != sizeof("application/json") - 1
+         || ngx_strncasecmp(type->data + 12, (u_char *) "json", 4) != 0)
+        && ngx_strncasecmp(type->data + len - 5, (u_char *) "+json", 5) != 0)
+    {
+        return 0;
+    }
+
+    /* the only parameter that would change the meaning of the bytes */
+
+    p = ngx_strlcasestrn(p, last, (u_char *) "charset=", 8 - 1);
+
+    if (p == NULL) {
+        return 1;
+    }
+
+    p += 8;
+
+    if (p < last && *p == '"') {
+        p++;
+    }
+
+    return last - p >= 5
+           && ngx_strncasecmp(p, (u_char *) "utf-8", 5) == 0
+           && (last - p == 5 || p[5] == '"' || p[5] == ';' || p[5] == ' ');
+}
+
+
+static ngx_int_t
+ngx_http_sp_body_headers(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    h = r->headers_in.content_type;
+
+    if (h == NULL || !ngx_http_sp_body_is_json(&h->value)) {
+        return ngx_http_sp_error(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                 "unsupported_media_type",
+                                 "the Content-Type must be "
+                                 "\"application/json\"");
+    }
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("content-encoding") - 1
+            && ngx_strncmp(h[i].lowcase_key, "content-encoding", 16) == 0
+            && (h[i].value.len != 8
+                || ngx_strncasecmp(h[i].value.data, (u_char *) "identity", 8)
+                   != 0))
+        {
+            return ngx_http_sp_error(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                                     "unsupported_encoding",
+                                     "send the body without "
+                                     "Content-Encoding");
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_body_parse(ngx_http_request_t *r, const ngx_str_t *text,
+    json_t **value)
+{
+    size_t            offset;
+    const char       *code;
+    sp_json_status_e  status;
+
+    if (text->len == 0) {
+        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "body_required",
+                                 "the request must have a JSON body");
+    }
+
+    status = sp_json_parse((char *) text->data, text->len, NULL, value,
+                           &offset);
+
+    switch (status) {
+
+    case SP_JSON_OK:
+        return NGX_OK;
+
+    case SP_JSON_UTF8:
+        code = "invalid_utf8";
+        break;
+
+    case SP_JSON_DUPLICATE_KEY:
+        code = "duplicate_key";
+        break;
+
+    case SP_JSON_TOO_DEEP:
+        code = "json_too_deep";
+        break;
+
+    case SP_JSON_NO_MEMORY:
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    default:
+        code = "invalid_json";
+        break;
+    }
+
+    return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, code,
+                             "%s, at byte %uz", sp_json_strerror(status),
+                             offset);
+}
+
+
+ngx_int_t
+ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat)
+{
+    json_t                  *value;
+    ngx_int_t                rc;
+    sp_chat_error_t          error;
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    *chat = NULL;
+
+    rc = ngx_http_sp_json_body(r, &value);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ctx = ngx_http_sp_core_ctx(r);
+
+    if (ctx->body.chat == NULL) {
+
+        ctx->body.chat = sp_chat_parse(SP_CHAT_OPENAI, json_incref(value),
+                                       &error);
+
+        if (ctx->body.chat == NULL && error.code == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (ctx->body.chat == NULL) {
+            rc = ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, error.code, "%s",
+                                   error.message);
+            ngx_http_sp_error_param(r, error.param);
+            return rc;
+        }
+    }
+
+    *chat = ctx->body.chat;
+
+    return NGX_OK;
+}

@@ -1,0 +1,64 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Who the request is from, once an identify step has proven it.
+ */
+
+
+#include "ngx_http_sp_core_int.h"
+
+
+const ngx_http_sp_identity_t *
+ngx_http_sp_identity(ngx_http_request_t *r)
+{
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    /* a subrequest acts for whom the request acts */
+
+    ctx = ngx_http_sp_core_find_ctx(r->main);
+
+    return (ctx != NULL) ? ctx->identity : NULL;
+}
+
+
+ngx_int_t
+ngx_http_sp_set_identity(ngx_http_request_t *r,
+    const ngx_http_sp_identity_t *identity)
+{
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_ctx(r->main);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->identity == NULL) {
+        ctx->identity = ngx_palloc(r->pool, sizeof(ngx_http_sp_identity_t));
+        if (ctx->identity == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    *ctx->identity = *identity;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_sp_pg_identity(ngx_http_request_t *r, ngx_sp_pg_op_t *op)
+{
+    const ngx_http_sp_identity_t  *identity;
+
+    identity = ngx_http_sp_identity(r);
+
+    if (identity == NULL) {
+        ngx_str_set(&op->role, "sallyport_anon");
+        ngx_str_set(&op->claims, "");
+        return;
+    }
+
+    ngx_str_set(&op->role, "sallyport_user");
+    op->claims = identity->claims;
+}

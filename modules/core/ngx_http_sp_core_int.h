@@ -1,0 +1,204 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Private to modules/core.
+ */
+
+#ifndef _NGX_HTTP_SP_CORE_INT_H_INCLUDED_
+#define _NGX_HTTP_SP_CORE_INT_H_INCLUDED_
+
+
+#include "ngx_http_sp_core.h"
+#include "ngx_http_sp_compat.h"
+
+
+/* the steps of a request that have passed are bits of one word */
+#define NGX_HTTP_SP_MAX_STEPS  64
+
+
+typedef struct ngx_http_sp_core_ctx_s  ngx_http_sp_core_ctx_t;
+typedef struct ngx_http_sp_metrics_s   ngx_http_sp_metrics_t;
+
+
+typedef struct {
+    ngx_str_t                      name;
+    ngx_http_sp_ready_pt           handler;
+    void                          *data;
+} ngx_http_sp_probe_t;
+
+
+/* what the core itself counts */
+
+typedef struct {
+    ngx_http_sp_metric_t          *requests[6];   /* by class; 0: other */
+    ngx_http_sp_metric_t          *duration;
+} ngx_http_sp_core_counters_t;
+
+
+typedef struct {
+    ngx_array_t                    steps;         /* const step_t * */
+    ngx_array_t                    inspectors;    /* const inspector_t * */
+    ngx_array_t                    listeners;     /* const listener_t * */
+    ngx_array_t                    redis;         /* ngx_sp_redis_t * */
+    ngx_array_t                    pg;            /* ngx_sp_pg_t * */
+    ngx_array_t                    probes;        /* probe_t */
+
+    ngx_sp_fetch_conf_t            fetch;
+    ngx_http_sp_metrics_t         *metrics;
+    size_t                         metrics_size;
+    ngx_http_sp_core_counters_t    counters;
+    ngx_int_t                      request_id;    /* index of variable */
+} ngx_http_sp_core_main_conf_t;
+
+
+typedef enum {
+    NGX_HTTP_SP_ERROR_JSON = 0,
+    NGX_HTTP_SP_ERROR_OPENAI,
+    NGX_HTTP_SP_ERROR_HTML
+} ngx_http_sp_error_format_e;
+
+
+typedef struct {
+    ngx_http_sp_run_pt             content;
+    ngx_uint_t                     error_format;
+    size_t                         body_max_size;
+    ngx_uint_t                     health_ready;
+    ngx_array_t                   *health_ignore; /* ngx_str_t */
+} ngx_http_sp_core_loc_conf_t;
+
+
+typedef struct ngx_http_sp_attached_s  ngx_http_sp_attached_t;
+
+struct ngx_http_sp_attached_s {
+    ngx_sp_op_t                   *op;
+    ngx_http_sp_attached_t        *next;
+};
+
+
+typedef struct {
+    ngx_str_t                      data;
+    ngx_int_t                      error;     /* status, once it failed */
+    json_t                        *json;
+    sp_chat_request_t             *chat;
+    off_t                          max;
+    off_t                          seen;      /* bytes read so far */
+    unsigned                       asked:1;
+    unsigned                       reading:1;
+    unsigned                       calling:1; /* inside of the read call */
+    unsigned                       done:1;    /* read */
+    unsigned                       ready:1;   /* collected in "data" */
+} ngx_http_sp_body_ctx_t;
+
+
+typedef struct {
+    ngx_uint_t                     status;
+    const char                    *code;
+    const char                    *hint;
+    const char                    *param;     /* of the OpenAI shape */
+    ngx_str_t                      message;
+    ngx_str_t                      details;   /* JSON */
+    ngx_uint_t                     page;      /* err_status of error_page */
+    ngx_buf_t                     *body;      /* replaces a special one */
+    unsigned                       sent:1;
+} ngx_http_sp_error_ctx_t;
+
+
+/*
+ * One per request, subrequests included; lives in a pool cleanup, where it is
+ * found again after an internal redirect has zeroed the module contexts.
+ */
+
+struct ngx_http_sp_core_ctx_s {
+    ngx_http_request_t            *request;
+    void                         **plugins;   /* by ctx_index */
+    ngx_http_sp_attached_t        *attached;
+
+    /* waking */
+
+    ngx_event_t                    wake;
+    void                         (*resume)(ngx_http_request_t *r);
+
+    /* the pass through the pipeline */
+
+    uint64_t                       passed;    /* steps, by bit */
+    ngx_uint_t                     first;     /* step of the open stage */
+
+    ngx_http_sp_body_ctx_t         body;
+    ngx_http_sp_error_ctx_t        error;
+    ngx_http_sp_identity_t        *identity;
+    ngx_queue_t                    contexts;
+    ngx_http_sp_turn_t            *turn;
+
+    unsigned                       resuming:1;
+    unsigned                       released:1;
+    unsigned                       settled:1;
+};
+
+
+/* ngx_http_sp_core_ctx.c */
+
+ngx_http_sp_core_ctx_t *ngx_http_sp_core_ctx(ngx_http_request_t *r);
+ngx_http_sp_core_ctx_t *ngx_http_sp_core_find_ctx(ngx_http_request_t *r);
+
+/* ngx_http_sp_core_pipeline.c */
+
+ngx_int_t ngx_http_sp_pipeline_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_sp_content_handler(ngx_http_request_t *r);
+
+/* the request was answered behind the back of a suspended step */
+void ngx_http_sp_pipeline_abandon(ngx_http_sp_core_ctx_t *ctx);
+
+/* the end of a request: nothing is called for it any more */
+void ngx_http_sp_pipeline_release(ngx_http_sp_core_ctx_t *ctx);
+
+/* ngx_http_sp_core_body.c */
+
+ngx_int_t ngx_http_sp_body_init(ngx_conf_t *cf);
+void ngx_http_sp_body_release(ngx_http_sp_core_ctx_t *ctx);
+
+/* ngx_http_sp_core_error.c */
+
+ngx_int_t ngx_http_sp_error_init(ngx_conf_t *cf);
+void ngx_http_sp_error_param(ngx_http_request_t *r, const char *param);
+
+/* ngx_http_sp_core_variables.c */
+
+ngx_int_t ngx_http_sp_variables_add(ngx_conf_t *cf);
+
+/* ngx_http_sp_core_turn.c */
+
+ngx_int_t ngx_http_sp_turn_init(ngx_conf_t *cf);
+
+/* ngx_http_sp_core_servers.c */
+
+char *ngx_http_sp_servers_redis(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sp_servers_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_sp_servers_init_process(
+    ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
+void ngx_http_sp_servers_exit_process(ngx_http_sp_core_main_conf_t *mcf);
+
+/* ngx_http_sp_core_metrics.c */
+
+ngx_int_t ngx_http_sp_metrics_create(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
+ngx_int_t ngx_http_sp_metrics_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_sp_metrics_init_process(
+    ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
+void ngx_http_sp_metrics_exit_process(ngx_http_sp_core_main_conf_t *mcf);
+ngx_int_t ngx_http_sp_metrics_handler(ngx_http_request_t *r);
+
+/* ngx_http_sp_core_health.c */
+
+ngx_int_t ngx_http_sp_health_handler(ngx_http_request_t *r);
+char *ngx_http_sp_health_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+/* plugins were built for another version of ngx_http_sp_core.h */
+ngx_int_t ngx_http_sp_check_abi(ngx_conf_t *cf, const char *what,
+    const ngx_str_t *name, ngx_uint_t abi);
+
+
+#endif /* _NGX_HTTP_SP_CORE_INT_H_INCLUDED_ */

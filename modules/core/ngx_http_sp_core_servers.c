@@ -1,0 +1,304 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * "redis_server", "pg_server" and the fetch client: made at configuration,
+ * connected in workers only.
+ */
+
+
+#include "ngx_http_sp_core_int.h"
+
+
+static ngx_array_t *ngx_http_sp_servers_args(ngx_conf_t *cf);
+static ngx_int_t ngx_http_sp_servers_unknown(ngx_conf_t *cf,
+    const char *directive, const ngx_str_t *name);
+static const char *ngx_http_sp_servers_redis_ready(void *data);
+static const char *ngx_http_sp_servers_pg_ready(void *data);
+static const char *ngx_http_sp_servers_probe_name(ngx_conf_t *cf,
+    const char *kind, const ngx_str_t *name);
+
+
+/* the arguments without the directive itself */
+
+static ngx_array_t *
+ngx_http_sp_servers_args(ngx_conf_t *cf)
+{
+    ngx_str_t    *value, *arg;
+    ngx_uint_t    i;
+    ngx_array_t  *args;
+
+    value = cf->args->elts;
+
+    args = ngx_array_create(cf->pool, cf->args->nelts, sizeof(ngx_str_t));
+    if (args == NULL) {
+        return NULL;
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        arg = ngx_array_push(args);
+        if (arg == NULL) {
+            return NULL;
+        }
+
+        *arg = value[i];
+    }
+
+    return args;
+}
+
+
+char *
+ngx_http_sp_servers_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_core_main_conf_t *mcf = conf;
+
+    ngx_uint_t        i;
+    const char       *name;
+    ngx_array_t      *args;
+    ngx_sp_redis_t  **elt, *redis;
+
+    args = ngx_http_sp_servers_args(cf);
+    if (args == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    redis = ngx_sp_redis_create(cf, args);
+    if (redis == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    elt = mcf->redis.elts;
+
+    for (i = 0; i < mcf->redis.nelts; i++) {
+        if (ngx_sp_redis_name(elt[i])->len == ngx_sp_redis_name(redis)->len
+            && ngx_strncmp(ngx_sp_redis_name(elt[i])->data,
+                           ngx_sp_redis_name(redis)->data,
+                           ngx_sp_redis_name(redis)->len) == 0)
+        {
+            return "has the name of an earlier one";
+        }
+    }
+
+    elt = ngx_array_push(&mcf->redis);
+    if (elt == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *elt = redis;
+
+    name = ngx_http_sp_servers_probe_name(cf, "redis",
+                                          ngx_sp_redis_name(redis));
+    if (name == NULL
+        || ngx_http_sp_add_ready(cf, name, ngx_http_sp_servers_redis_ready,
+                                 redis) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sp_servers_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_core_main_conf_t *mcf = conf;
+
+    ngx_uint_t     i;
+    const char    *name;
+    ngx_array_t   *args;
+    ngx_sp_pg_t  **elt, *pg;
+
+    args = ngx_http_sp_servers_args(cf);
+    if (args == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    pg = ngx_sp_pg_create(cf, args);
+    if (pg == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    elt = mcf->pg.elts;
+
+    for (i = 0; i < mcf->pg.nelts; i++) {
+        if (ngx_sp_pg_name(elt[i])->len == ngx_sp_pg_name(pg)->len
+            && ngx_strncmp(ngx_sp_pg_name(elt[i])->data,
+                           ngx_sp_pg_name(pg)->data,
+                           ngx_sp_pg_name(pg)->len) == 0)
+        {
+            return "has the name of an earlier one";
+        }
+    }
+
+    elt = ngx_array_push(&mcf->pg);
+    if (elt == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *elt = pg;
+
+    name = ngx_http_sp_servers_probe_name(cf, "pg", ngx_sp_pg_name(pg));
+
+    if (name == NULL
+        || ngx_http_sp_add_ready(cf, name, ngx_http_sp_servers_pg_ready, pg)
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_sp_redis_t *
+ngx_http_sp_redis(ngx_conf_t *cf, const ngx_str_t *name)
+{
+    ngx_uint_t                     i;
+    ngx_sp_redis_t               **elt;
+    ngx_http_sp_core_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
+
+    elt = mcf->redis.elts;
+
+    for (i = 0; i < mcf->redis.nelts; i++) {
+        if (ngx_sp_redis_name(elt[i])->len == name->len
+            && ngx_strncmp(ngx_sp_redis_name(elt[i])->data, name->data,
+                           name->len) == 0)
+        {
+            return elt[i];
+        }
+    }
+
+    (void) ngx_http_sp_servers_unknown(cf, "redis_server", name);
+
+    return NULL;
+}
+
+
+ngx_sp_pg_t *
+ngx_http_sp_pg(ngx_conf_t *cf, const ngx_str_t *name)
+{
+    ngx_uint_t                     i;
+    ngx_sp_pg_t                  **elt;
+    ngx_http_sp_core_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
+
+    elt = mcf->pg.elts;
+
+    for (i = 0; i < mcf->pg.nelts; i++) {
+        if (ngx_sp_pg_name(elt[i])->len == name->len
+            && ngx_strncmp(ngx_sp_pg_name(elt[i])->data, name->data,
+                           name->len) == 0)
+        {
+            return elt[i];
+        }
+    }
+
+    (void) ngx_http_sp_servers_unknown(cf, "pg_server", name);
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_sp_servers_unknown(ngx_conf_t *cf, const char *directive,
+    const ngx_str_t *name)
+{
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "there is no \"%s %V ...\" above this line",
+                       directive, name);
+    return NGX_DECLINED;
+}
+
+
+static const char *
+ngx_http_sp_servers_redis_ready(void *data)
+{
+    ngx_sp_redis_t *redis = data;
+
+    return ngx_sp_redis_ready(redis) ? NULL : "not connected";
+}
+
+
+static const char *
+ngx_http_sp_servers_pg_ready(void *data)
+{
+    ngx_sp_pg_t *pg = data;
+
+    return ngx_sp_pg_ready(pg) ? NULL : "not connected";
+}
+
+
+/* "redis main" */
+
+static const char *
+ngx_http_sp_servers_probe_name(ngx_conf_t *cf, const char *kind,
+    const ngx_str_t *name)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(cf->pool, ngx_strlen(kind) + 1 + name->len + 1);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    ngx_sprintf(p, "%s %V%Z", kind, name);
+
+    return (const char *) p;
+}
+
+
+ngx_int_t
+ngx_http_sp_servers_init_process(ngx_http_sp_core_main_conf_t *mcf,
+    ngx_cycle_t *cycle)
+{
+    ngx_uint_t        i;
+    ngx_sp_pg_t     **pg;
+    ngx_sp_redis_t  **redis;
+
+    redis = mcf->redis.elts;
+
+    for (i = 0; i < mcf->redis.nelts; i++) {
+        if (ngx_sp_redis_init_process(redis[i], cycle) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    pg = mcf->pg.elts;
+
+    for (i = 0; i < mcf->pg.nelts; i++) {
+        if (ngx_sp_pg_init_process(pg[i], cycle) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_sp_fetch_init_process(&mcf->fetch, cycle);
+}
+
+
+void
+ngx_http_sp_servers_exit_process(ngx_http_sp_core_main_conf_t *mcf)
+{
+    ngx_uint_t        i;
+    ngx_sp_pg_t     **pg;
+    ngx_sp_redis_t  **redis;
+
+    ngx_sp_fetch_exit_process();
+
+    pg = mcf->pg.elts;
+
+    for (i = 0; i < mcf->pg.nelts; i++) {
+        ngx_sp_pg_exit_process(pg[i]);
+    }
+
+    redis = mcf->redis.elts;
+
+    for (i = 0; i < mcf->redis.nelts; i++) {
+        ngx_sp_redis_exit_process(redis[i]);
+    }
+}

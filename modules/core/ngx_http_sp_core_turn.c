@@ -1,0 +1,217 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The turn of a request, settled once, whatever way the request ends.
+ */
+
+
+#include "ngx_http_sp_core_int.h"
+
+#include <openssl/rand.h>
+
+
+static ngx_int_t ngx_http_sp_turn_id(u_char *id);
+static ngx_int_t ngx_http_sp_turn_log_handler(ngx_http_request_t *r);
+static void ngx_http_sp_turn_count(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_sp_turn_init(ngx_conf_t *cf)
+{
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_sp_turn_log_handler;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sp_add_usage_listener(ngx_conf_t *cf,
+    const ngx_http_sp_usage_listener_t *listener)
+{
+    ngx_uint_t                             i;
+    const ngx_http_sp_usage_listener_t   **elt;
+    ngx_http_sp_core_main_conf_t          *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
+
+    if (ngx_http_sp_check_abi(cf, "usage listener", &listener->name,
+                              listener->abi)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_array_push(&mcf->listeners) == NULL) {
+        return NGX_ERROR;
+    }
+
+    elt = mcf->listeners.elts;
+
+    for (i = mcf->listeners.nelts - 1;
+         i > 0 && elt[i - 1]->rank > listener->rank;
+         i--)
+    {
+        elt[i] = elt[i - 1];
+    }
+
+    elt[i] = listener;
+
+    return NGX_OK;
+}
+
+
+ngx_http_sp_turn_t *
+ngx_http_sp_turn(ngx_http_request_t *r)
+{
+    ngx_http_sp_turn_t      *turn;
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_ctx(r);
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    if (ctx->turn != NULL) {
+        return ctx->turn;
+    }
+
+    turn = ngx_pcalloc(r->pool, sizeof(ngx_http_sp_turn_t));
+    if (turn == NULL) {
+        return NULL;
+    }
+
+    if (ngx_http_sp_turn_id(turn->id) != NGX_OK) {
+        return NULL;
+    }
+
+    turn->started = ngx_current_msec;
+
+    ctx->turn = turn;
+
+    return turn;
+}
+
+
+/*
+ * A UUID of version 7: the ledger's index grows at its end
+ */
+
+static ngx_int_t
+ngx_http_sp_turn_id(u_char *id)
+{
+    u_char       b[16], *p;
+    uint64_t     msec;
+    ngx_uint_t   i;
+    ngx_time_t  *tp;
+
+    if (RAND_bytes(b, sizeof(b)) != 1) {
+        return NGX_ERROR;
+    }
+
+    tp = ngx_timeofday();
+    msec = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    for (i = 0; i < 6; i++) {
+        b[i] = (u_char) (msec >> (8 * (5 - i)));
+    }
+
+    b[6] = (b[6] & 0x0f) | 0x70;
+    b[8] = (b[8] & 0x3f) | 0x80;
+
+    p = id;
+
+    for (i = 0; i < 16; i++) {
+
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *p++ = '-';
+        }
+
+        p = ngx_hex_dump(p, &b[i], 1);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sp_settle(ngx_http_request_t *r)
+{
+    ngx_uint_t                            i;
+    ngx_http_sp_core_ctx_t               *ctx;
+    ngx_http_sp_core_main_conf_t         *mcf;
+    const ngx_http_sp_usage_listener_t  **listener;
+
+    ctx = ngx_http_sp_core_find_ctx(r);
+
+    if (ctx == NULL || ctx->turn == NULL || ctx->settled) {
+        return NGX_OK;
+    }
+
+    ctx->settled = 1;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
+
+    listener = mcf->listeners.elts;
+
+    for (i = 0; i < mcf->listeners.nelts; i++) {
+        listener[i]->handler(r, ctx->turn);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_turn_log_handler(ngx_http_request_t *r)
+{
+    (void) ngx_http_sp_settle(r);
+
+    ngx_http_sp_turn_count(r);
+
+    return NGX_OK;
+}
+
+
+/* requests that a step or a content handler of ours took part in */
+
+static void
+ngx_http_sp_turn_count(ngx_http_request_t *r)
+{
+    ngx_uint_t                     class;
+    ngx_time_t                    *tp;
+    ngx_msec_int_t                 ms;
+    ngx_http_sp_core_main_conf_t  *mcf;
+
+    if (r != r->main || ngx_http_sp_core_find_ctx(r) == NULL) {
+        return;
+    }
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
+
+    class = r->headers_out.status / 100;
+
+    if (class > 5) {
+        class = 0;
+    }
+
+    ngx_http_sp_metric_add(mcf->counters.requests[class], 1);
+
+    tp = ngx_timeofday();
+
+    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
+                           + (tp->msec - r->start_msec));
+
+    ngx_http_sp_metric_observe(mcf->counters.duration,
+                               (ngx_msec_t) ngx_max(ms, 0));
+}
