@@ -43,6 +43,7 @@ typedef struct {
     ngx_array_t                    redis;         /* ngx_sp_redis_t * */
     ngx_array_t                    pg;            /* ngx_sp_pg_t * */
     ngx_array_t                    probes;        /* probe_t */
+    ngx_array_t                    runners;       /* runner_t * */
 
     ngx_sp_fetch_conf_t            fetch;
     ngx_http_sp_metrics_t         *metrics;
@@ -188,6 +189,12 @@ ngx_int_t ngx_http_sp_metrics_init_process(
     ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
 void ngx_http_sp_metrics_exit_process(ngx_http_sp_core_main_conf_t *mcf);
 ngx_int_t ngx_http_sp_metrics_handler(ngx_http_request_t *r);
+
+/* ngx_http_sp_core_runner.c */
+
+ngx_int_t ngx_http_sp_runners_init_process(
+    ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
+void ngx_http_sp_runners_exit_process(ngx_http_sp_core_main_conf_t *mcf);
 
 /* ngx_http_sp_core_health.c */
 

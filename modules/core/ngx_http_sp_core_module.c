@@ -199,6 +199,8 @@ ngx_http_sp_core_create_main_conf(ngx_conf_t *cf)
            != NGX_OK
         || ngx_array_init(&mcf->redis, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->pg, cf->pool, 2, sizeof(void *)) != NGX_OK
+        || ngx_array_init(&mcf->runners, cf->pool, 4, sizeof(void *))
+           != NGX_OK
         || ngx_array_init(&mcf->probes, cf->pool, 4,
                           sizeof(ngx_http_sp_probe_t))
            != NGX_OK)
@@ -356,7 +358,11 @@ ngx_http_sp_core_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    return ngx_http_sp_servers_init_process(mcf, cycle);
+    if (ngx_http_sp_servers_init_process(mcf, cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_runners_init_process(mcf, cycle);
 }
 
 
@@ -377,6 +383,7 @@ ngx_http_sp_core_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_http_sp_runners_exit_process(mcf);
     ngx_http_sp_servers_exit_process(mcf);
     ngx_http_sp_metrics_exit_process(mcf);
 }

@@ -1,0 +1,318 @@
+-- Background jobs: rows that any worker of any gateway may claim with a lease.
+--
+--     ready --claim--> running --finish--> done
+--       ^                |  |
+--       +--- retry ------+  +--- fail ---> dead
+--
+-- The lease is by the clock of the database.  A claim raises the epoch; every
+-- later call names owner and epoch, so that a worker whose lease was taken
+-- over changes nothing.  Jobs of one (kind, lane) run one at a time, in the
+-- order of their ids; one that waits for its next attempt holds its lane.
+
+create table gateway.job (
+    id           bigserial primary key,
+    kind         text not null,
+    lane         text,
+    key          text,
+    payload      jsonb not null default '{}',
+    result       jsonb,
+    state        text not null default 'ready'
+                 check (state in ('ready', 'running', 'done', 'dead')),
+    attempt      int not null default 0,
+    lease_owner  text,
+    lease_until  timestamptz,
+    epoch        bigint not null default 0,
+    not_before   timestamptz not null default now(),
+    error        text,
+    created_at   timestamptz not null default now(),
+    updated_at   timestamptz not null default now(),
+
+    unique (kind, key)
+);
+
+create index on gateway.job (kind, not_before) where state = 'ready';
+create index on gateway.job (kind, lease_until) where state = 'running';
+create index on gateway.job (kind, lane, id)
+    where state in ('ready', 'running');
+create index on gateway.job (updated_at) where state = 'done';
+
+-- what the claim sees to, made certain
+create unique index on gateway.job (kind, lane) where state = 'running';
+
+alter table gateway.job enable row level security;
+alter table gateway.job force row level security;
+
+create policy gateway on gateway.job to sallyport_gateway
+    using (true) with check (true);
+
+grant select, insert, update, delete on gateway.job to sallyport_gateway;
+grant usage on sequence gateway.job_id_seq to sallyport_gateway;
+
+
+-- The id of the job; with a key, that of the one that has it already.
+
+create function gateway.job_enqueue(kind text, payload jsonb,
+    lane text default null, key text default null)
+returns bigint
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    job_id  bigint;
+begin
+    insert into gateway.job as j (kind, payload, lane, key)
+    values (job_enqueue.kind, coalesce(job_enqueue.payload, '{}'),
+            job_enqueue.lane, job_enqueue.key)
+        on conflict (kind, key) do nothing
+        returning j.id into job_id;
+
+    if job_id is not null then
+        perform pg_notify('gateway_job', job_enqueue.kind);
+        return job_id;
+    end if;
+
+    select j.id into job_id
+      from gateway.job as j
+     where j.kind = job_enqueue.kind and j.key = job_enqueue.key;
+
+    return job_id;
+end
+$$;
+
+
+-- Up to "max" jobs whose time has come, or whose lease is over.  The lock of
+-- a lane is held until the end of this transaction: two claims at once never
+-- take two jobs of one lane.
+
+create function gateway.job_claim(kinds text[], owner text, lease interval,
+    max int)
+returns setof gateway.job
+language plpgsql
+as $$
+declare
+    c      record;
+    n      int := 0;
+    taken  gateway.job;
+begin
+    for c in
+        select j.id, j.kind, j.lane
+          from gateway.job as j
+         where j.kind = any (kinds)
+           and (j.state = 'running' and j.lease_until <= clock_timestamp()
+                or j.state = 'ready' and j.not_before <= clock_timestamp()
+                   and (j.lane is null or not exists (
+                        select from gateway.job as e
+                         where e.kind = j.kind and e.lane = j.lane
+                           and e.state in ('ready', 'running')
+                           and (e.id < j.id or e.state = 'running'))))
+         order by j.id
+         limit greatest(2 * max, 16)
+           for update skip locked
+    loop
+        exit when n >= max;
+
+        if c.lane is not null then
+            continue when not pg_try_advisory_xact_lock(
+                hashtextextended(c.kind || ' ' || c.lane, 20));
+
+            -- a new snapshot: whoever had the lock before has committed
+            continue when exists (
+                select from gateway.job as e
+                 where e.kind = c.kind and e.lane = c.lane
+                   and e.state = 'running' and e.id <> c.id);
+        end if;
+
+        update gateway.job as j
+           set state = 'running',
+               attempt = j.attempt + 1,
+               epoch = j.epoch + 1,
+               lease_owner = owner,
+               lease_until = clock_timestamp() + lease,
+               updated_at = now()
+         where j.id = c.id
+         returning * into taken;
+
+        n := n + 1;
+        return next taken;
+    end loop;
+end
+$$;
+
+
+-- Milliseconds until a job of this kind may have to be claimed; NULL: none is
+-- there.  A job that waits for its lane is not counted: the one before it
+-- wakes whoever ran it.
+
+create function gateway.job_due(kind text) returns double precision
+language sql
+as $$
+    select extract(epoch from min(t.at) - clock_timestamp()) * 1000
+      from (select min(j.lease_until) as at
+              from gateway.job as j
+             where j.kind = job_due.kind and j.state = 'running'
+            union all
+            select min(j.not_before)
+              from gateway.job as j
+             where j.kind = job_due.kind and j.state = 'ready'
+               and (j.lane is null or not exists (
+                    select from gateway.job as e
+                     where e.kind = j.kind and e.lane = j.lane
+                       and e.state in ('ready', 'running')
+                       and (e.id < j.id or e.state = 'running')))) as t
+$$;
+
+
+-- The calls of a runner.  False: the lease was lost, nothing was changed.
+
+create function gateway.job_renew(id bigint, owner text, epoch bigint,
+    lease interval)
+returns boolean
+language plpgsql
+as $$
+begin
+    update gateway.job as j
+       set lease_until = clock_timestamp() + lease, updated_at = now()
+     where j.id = job_renew.id and j.lease_owner = owner
+       and j.epoch = job_renew.epoch and j.state = 'running';
+
+    return found;
+end
+$$;
+
+
+create function gateway.job_save(id bigint, owner text, epoch bigint,
+    result jsonb)
+returns boolean
+language plpgsql
+as $$
+begin
+    update gateway.job as j
+       set result = job_save.result, updated_at = now()
+     where j.id = job_save.id and j.lease_owner = owner
+       and j.epoch = job_save.epoch and j.state = 'running';
+
+    return found;
+end
+$$;
+
+
+create function gateway.job_finish(id bigint, owner text, epoch bigint)
+returns boolean
+language plpgsql
+as $$
+begin
+    update gateway.job as j
+       set state = 'done', lease_owner = null, lease_until = null,
+           error = null, updated_at = now()
+     where j.id = job_finish.id and j.lease_owner = owner
+       and j.epoch = job_finish.epoch and j.state = 'running';
+
+    return found;
+end
+$$;
+
+
+create function gateway.job_retry(id bigint, owner text, epoch bigint,
+    delay interval, reason text)
+returns boolean
+language plpgsql
+as $$
+begin
+    update gateway.job as j
+       set state = 'ready', lease_owner = null, lease_until = null,
+           not_before = clock_timestamp() + delay,
+           error = left(reason, 500), updated_at = now()
+     where j.id = job_retry.id and j.lease_owner = owner
+       and j.epoch = job_retry.epoch and j.state = 'running';
+
+    return found;
+end
+$$;
+
+
+create function gateway.job_fail(id bigint, owner text, epoch bigint,
+    reason text)
+returns boolean
+language plpgsql
+as $$
+begin
+    update gateway.job as j
+       set state = 'dead', lease_owner = null, lease_until = null,
+           error = left(reason, 500), updated_at = now()
+     where j.id = job_fail.id and j.lease_owner = owner
+       and j.epoch = job_fail.epoch and j.state = 'running';
+
+    return found;
+end
+$$;
+
+
+-- The worker exits: somebody else takes it at once, and the attempt does not
+-- count.
+
+create function gateway.job_release(id bigint, owner text, epoch bigint)
+returns boolean
+language plpgsql
+as $$
+declare
+    released  text;
+begin
+    update gateway.job as j
+       set state = 'ready', lease_owner = null, lease_until = null,
+           not_before = clock_timestamp(),
+           attempt = greatest(j.attempt - 1, 0), updated_at = now()
+     where j.id = job_release.id and j.lease_owner = owner
+       and j.epoch = job_release.epoch and j.state = 'running'
+     returning j.kind into released;
+
+    if not found then
+        return false;
+    end if;
+
+    perform pg_notify('gateway_job', released);
+    return true;
+end
+$$;
+
+
+-- Done jobs are kept for a while: their keys refuse what was done already.
+
+create function gateway.job_prune(keep interval, max int) returns int
+language plpgsql
+as $$
+declare
+    n  int;
+begin
+    delete from gateway.job
+     where id in (select j.id
+                    from gateway.job as j
+                   where j.state = 'done' and j.updated_at < now() - keep
+                   order by j.updated_at
+                   limit max
+                     for update skip locked);
+
+    get diagnostics n = row_count;
+    return n;
+end
+$$;
+
+
+grant execute on function gateway.job_enqueue(text, jsonb, text, text)
+    to sallyport_gateway;
+grant execute on function gateway.job_claim(text[], text, interval, int)
+    to sallyport_gateway;
+grant execute on function gateway.job_due(text) to sallyport_gateway;
+grant execute on function gateway.job_renew(bigint, text, bigint, interval)
+    to sallyport_gateway;
+grant execute on function gateway.job_save(bigint, text, bigint, jsonb)
+    to sallyport_gateway;
+grant execute on function gateway.job_finish(bigint, text, bigint)
+    to sallyport_gateway;
+grant execute on function gateway.job_retry(bigint, text, bigint, interval,
+    text) to sallyport_gateway;
+grant execute on function gateway.job_fail(bigint, text, bigint, text)
+    to sallyport_gateway;
+grant execute on function gateway.job_release(bigint, text, bigint)
+    to sallyport_gateway;
+grant execute on function gateway.job_prune(interval, int)
+    to sallyport_gateway;
