@@ -118,7 +118,7 @@ for my $h2 (0, 1) {
     my $v = $h2 ? 'h2 ' : '';
 
     envelope($t->get('/nothing', {}, $opt), 404, 'not_found', "${v}404");
-    envelope($t->request('POST', '/file.txt', {}, 'x', $opt), 405,
+    envelope($t->request('PUT', '/file.txt', {}, undef, $opt), 405,
              'method_not_allowed', "${v}405");
     envelope($t->post('/proxy', {}, 'x' x 20000, $opt), 413,
              'body_too_large', "${v}413") unless $h2;
