@@ -183,8 +183,9 @@ ngx_sp_key_mode(ngx_conf_t *cf, ngx_sp_key_file_t *key,
         if (key->set->keys[i].secret && (mode & 0027) != 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "key file \"%V\" holds a private or symmetric "
-                               "key and has mode 0%uo; allowed is 0600, or "
-                               "0640 for a group", &key->path, mode);
+                               "key and has mode 0%ui%ui%ui; allowed is 0600, "
+                               "or 0640 for a group", &key->path,
+                               mode >> 6 & 7, mode >> 3 & 7, mode & 7);
             return NGX_ERROR;
         }
     }

@@ -199,7 +199,9 @@ parsing(const char *path, int accept)
     bad = 0;
     total = 0;
 
-    for (it = json_object_iter(root); it; it = json_object_iter_next(root, it))
+    for (it = json_object_iter(root);
+         it != NULL;
+         it = json_object_iter_next(root, it))
     {
         value = json_object_iter_value(it);
         text = json_string_value(json_is_object(value)
@@ -222,8 +224,8 @@ parsing(const char *path, int accept)
 
 /*
  * The vectors hold fields, not messages; they are put together as EIP-4361
- * says.  Five of the negative ones parse and carry a good signature: they fail for
- * time, domain or nonce, which the caller judges.
+ * says.  Five of the negative ones parse and carry a good signature: they
+ * fail for time, domain or nonce, which the caller judges.
  */
 
 static void
@@ -256,7 +258,9 @@ verification(const char *path, int recovers)
                                label, optional);                             \
     }
 
-    for (it = json_object_iter(root); it; it = json_object_iter_next(root, it))
+    for (it = json_object_iter(root);
+         it != NULL;
+         it = json_object_iter_next(root, it))
     {
         one = json_object_iter_value(it);
         total++;
