@@ -57,6 +57,11 @@ http {
             io_probe_header "Content-Type: text/x-test";
             io_probe_header "X-A: one";
         }
+        location /form { io_probe_fetch http://127.0.0.1:$port/echo abc; }
+        location /void {
+            io_probe_fetch http://127.0.0.1:$port/echo;
+            io_probe_method POST;
+        }
         location /put {
             io_probe_fetch http://127.0.0.1:$port/echo \$arg_b;
             io_probe_method PUT;
@@ -138,6 +143,9 @@ like(body('/get?p=large'), qr/^ok .* length=538894 body=line 1$/m, 'large');
 like(body('/get?p=chunked'), qr/^ok .* length=538894 body=line 1$/m, 'chunked');
 like(body('/post?b=hello'),
      qr{^ok .*body=POST 5 text/x-test\s+one \. sallyport$}, 'post');
+like(body('/form'), qr{^ok .*body=POST 3 \s+\. sallyport$},
+     'no type is made up');
+like(body('/void'), qr/^ok .*body=POST 0 /, 'post of nothing');
 like(body('/put?b=ab'), qr/^ok .*body=PUT 2 /, 'put');
 like(body('/delete'), qr/^ok .*body=DELETE /, 'delete');
 like(body('/head'), qr/^ok .* status=200 .* length=0 /, 'head');

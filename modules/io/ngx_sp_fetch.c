@@ -35,6 +35,8 @@ static ngx_int_t ngx_sp_fetch_check(const ngx_sp_fetch_op_t *op,
 static ngx_int_t ngx_sp_fetch_has_control(const ngx_str_t *value);
 static char *ngx_sp_fetch_text(ngx_pool_t *pool, const ngx_str_t *value);
 static ngx_int_t ngx_sp_fetch_set_headers(ngx_sp_fetch_transfer_t *tr);
+static ngx_int_t ngx_sp_fetch_add_header(ngx_sp_fetch_transfer_t *tr,
+    const char *header);
 static ngx_int_t ngx_sp_fetch_set_request(ngx_sp_fetch_transfer_t *tr);
 static ngx_int_t ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr);
 static size_t ngx_sp_fetch_write(char *data, size_t size, size_t n,
@@ -312,36 +314,58 @@ static ngx_int_t
 ngx_sp_fetch_set_headers(ngx_sp_fetch_transfer_t *tr)
 {
     char               *text;
-    ngx_uint_t          i;
+    ngx_uint_t          i, typed;
     ngx_sp_fetch_op_t  *op;
-    struct curl_slist  *list;
 
     op = tr->op;
+    typed = 0;
 
     /* without "Expect: 100-continue", which costs a round trip */
 
-    tr->headers = curl_slist_append(NULL, "Expect:");
-    if (tr->headers == NULL) {
+    if (ngx_sp_fetch_add_header(tr, "Expect:") != NGX_OK) {
         return NGX_ERROR;
     }
 
     for (i = 0; i < op->nheaders; i++) {
         text = ngx_sp_fetch_text(tr->pool, &op->headers[i]);
-        if (text == NULL) {
+
+        if (text == NULL || ngx_sp_fetch_add_header(tr, text) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        list = curl_slist_append(tr->headers, text);
-        if (list == NULL) {
-            return NGX_ERROR;
+        if (ngx_strncasecmp((u_char *) text, (u_char *) "Content-Type:",
+                            sizeof("Content-Type:") - 1)
+            == 0)
+        {
+            typed = 1;
         }
+    }
 
-        tr->headers = list;
+    /* curl would claim that it is a form */
+
+    if (!typed && ngx_sp_fetch_add_header(tr, "Content-Type:") != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return (curl_easy_setopt(tr->easy, CURLOPT_HTTPHEADER, tr->headers)
             == CURLE_OK)
            ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_sp_fetch_add_header(ngx_sp_fetch_transfer_t *tr, const char *header)
+{
+    struct curl_slist  *list;
+
+    list = curl_slist_append(tr->headers, header);
+    if (list == NULL) {
+        return NGX_ERROR;
+    }
+
+    tr->headers = list;
+
+    return NGX_OK;
 }
 
 
@@ -367,7 +391,9 @@ ngx_sp_fetch_set_request(ngx_sp_fetch_transfer_t *tr)
 
     bad = curl_easy_setopt(easy, CURLOPT_URL, url) != CURLE_OK;
 
-    if (op->body.len != 0) {
+    if (op->body.len != 0
+        || (op->method.len == 4 && ngx_strncmp(method, "POST", 4) == 0))
+    {
         bad |= curl_easy_setopt(easy, CURLOPT_POST, 1L) != CURLE_OK;
         bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body) != CURLE_OK;
         bad |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
