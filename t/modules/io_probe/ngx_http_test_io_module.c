@@ -3,7 +3,8 @@
  * Copyright (C) Sallyport authors
  *
  * For tests only: runs ops from locations and prints what became of them.
- * It has servers of its own and needs nothing of the core but the io layer.
+ * It needs nothing of the core but the io layer; its redis and pg servers are
+ * its own, so that the faults of a test meet nobody else.
  */
 
 
@@ -19,7 +20,6 @@
 typedef struct {
     ngx_array_t                   redis;      /* ngx_sp_redis_t * */
     ngx_array_t                   pg;         /* ngx_sp_pg_t * */
-    ngx_sp_fetch_conf_t           fetch;
     ngx_uint_t                    notified;
     ngx_uint_t                    relistened;
     u_char                        payload[64];
@@ -123,8 +123,6 @@ static ngx_sp_pg_t *ngx_http_test_io_find_pg(ngx_conf_t *cf,
     ngx_str_t *name);
 static char *ngx_http_test_io_listen(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_test_io_fetch_conf(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf);
 static char *ngx_http_test_io_redis(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_test_io_pg(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -167,13 +165,6 @@ static ngx_command_t  ngx_http_test_io_commands[] = {
     { ngx_string("io_probe_listen"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
       ngx_http_test_io_listen,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("io_probe_fetch_conf"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE3|NGX_CONF_TAKE4,
-      ngx_http_test_io_fetch_conf,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -1049,30 +1040,6 @@ ngx_http_test_io_listen(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* timeout connect_timeout max_active [trusted_certificate] */
-
-static char *
-ngx_http_test_io_fetch_conf(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_test_io_main_conf_t *pmcf = conf;
-
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    pmcf->fetch.timeout = ngx_parse_time(&value[1], 0);
-    pmcf->fetch.connect_timeout = ngx_parse_time(&value[2], 0);
-    pmcf->fetch.max_active = ngx_atoi(value[3].data, value[3].len);
-
-    if (cf->args->nelts > 4) {
-        pmcf->fetch.trusted_certificate = value[4];
-    }
-
-    return NGX_CONF_OK;
-}
-
-
 static char *
 ngx_http_test_io_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -1310,11 +1277,7 @@ ngx_http_test_io_init_process(ngx_cycle_t *cycle)
         }
     }
 
-    if (pmcf->fetch.timeout == 0) {
-        return NGX_OK;
-    }
-
-    return ngx_sp_fetch_init_process(&pmcf->fetch, cycle);
+    return NGX_OK;
 }
 
 
@@ -1341,9 +1304,5 @@ ngx_http_test_io_exit_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < pmcf->pg.nelts; i++) {
         ngx_sp_pg_exit_process(pg[i]);
-    }
-
-    if (pmcf->fetch.timeout != 0) {
-        ngx_sp_fetch_exit_process();
     }
 }
