@@ -63,6 +63,10 @@ ngx_sp_fetch_init_process(const ngx_sp_fetch_conf_t *conf,
 
     fetch = &ngx_sp_fetch;
 
+    if (fetch->started) {
+        return NGX_OK;
+    }
+
     ngx_memzero(fetch, sizeof(ngx_sp_fetch_t));
 
     if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK) {

@@ -3,8 +3,7 @@
  * Copyright (C) Sallyport authors
  *
  * For tests only: runs ops from locations and prints what became of them.
- * It needs nothing of the core but the io layer; its redis and pg servers are
- * its own, so that the faults of a test meet nobody else.
+ * It has servers of its own and needs nothing of the core but the io layer.
  */
 
 
@@ -20,6 +19,7 @@
 typedef struct {
     ngx_array_t                   redis;      /* ngx_sp_redis_t * */
     ngx_array_t                   pg;         /* ngx_sp_pg_t * */
+    ngx_sp_fetch_conf_t           fetch;
     ngx_uint_t                    notified;
     ngx_uint_t                    relistened;
     u_char                        payload[64];
@@ -123,6 +123,8 @@ static ngx_sp_pg_t *ngx_http_test_io_find_pg(ngx_conf_t *cf,
     ngx_str_t *name);
 static char *ngx_http_test_io_listen(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_test_io_fetch_conf(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static char *ngx_http_test_io_redis(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_test_io_pg(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -165,6 +167,13 @@ static ngx_command_t  ngx_http_test_io_commands[] = {
     { ngx_string("io_probe_listen"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
       ngx_http_test_io_listen,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("io_probe_fetch_conf"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE3|NGX_CONF_TAKE4,
+      ngx_http_test_io_fetch_conf,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -1040,6 +1049,30 @@ ngx_http_test_io_listen(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* timeout connect_timeout max_active [trusted_certificate] */
+
+static char *
+ngx_http_test_io_fetch_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_test_io_main_conf_t *pmcf = conf;
+
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    pmcf->fetch.timeout = ngx_parse_time(&value[1], 0);
+    pmcf->fetch.connect_timeout = ngx_parse_time(&value[2], 0);
+    pmcf->fetch.max_active = ngx_atoi(value[3].data, value[3].len);
+
+    if (cf->args->nelts > 4) {
+        pmcf->fetch.trusted_certificate = value[4];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 static char *
 ngx_http_test_io_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -1277,7 +1310,11 @@ ngx_http_test_io_init_process(ngx_cycle_t *cycle)
         }
     }
 
-    return NGX_OK;
+    if (pmcf->fetch.timeout == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_sp_fetch_init_process(&pmcf->fetch, cycle);
 }
 
 
@@ -1304,5 +1341,9 @@ ngx_http_test_io_exit_process(ngx_cycle_t *cycle)
 
     for (i = 0; i < pmcf->pg.nelts; i++) {
         ngx_sp_pg_exit_process(pg[i]);
+    }
+
+    if (pmcf->fetch.timeout != 0) {
+        ngx_sp_fetch_exit_process();
     }
 }

@@ -1,0 +1,703 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The mint_chain block.
+ */
+
+
+#include "ngx_http_sp_mint.h"
+
+
+/* JavaScript's largest exact integer: ids and nonces stay below */
+#define NGX_HTTP_SP_MINT_ID_MAX  9007199254740991ULL
+
+
+typedef struct {
+    ngx_str_t   name;
+    ngx_uint_t  min;                   /* arguments */
+    ngx_uint_t  max;
+    char     *(*set)(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
+                    ngx_str_t *value, void *field);
+    size_t      offset;
+} ngx_http_sp_mint_setting_t;
+
+
+static ngx_http_sp_mint_chain_t *ngx_http_sp_mint_chain_create(
+    ngx_conf_t *cf, ngx_http_sp_mint_main_conf_t *mmcf);
+static char *ngx_http_sp_mint_line(ngx_conf_t *cf, ngx_command_t *dummy,
+    void *conf);
+static char *ngx_http_sp_mint_set_id(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
+static char *ngx_http_sp_mint_set_rpc(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
+static char *ngx_http_sp_mint_set_contract(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
+static char *ngx_http_sp_mint_set_domain(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
+static char *ngx_http_sp_mint_set_signer(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
+static char *ngx_http_sp_mint_set_pg(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
+static char *ngx_http_sp_mint_set_number(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
+static char *ngx_http_sp_mint_set_msec(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
+static char *ngx_http_sp_mint_set_gas(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
+static char *ngx_http_sp_mint_set_wei(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
+static ngx_int_t ngx_http_sp_mint_chain_done(ngx_conf_t *cf,
+    ngx_http_sp_mint_main_conf_t *mmcf, ngx_http_sp_mint_chain_t *chain);
+static void ngx_http_sp_mint_defaults(ngx_http_sp_mint_chain_t *chain);
+static ngx_int_t ngx_http_sp_mint_identities(ngx_conf_t *cf,
+    ngx_http_sp_mint_main_conf_t *mmcf, ngx_http_sp_mint_chain_t *chain);
+static ngx_int_t ngx_http_sp_mint_metrics(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain);
+
+
+static ngx_http_sp_mint_setting_t  ngx_http_sp_mint_settings[] = {
+    { ngx_string("id"), 1, 1, ngx_http_sp_mint_set_id, 0 },
+    { ngx_string("rpc"), 1, 1, ngx_http_sp_mint_set_rpc, 0 },
+    { ngx_string("contract"), 1, 1, ngx_http_sp_mint_set_contract, 0 },
+    { ngx_string("domain"), 1, 2, ngx_http_sp_mint_set_domain, 0 },
+    { ngx_string("signer"), 1, 2, ngx_http_sp_mint_set_signer, 0 },
+    { ngx_string("pg"), 1, 1, ngx_http_sp_mint_set_pg, 0 },
+
+    { ngx_string("confirmations"), 1, 1, ngx_http_sp_mint_set_number,
+      offsetof(ngx_http_sp_mint_chain_t, confirmations) },
+    { ngx_string("in_flight"), 1, 1, ngx_http_sp_mint_set_number,
+      offsetof(ngx_http_sp_mint_chain_t, in_flight) },
+
+    { ngx_string("poll"), 1, 1, ngx_http_sp_mint_set_msec,
+      offsetof(ngx_http_sp_mint_chain_t, poll) },
+    { ngx_string("resend"), 1, 1, ngx_http_sp_mint_set_msec,
+      offsetof(ngx_http_sp_mint_chain_t, resend) },
+    { ngx_string("rpc_timeout"), 1, 1, ngx_http_sp_mint_set_msec,
+      offsetof(ngx_http_sp_mint_chain_t, rpc_timeout) },
+
+    { ngx_string("max_gas"), 1, 1, ngx_http_sp_mint_set_gas,
+      offsetof(ngx_http_sp_mint_chain_t, max_gas) },
+    { ngx_string("max_fee"), 1, 1, ngx_http_sp_mint_set_wei,
+      offsetof(ngx_http_sp_mint_chain_t, max_fee) },
+    { ngx_string("min_tip"), 1, 1, ngx_http_sp_mint_set_wei,
+      offsetof(ngx_http_sp_mint_chain_t, min_tip) },
+
+    { ngx_null_string, 0, 0, NULL, 0 }
+};
+
+
+char *
+ngx_http_sp_mint_chain_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_mint_main_conf_t *mmcf = conf;
+
+    char                      *rv;
+    ngx_conf_t                 save;
+    ngx_http_sp_mint_chain_t  *chain;
+
+    chain = ngx_http_sp_mint_chain_create(cf, mmcf);
+    if (chain == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    save = *cf;
+    cf->ctx = chain;
+    cf->handler = ngx_http_sp_mint_line;
+    cf->handler_conf = conf;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    *cf = save;
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (ngx_http_sp_mint_chain_done(cf, mmcf, chain) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_http_sp_mint_chain_t *
+ngx_http_sp_mint_chain_create(ngx_conf_t *cf,
+    ngx_http_sp_mint_main_conf_t *mmcf)
+{
+    u_char                      c;
+    ngx_str_t                  *name;
+    ngx_uint_t                  i;
+    ngx_http_sp_mint_chain_t   *chain, **place;
+
+    name = cf->args->elts;
+    name++;
+
+    /* it is a label of metrics */
+
+    for (i = 0; i < name->len; i++) {
+        c = name->data[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'
+              || c == '_'))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "mint_chain \"%V\" needs a name of a-z, 0-9, "
+                               "\"-\" and \"_\"", name);
+            return NULL;
+        }
+    }
+
+    place = mmcf->chains.elts;
+
+    for (i = 0; i < mmcf->chains.nelts; i++) {
+        if (place[i]->name.len == name->len
+            && ngx_strncmp(place[i]->name.data, name->data, name->len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "mint_chain \"%V\" is duplicate", name);
+            return NULL;
+        }
+    }
+
+    chain = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_mint_chain_t));
+    if (chain == NULL) {
+        return NULL;
+    }
+
+    chain->name = *name;
+
+    chain->confirmations = NGX_CONF_UNSET_UINT;
+    chain->in_flight = NGX_CONF_UNSET_UINT;
+    chain->poll = NGX_CONF_UNSET_MSEC;
+    chain->resend = NGX_CONF_UNSET_MSEC;
+    chain->rpc_timeout = NGX_CONF_UNSET_MSEC;
+
+    chain->rpc = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
+    if (chain->rpc == NULL) {
+        return NULL;
+    }
+
+    /* in the list first, so that its key is wiped also when a line fails */
+
+    place = ngx_array_push(&mmcf->chains);
+    if (place == NULL) {
+        return NULL;
+    }
+
+    *place = chain;
+
+    return chain;
+}
+
+
+static char *
+ngx_http_sp_mint_line(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
+{
+    char                        *rv;
+    ngx_str_t                   *value;
+    ngx_http_sp_mint_chain_t    *chain;
+    ngx_http_sp_mint_setting_t  *s;
+
+    value = cf->args->elts;
+    chain = cf->ctx;
+
+    for (s = ngx_http_sp_mint_settings; s->name.len != 0; s++) {
+
+        if (s->name.len != value[0].len
+            || ngx_strncmp(s->name.data, value[0].data, value[0].len) != 0)
+        {
+            continue;
+        }
+
+        if (cf->args->nelts - 1 < s->min || cf->args->nelts - 1 > s->max) {
+            rv = "has a wrong number of arguments";
+
+        } else {
+            rv = s->set(cf, chain, value, (u_char *) chain + s->offset);
+        }
+
+        if (rv == NGX_CONF_OK || rv == NGX_CONF_ERROR) {
+            return rv;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" of mint_chain %s",
+                           &value[0], rv);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V\" is not known in mint_chain; known are id, rpc, "
+                       "contract, domain, signer, pg, confirmations, "
+                       "in_flight, poll, resend, rpc_timeout, max_gas, "
+                       "max_fee and min_tip", &value[0]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_sp_mint_set_id(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
+    ngx_str_t *value, void *field)
+{
+    if (chain->id != 0) {
+        return "is duplicate";
+    }
+
+    if (sp_u256_from_decimal(&chain->id_word, (char *) value[1].data,
+                             value[1].len)
+        != SP_OK
+        || sp_u256_get(&chain->id_word, &chain->id) != SP_OK
+        || chain->id == 0 || chain->id > NGX_HTTP_SP_MINT_ID_MAX)
+    {
+        return "must be a chain id in decimal, 1 to 2^53 - 1";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sp_mint_set_rpc(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
+    ngx_str_t *value, void *field)
+{
+    ngx_str_t  *url;
+
+    if (!(value[1].len > 7
+          && ngx_strncmp(value[1].data, "http://", 7) == 0)
+        && !(value[1].len > 8
+             && ngx_strncmp(value[1].data, "https://", 8) == 0))
+    {
+        return "must be an http:// or https:// URL";
+    }
+
+    url = ngx_array_push(chain->rpc);
+    if (url == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *url = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sp_mint_set_contract(ngx_conf_t *cf,
+    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field)
+{
+    if (chain->contract_text.len != 0) {
+        return "is duplicate";
+    }
+
+    if (sp_eth_address_parse_loose(chain->contract, (char *) value[1].data,
+                                   value[1].len)
+        != SP_OK)
+    {
+        return "must be an address, \"0x\" and 40 hexadecimal digits; mixed "
+               "case must be its EIP-55 checksum";
+    }
+
+    chain->contract_text.data = ngx_pnalloc(cf->pool,
+                                            SP_ETH_ADDRESS_TEXT_LEN);
+    if (chain->contract_text.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    chain->contract_text.len = SP_ETH_ADDRESS_TEXT_LEN;
+    sp_eth_address_encode((char *) chain->contract_text.data,
+                          chain->contract);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sp_mint_set_domain(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
+    ngx_str_t *value, void *field)
+{
+    if (chain->domain_name.len != 0) {
+        return "is duplicate";
+    }
+
+    if (value[1].len == 0) {
+        return "must not be empty";
+    }
+
+    chain->domain_name = value[1];
+
+    if (cf->args->nelts == 3) {
+        chain->domain_version = value[2];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sp_mint_set_signer(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
+    ngx_str_t *value, void *field)
+{
+    ngx_str_t   key_file, keystore, password;
+    ngx_uint_t  i;
+
+    if (chain->signer_text.len != 0) {
+        return "is duplicate";
+    }
+
+    ngx_str_null(&key_file);
+    ngx_str_null(&keystore);
+    ngx_str_null(&password);
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "key_file=", 9) == 0) {
+            key_file.data = value[i].data + 9;
+            key_file.len = value[i].len - 9;
+
+        } else if (ngx_strncmp(value[i].data, "keystore=", 9) == 0) {
+            keystore.data = value[i].data + 9;
+            keystore.len = value[i].len - 9;
+
+        } else if (ngx_strncmp(value[i].data, "password_file=", 14) == 0) {
+            password.data = value[i].data + 14;
+            password.len = value[i].len - 14;
+
+        } else {
+            return "takes key_file=path, or keystore=path with "
+                   "password_file=path";
+        }
+    }
+
+    if (key_file.len != 0 && keystore.len == 0 && password.len == 0) {
+
+        if (ngx_http_sp_mint_key_file(cf, &key_file, chain->key) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+    } else if (key_file.len == 0 && keystore.len != 0 && password.len != 0) {
+
+        if (ngx_http_sp_mint_keystore(cf, &keystore, &password, chain->key)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+    } else {
+        return "takes key_file=path, or keystore=path with "
+               "password_file=path";
+    }
+
+    chain->signer_text.data = ngx_pnalloc(cf->pool, SP_ETH_ADDRESS_TEXT_LEN);
+    if (chain->signer_text.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    chain->signer_text.len = SP_ETH_ADDRESS_TEXT_LEN;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sp_mint_set_pg(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
+    ngx_str_t *value, void *field)
+{
+    if (chain->pg_name.len != 0) {
+        return "is duplicate";
+    }
+
+    chain->pg_name = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sp_mint_set_number(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
+    ngx_str_t *value, void *field)
+{
+    ngx_uint_t *number = field;
+
+    ngx_int_t  n;
+
+    if (*number != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n < 1 || n > 1000) {
+        return "must be a number from 1 to 1000";
+    }
+
+    *number = (ngx_uint_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sp_mint_set_msec(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
+    ngx_str_t *value, void *field)
+{
+    ngx_msec_t *msec = field;
+
+    ngx_int_t  n;
+
+    if (*msec != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    n = ngx_parse_time(&value[1], 0);
+
+    if (n < 10 || n > 3600000) {
+        return "must be a time from 10ms to 1h";
+    }
+
+    *msec = (ngx_msec_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sp_mint_set_gas(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
+    ngx_str_t *value, void *field)
+{
+    ngx_int_t  n;
+
+    if (chain->max_gas != 0) {
+        return "is duplicate";
+    }
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n < 21000 || n > 100000000) {
+        return "must be a number from 21000 to 100000000";
+    }
+
+    chain->max_gas = (uint64_t) n;
+
+    return NGX_CONF_OK;
+}
+
+
+/* wei per gas */
+
+static char *
+ngx_http_sp_mint_set_wei(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
+    ngx_str_t *value, void *field)
+{
+    uint64_t *wei = field;
+
+    size_t      len;
+    uint64_t    unit;
+    sp_u256_t   n;
+
+    if (*wei != 0) {
+        return "is duplicate";
+    }
+
+    unit = 1;
+    len = value[1].len;
+
+    if (len > 4 && ngx_strncmp(value[1].data + len - 4, "gwei", 4) == 0) {
+        unit = 1000000000;
+        len -= 4;
+    }
+
+    if (sp_u256_from_decimal(&n, (char *) value[1].data, len) != SP_OK
+        || sp_u256_get(&n, wei) != SP_OK
+        || *wei == 0 || *wei > NGX_HTTP_SP_MINT_ID_MAX / unit)
+    {
+        return "must be a number in decimal, of wei or with the suffix "
+               "\"gwei\"";
+    }
+
+    *wei *= unit;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_mint_chain_done(ngx_conf_t *cf,
+    ngx_http_sp_mint_main_conf_t *mmcf, ngx_http_sp_mint_chain_t *chain)
+{
+    const char  *missing;
+
+    missing = (chain->id == 0) ? "id"
+              : (chain->rpc->nelts == 0) ? "rpc"
+              : (chain->contract_text.len == 0) ? "contract"
+              : (chain->signer_text.len == 0) ? "signer" : NULL;
+
+    if (missing != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "mint_chain \"%V\" needs \"%s\"", &chain->name,
+                           missing);
+        return NGX_ERROR;
+    }
+
+    ngx_http_sp_mint_defaults(chain);
+
+    chain->pg = ngx_http_sp_pg(cf, &chain->pg_name);
+    if (chain->pg == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_sp_mint_identities(cf, mmcf, chain) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_mint_metrics(cf, chain);
+}
+
+
+static void
+ngx_http_sp_mint_defaults(ngx_http_sp_mint_chain_t *chain)
+{
+    if (chain->domain_name.len == 0) {
+        ngx_str_set(&chain->domain_name, "Sallyport Characters");
+    }
+
+    if (chain->domain_version.len == 0) {
+        ngx_str_set(&chain->domain_version, "1");
+    }
+
+    if (chain->pg_name.len == 0) {
+        ngx_str_set(&chain->pg_name, "main");
+    }
+
+    ngx_conf_init_uint_value(chain->confirmations, 1);
+    ngx_conf_init_uint_value(chain->in_flight, 16);
+    ngx_conf_init_msec_value(chain->poll, 1000);
+    ngx_conf_init_msec_value(chain->resend, 15000);
+    ngx_conf_init_msec_value(chain->rpc_timeout, 5000);
+
+    if (chain->max_gas == 0) {
+        chain->max_gas = 1000000;
+    }
+
+    if (chain->max_fee == 0) {
+        chain->max_fee = 500ULL * 1000000000;
+    }
+
+    if (chain->min_tip == 0) {
+        chain->min_tip = 1000000000;
+    }
+}
+
+
+/* addresses, the domain separator, the name of the lane */
+
+static ngx_int_t
+ngx_http_sp_mint_identities(ngx_conf_t *cf,
+    ngx_http_sp_mint_main_conf_t *mmcf, ngx_http_sp_mint_chain_t *chain)
+{
+    u_char                     *p;
+    ngx_uint_t                  i;
+    sp_eip712_domain_t          domain;
+    ngx_http_sp_mint_chain_t  **other;
+
+    if (sp_eth_key_address(mmcf->secp, chain->signer, chain->key) != SP_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the key of mint_chain \"%V\" is not a private "
+                           "key of secp256k1", &chain->name);
+        return NGX_ERROR;
+    }
+
+    sp_eth_address_encode((char *) chain->signer_text.data, chain->signer);
+
+    p = ngx_pnalloc(cf->pool, NGX_INT64_LEN + 1 + SP_ETH_ADDRESS_TEXT_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    chain->lane.data = p;
+    chain->lane.len = ngx_sprintf(p, "%uL:%V", chain->id,
+                                  &chain->signer_text)
+                      - p;
+
+    other = mmcf->chains.elts;
+
+    for (i = 0; i < mmcf->chains.nelts; i++) {
+        if (other[i] != chain
+            && other[i]->lane.len == chain->lane.len
+            && ngx_strncmp(other[i]->lane.data, chain->lane.data,
+                           chain->lane.len) == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the signer %V is that of mint_chain \"%V\" "
+                               "already: a signer has one count of nonces per "
+                               "chain, so each block needs its own",
+                               &chain->signer_text, &other[i]->name);
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_memzero(&domain, sizeof(sp_eip712_domain_t));
+
+    domain.name = (char *) chain->domain_name.data;
+    domain.name_len = chain->domain_name.len;
+    domain.version = (char *) chain->domain_version.data;
+    domain.version_len = chain->domain_version.len;
+    domain.chain_id = &chain->id_word;
+    domain.contract = chain->contract;
+
+    sp_eip712_domain(chain->separator, &domain);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_mint_metrics(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain)
+{
+    u_char     *p;
+    ngx_uint_t  i;
+    ngx_str_t   labels;
+
+    struct {
+        ngx_http_sp_metric_t  **metric;
+        const char             *name;
+        const char             *help;
+    } metrics[] = {
+        { &chain->accepted, "sallyport_mint_accepted_total",
+          "Mint authorizations accepted" },
+        { &chain->refused, "sallyport_mint_refused_total",
+          "Mint authorizations refused" },
+        { &chain->confirmed, "sallyport_mint_confirmed_total",
+          "Mints confirmed on the chain" },
+        { &chain->reverted, "sallyport_mint_reverted_total",
+          "Mint transactions reverted on the chain" },
+        { &chain->failed, "sallyport_mint_failed_total",
+          "Mints that failed without a token" },
+        { &chain->unknown_sends, "sallyport_mint_unknown_sends_total",
+          "Sends whose outcome was unknown" },
+        { &chain->reorgs, "sallyport_mint_reorgs_total",
+          "Mined transactions that left the chain again" },
+        { &chain->rpc_errors, "sallyport_mint_rpc_errors_total",
+          "Calls to chain nodes that failed" },
+    };
+
+    p = ngx_pnalloc(cf->pool, sizeof("chain=\"\"") + chain->name.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    labels.data = p;
+    labels.len = ngx_sprintf(p, "chain=\"%V\"", &chain->name) - p;
+
+    for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+        *metrics[i].metric = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
+                                 metrics[i].name, metrics[i].help, &labels);
+
+        if (*metrics[i].metric == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,49 @@
+-- Reading one's mints, by the data API's rules.
+
+create function api.mints_list(ids text[], query jsonb, body jsonb)
+returns api.reply
+language plpgsql stable
+as $$
+declare
+    after    api.place := api.page_after(query);
+    at_most  int := api.page_limit(query);
+    items    jsonb[];
+    places   api.place[];
+begin
+    select array_agg(mint.view(j)), array_agg((j.created_at, j.id)::api.place)
+      into items, places
+      from (select *
+              from mint.job
+             where (created_at, id) < (after.at, after.id)
+             order by created_at desc, id desc
+             limit at_most + 1) as j;
+
+    return api.page(coalesce(items, '{}'), places, at_most);
+end
+$$;
+
+create function api.mint_get(ids text[], query jsonb, body jsonb)
+returns api.reply
+language plpgsql stable
+as $$
+declare
+    j  mint.job;
+begin
+    select * into j from mint.job where id = api.path_id(ids, 1);
+
+    if not found then
+        perform api.fail(404, 'mint_not_found',
+                         'you have no mint of this id');
+    end if;
+
+    return (200, mint.view(j), null)::api.reply;
+end
+$$;
+
+grant execute on function api.mints_list(text[], jsonb, jsonb),
+    api.mint_get(text[], jsonb, jsonb) to sallyport_user;
+
+insert into api.route (method, pattern, handler, query) values
+    ('GET', '/v1/mints', 'api.mints_list(text[],jsonb,jsonb)',
+     '{limit,cursor}'),
+    ('GET', '/v1/mints/{id}', 'api.mint_get(text[],jsonb,jsonb)', '{}');
