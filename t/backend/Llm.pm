@@ -14,7 +14,8 @@ use Sallyport::Test;
 our $json = JSON::PP->new->canonical->utf8;
 
 
-# gateway(http => ..., location => ..., provider => ...): (test, provider)
+# gateway(http => ..., location => ..., provider => ..., server => ...,
+# prepare => sub): (test, provider)
 
 sub gateway {
     my (%arg) = @_;
@@ -63,6 +64,8 @@ http {
     }
 }
 EOF
+
+    $arg{prepare}->($t) if $arg{prepare};
 
     $t->run;
     return ($t, $p);
