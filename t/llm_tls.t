@@ -68,6 +68,7 @@ http {
             proxy_set_header X-Host $http_host;
             proxy_http_version 1.1;
             proxy_buffering off;
+            proxy_ignore_headers X-Accel-Redirect;
         }
     }
 
