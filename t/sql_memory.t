@@ -65,6 +65,10 @@ my ($job, $scope) = do {
 
 sub run_job {
     my ($epoch) = @_;
+
+    # one running job of a lane at most
+    $t->dbh->do("update gateway.job set state = 'done'
+                  where state = 'running' and id <> ?", undef, $job);
     $t->dbh->do("update gateway.job set state = 'running', epoch = ?
                   where id = ?", undef, $epoch, $job);
     return;
