@@ -19,6 +19,7 @@
 
 typedef struct ngx_http_sp_core_ctx_s  ngx_http_sp_core_ctx_t;
 typedef struct ngx_http_sp_metrics_s   ngx_http_sp_metrics_t;
+typedef struct ngx_http_sp_spool_s     ngx_http_sp_spool_t;
 
 
 typedef struct {
@@ -47,6 +48,7 @@ typedef struct {
 
     ngx_sp_fetch_conf_t            fetch;
     ngx_http_sp_metrics_t         *metrics;
+    ngx_http_sp_spool_t           *spool;         /* NULL: no turn_store */
     size_t                         metrics_size;
     ngx_http_sp_core_counters_t    counters;
     ngx_int_t                      request_id;    /* index of variable */
@@ -189,6 +191,20 @@ ngx_int_t ngx_http_sp_metrics_init_process(
     ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
 void ngx_http_sp_metrics_exit_process(ngx_http_sp_core_main_conf_t *mcf);
 ngx_int_t ngx_http_sp_metrics_handler(ngx_http_request_t *r);
+
+/* ngx_http_sp_core_spool.c */
+
+char *ngx_http_sp_spool_store_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sp_spool_path_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sp_spool_init_conf(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
+ngx_int_t ngx_http_sp_spool_init_process(ngx_http_sp_spool_t *spool,
+    ngx_cycle_t *cycle);
+void ngx_http_sp_spool_exit_process(ngx_http_sp_spool_t *spool);
+ngx_int_t ngx_http_sp_spool_append(ngx_http_sp_spool_t *spool,
+    const ngx_str_t *line);
 
 /* ngx_http_sp_core_runner.c */
 

@@ -82,6 +82,20 @@ static ngx_command_t  ngx_http_sp_core_commands[] = {
       offsetof(ngx_http_sp_core_main_conf_t, fetch.max_active),
       NULL },
 
+    { ngx_string("turn_store"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
+      ngx_http_sp_spool_store_conf,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("turn_spool"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_sp_spool_path_conf,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("metrics_zone_size"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_size_slot,
@@ -247,7 +261,7 @@ ngx_http_sp_core_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_sp_spool_init_conf(cf, mcf);
 }
 
 
@@ -358,7 +372,9 @@ ngx_http_sp_core_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    if (ngx_http_sp_servers_init_process(mcf, cycle) != NGX_OK) {
+    if (ngx_http_sp_servers_init_process(mcf, cycle) != NGX_OK
+        || ngx_http_sp_spool_init_process(mcf->spool, cycle) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -384,6 +400,7 @@ ngx_http_sp_core_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_sp_runners_exit_process(mcf);
+    ngx_http_sp_spool_exit_process(mcf->spool);
     ngx_http_sp_servers_exit_process(mcf);
     ngx_http_sp_metrics_exit_process(mcf);
 }

@@ -11,7 +11,21 @@
 #include <openssl/rand.h>
 
 
+/* the record without its texts */
+#define NGX_HTTP_SP_TURN_FIXED  (512 + 10 * NGX_INT64_LEN)
+
+
+typedef struct {
+    const char                    *name;
+    const ngx_str_t               *value;
+} ngx_http_sp_turn_text_t;
+
+
 static ngx_int_t ngx_http_sp_turn_id(u_char *id);
+static ngx_int_t ngx_http_sp_turn_line(ngx_http_request_t *r,
+    const ngx_http_sp_turn_t *turn, ngx_str_t *line);
+static size_t ngx_http_sp_turn_print(u_char *p,
+    const ngx_http_sp_turn_text_t *text);
 static ngx_int_t ngx_http_sp_turn_log_handler(ngx_http_request_t *r);
 static void ngx_http_sp_turn_count(ngx_http_request_t *r);
 
@@ -147,7 +161,9 @@ ngx_http_sp_turn_id(u_char *id)
 ngx_int_t
 ngx_http_sp_settle(ngx_http_request_t *r)
 {
+    ngx_str_t                             line;
     ngx_uint_t                            i;
+    ngx_http_sp_turn_t                   *turn;
     ngx_http_sp_core_ctx_t               *ctx;
     ngx_http_sp_core_main_conf_t         *mcf;
     const ngx_http_sp_usage_listener_t  **listener;
@@ -160,15 +176,160 @@ ngx_http_sp_settle(ngx_http_request_t *r)
 
     ctx->settled = 1;
 
+    turn = ctx->turn;
+    turn->total = ngx_current_msec - turn->started;
+
     mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
 
     listener = mcf->listeners.elts;
 
     for (i = 0; i < mcf->listeners.nelts; i++) {
-        listener[i]->handler(r, ctx->turn);
+        listener[i]->handler(r, turn);
     }
 
+    if (mcf->spool == NULL || turn->finish == NGX_HTTP_SP_TURN_NONE) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_sp_turn_line(r, turn, &line) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_spool_append(mcf->spool, &line);
+}
+
+
+/* the record of gateway.store_turns(), and the line of the spool */
+
+static ngx_int_t
+ngx_http_sp_turn_line(ngx_http_request_t *r, const ngx_http_sp_turn_t *turn,
+    ngx_str_t *line)
+{
+    u_char                        *p;
+    ngx_str_t                      id, none;
+    ngx_uint_t                     i;
+    ngx_time_t                    *tp;
+    const ngx_http_sp_identity_t  *identity;
+
+    static const char  *finish[] = {
+        "none", "complete", "partial", "failed"
+    };
+
+    ngx_http_sp_turn_text_t  texts[] = {
+        { "id", &id },
+        { "user_id", &none },
+        { "character_id", &turn->character_id },
+        { "chat_id", &turn->chat_id },
+        { "provider", &turn->provider },
+        { "model", &turn->model },
+        { "finish_reason", &turn->finish_reason },
+        { "user_text", &turn->user_text },
+        { "assistant_text", &turn->assistant_text },
+        { NULL, NULL }
+    };
+
+    id.data = (u_char *) turn->id;
+    id.len = sizeof(turn->id);
+
+    ngx_str_set(&none, "");
+
+    identity = ngx_http_sp_identity(r);
+
+    if (identity != NULL) {
+        texts[1].value = &identity->sub;
+    }
+
+    line->len = NGX_HTTP_SP_TURN_FIXED;
+
+    for (i = 0; texts[i].name != NULL; i++) {
+        line->len += ngx_http_sp_turn_print(NULL, &texts[i]);
+    }
+
+    p = ngx_pnalloc(r->pool, line->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    line->data = p;
+    *p++ = '{';
+
+    for (i = 0; texts[i].name != NULL; i++) {
+        p += ngx_http_sp_turn_print(p, &texts[i]);
+    }
+
+    tp = ngx_timeofday();
+
+    p = ngx_sprintf(p, "\"finish\":\"%s\",\"status\":%ui,"
+                    "\"prompt_tokens\":%ui,\"completion_tokens\":%ui,"
+                    "\"cached_tokens\":%ui,\"first_byte_ms\":%M,"
+                    "\"total_ms\":%M,\"reported\":%s,\"stream\":%s,"
+                    "\"store\":%s,\"memory\":%s,\"at\":%T.%03M}\n",
+                    finish[turn->finish],
+                    (turn->status != 0) ? turn->status
+                                        : r->headers_out.status,
+                    turn->prompt_tokens, turn->completion_tokens,
+                    turn->cached_tokens, turn->first_byte, turn->total,
+                    turn->reported ? "true" : "false",
+                    turn->stream ? "true" : "false",
+                    turn->store ? "true" : "false",
+                    turn->memory ? "true" : "false", tp->sec, tp->msec);
+
+    line->len = p - line->data;
+
     return NGX_OK;
+}
+
+
+/*
+ * "name":"value", or its length when p is NULL.  A jsonb holds no zero byte:
+ * it becomes a space.
+ */
+
+static size_t
+ngx_http_sp_turn_print(u_char *p, const ngx_http_sp_turn_text_t *text)
+{
+    size_t   len, need, n, rest;
+    u_char  *from, *zero;
+
+    n = ngx_strlen(text->name);
+    need = n + sizeof("\"\":\"\",") - 1;
+
+    if (p != NULL) {
+        p = ngx_sprintf(p, "\"%s\":\"", text->name);
+    }
+
+    from = text->value->data;
+    rest = text->value->len;
+
+    while (rest > 0) {
+        zero = memchr(from, '\0', rest);
+        len = (zero != NULL) ? (size_t) (zero - from) : rest;
+
+        n = sp_json_escape((char *) p, (p != NULL) ? 6 * len : 0,
+                           (char *) from, len);
+
+        need += n;
+        p = (p != NULL) ? p + n : NULL;
+
+        if (zero != NULL) {
+            len++;
+            need++;
+
+            if (p != NULL) {
+                *p++ = ' ';
+            }
+        }
+
+        from += len;
+        rest -= len;
+    }
+
+    if (p != NULL) {
+        *p++ = '"';
+        *p = ',';
+    }
+
+    return need;
 }
 
 
