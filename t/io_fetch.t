@@ -33,6 +33,7 @@ sub conf {
     my ($trusted, $events) = @_;
 
     $events ||= '';
+    $trusted = $trusted ? "fetch_trusted_certificate $trusted;" : '';
 
     return <<"EOF" . <<'EOF';
 %%LOAD%%
@@ -40,7 +41,10 @@ sub conf {
 events { $events }
 http {
     %%HTTP%%
-    io_probe_fetch_conf 1s 400ms 8 $trusted;
+    fetch_timeout 1s;
+    fetch_connect_timeout 400ms;
+    fetch_max_active 8;
+    $trusted
     server {
         listen 127.0.0.1:%%PORT%%;
         listen 127.0.0.1:%%PORTH2%% http2;
@@ -329,7 +333,8 @@ $t->conf(<<"EOF");
 events { worker_connections 6; }
 http {
     %%HTTP%%
-    io_probe_fetch_conf 5s 5s 8;
+    fetch_timeout 5s;
+    fetch_connect_timeout 5s;
     server {
         listen 127.0.0.1:%%PORT%%;
         location /get { io_probe_fetch http://$where/; }

@@ -61,7 +61,7 @@ http {
     %%HTTP%%
     io_probe_redis_server main unix:$dir/redis.sock connect_timeout=500ms;
     io_probe_pg_server main "host=$dir/proxy dbname=sallyport user=sallyport";
-    io_probe_fetch_conf 1s 400ms 100;
+    fetch_connect_timeout 400ms;
     server {
         listen 127.0.0.1:%%PORT%%;
         $locations

@@ -42,10 +42,7 @@ typedef struct {
 } ngx_sp_fetch_conf_t;
 
 
-/*
- * One multi handle per worker, the second call does nothing; conf lives as
- * long as the cycle.
- */
+/* one multi handle per worker; conf lives as long as the cycle */
 ngx_int_t ngx_sp_fetch_init_process(const ngx_sp_fetch_conf_t *conf,
     ngx_cycle_t *cycle);
 void ngx_sp_fetch_exit_process(void);

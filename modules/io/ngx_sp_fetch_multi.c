@@ -63,10 +63,6 @@ ngx_sp_fetch_init_process(const ngx_sp_fetch_conf_t *conf,
 
     fetch = &ngx_sp_fetch;
 
-    if (fetch->started) {
-        return NGX_OK;
-    }
-
     ngx_memzero(fetch, sizeof(ngx_sp_fetch_t));
 
     if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK) {
@@ -351,7 +347,7 @@ ngx_sp_fetch_write_handler(ngx_sp_fd_t *fd)
 }
 
 
-/* worker_shutdown_timeout: curl sees the broken socket and ends the transfer */
+/* worker_shutdown_timeout: curl meets a broken socket, the transfer ends */
 
 static void
 ngx_sp_fetch_close_handler(ngx_sp_fd_t *fd)
