@@ -179,6 +179,14 @@ ngx_int_t ngx_http_sp_set_identity(ngx_http_request_t *r,
     const ngx_http_sp_identity_t *identity);
 
 /*
+ * Configuration.  conf_identity(): in the setter of a directive after which
+ * the requests of this location may carry an identity, or with 0 do not
+ * ("off").  has_identity(): whether they may; in a merge_loc_conf only.
+ */
+void ngx_http_sp_conf_identity(ngx_conf_t *cf, ngx_flag_t on);
+ngx_flag_t ngx_http_sp_has_identity(ngx_conf_t *cf);
+
+/*
  * role and claims of a pg op made for the identity of this request:
  * "sallyport_user" with its verified claims, or "sallyport_anon"
  */

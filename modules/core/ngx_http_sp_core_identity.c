@@ -47,6 +47,29 @@ ngx_http_sp_set_identity(ngx_http_request_t *r,
 
 
 void
+ngx_http_sp_conf_identity(ngx_conf_t *cf, ngx_flag_t on)
+{
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sp_core_module);
+    lcf->identity = on;
+}
+
+
+/* the core is the first module loaded, so its own merge comes first */
+
+ngx_flag_t
+ngx_http_sp_has_identity(ngx_conf_t *cf)
+{
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sp_core_module);
+
+    return lcf->identity == 1;
+}
+
+
+void
 ngx_http_sp_pg_identity(ngx_http_request_t *r, ngx_sp_pg_op_t *op)
 {
     const ngx_http_sp_identity_t  *identity;

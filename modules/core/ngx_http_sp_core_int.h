@@ -66,6 +66,7 @@ typedef struct {
     ngx_http_sp_run_pt             content;
     ngx_uint_t                     error_format;
     size_t                         body_max_size;
+    ngx_flag_t                     identity;
     ngx_uint_t                     health_ready;
     ngx_array_t                   *health_ignore; /* ngx_str_t */
 } ngx_http_sp_core_loc_conf_t;

@@ -285,6 +285,7 @@ ngx_http_sp_core_create_loc_conf(ngx_conf_t *cf)
 
     lcf->error_format = NGX_CONF_UNSET_UINT;
     lcf->body_max_size = NGX_CONF_UNSET_SIZE;
+    lcf->identity = NGX_CONF_UNSET;
 
     return lcf;
 }
@@ -300,6 +301,7 @@ ngx_http_sp_core_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_SP_ERROR_JSON);
     ngx_conf_merge_size_value(conf->body_max_size, prev->body_max_size,
                               1024 * 1024);
+    ngx_conf_merge_value(conf->identity, prev->identity, 0);
 
     return NGX_CONF_OK;
 }

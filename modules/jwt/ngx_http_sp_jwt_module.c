@@ -158,10 +158,13 @@ ngx_http_sp_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         jlcf->mode = NGX_HTTP_SP_JWT_OFF;
+        ngx_http_sp_conf_identity(cf, 0);
+
         return NGX_CONF_OK;
     }
 
     jlcf->mode = NGX_HTTP_SP_JWT_REQUIRED;
+    ngx_http_sp_conf_identity(cf, 1);
 
     rv = ngx_http_sp_jwt_complex(cf, &value[1], &jlcf->realm);
     if (rv != NGX_CONF_OK) {
