@@ -58,7 +58,7 @@ for my $dir (qw(two two/sub two/off burst shadow many tier strict page)) {
 }
 $t->file("www/$_", 'a') for qw(address/a.txt a.txt missing.txt);
 
-for my $redis ('', 'redis_server main %%REDIS%%; quota_redis main;') {
+for my $redis ('', 'redis_server main %%REDIS%% timeout=2s; quota_redis main;') {
     (my $text = $conf) =~ s/%%REDISCONF%%/$redis/;
 
     ($text = $t->expand($text)) =~ s/worker_processes 1/worker_processes 4/;

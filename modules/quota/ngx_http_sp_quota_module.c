@@ -425,6 +425,7 @@ ngx_http_sp_quota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_sp_quota_loc_conf_t  *prev = parent;
     ngx_http_sp_quota_loc_conf_t  *conf = child;
 
+    ngx_http_core_loc_conf_t       *clcf;
     ngx_http_sp_quota_main_conf_t  *qmcf;
 
     ngx_conf_merge_uint_value(conf->failure, prev->failure,
@@ -456,6 +457,21 @@ ngx_http_sp_quota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->by == NGX_HTTP_SP_QUOTA_BY_DEFAULT) {
         conf->by = NGX_HTTP_SP_QUOTA_BY_IDENTITY;
+    }
+
+    /* a server hands it down to its locations: they are looked at */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->by == NGX_HTTP_SP_QUOTA_BY_IDENTITY && clcf->name.len > 0
+        && !ngx_http_sp_has_identity(cf))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"quota\" in %V:%ui has no key: nothing gives the "
+                      "requests of this location an identity, add "
+                      "\"by=address\" or \"by=$variable\", or \"auth_jwt\"",
+                      &conf->file, conf->line);
+        return NGX_CONF_ERROR;
     }
 
     if (conf->name.len) {
