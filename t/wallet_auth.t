@@ -38,7 +38,7 @@ http {
     auth_jwt_key_file %%DIR%%/sign.jwk;
     auth_jwt_issuer http://127.0.0.1:%%PORT%%;
     auth_jwt_audience sallyport;
-    wallet_statement "Sign in to \"Sallyport\"";
+    wallet_statement "Sign in: https://chat.example/?terms";
 
     log_format wallet "$request_uri $status $wallet_error";
 
@@ -145,7 +145,8 @@ for my $http2 (0, 1) {
     like($n->{json}{nonce}, qr/^[0-9A-Za-z]{22}$/, "$h: alphanumeric");
     is($n->{json}{domain}, $domain, "$h: domain of the issuer");
     is($n->{json}{uri}, $origin, "$h: uri");
-    is($n->{json}{statement}, 'Sign in to "Sallyport"', "$h: statement");
+    is($n->{json}{statement}, "Sign in: https://chat.example/?terms",
+       "$h: statement");
     is($n->{headers}{'cache-control'}, 'no-store', "$h: no-store");
     like($n->{headers}{'set-cookie'},
          qr/^siwx=\w{22}; Path=\/; Max-Age=300; HttpOnly; SameSite=Strict$/,
@@ -348,7 +349,7 @@ for my $case (
     is($n->{json}{uri}, 'https://chat.example', 'the first domain');
     is_deeply($n->{json}{chain_ids}, [1, 31337], 'chain ids');
 
-    ($n) = nonce('/two/nonce?domain=other.example:8443');
+    ($n) = nonce('/two/nonce?domain=other.example%3A8443');
     is($n->{json}{domain}, 'other.example:8443', 'the second');
     is((nonce('/two/nonce?domain=evil'))[0]{status}, 400, 'no third');
 

@@ -82,6 +82,8 @@ for my $case (
     [ "$auth wallet_domain http://chat.example;", qr/is not encrypted/ ],
     [ "$auth wallet_domain https://a.example/path;", qr/invalid domain/ ],
     [ "$auth wallet_domain u\@a.example;", qr/invalid domain/ ],
+    [ "$auth wallet_statement 'no \"quotes\"';", qr/invalid statement/ ],
+    [ "$auth wallet_statement 'caf\xc3\xa9';", qr/invalid statement/ ],
     [ "$auth wallet_chain_ids x;", qr/positive decimal numbers/ ],
     [ "$auth wallet_chain_ids 0;", qr/positive decimal numbers/ ],
     [ 'server { listen 127.0.0.1:%%PORT%%; location / { wallet_jwks; } }',

@@ -25,7 +25,8 @@
     } while (0)
 
 
-static uint64_t sp_siphash_load(const uint8_t *p, size_t len);
+static uint64_t sp_siphash_load(const uint8_t *p);
+static uint64_t sp_siphash_rest(const uint8_t *p, size_t len);
 static void sp_siphash_store(uint8_t *p, uint64_t value);
 
 
@@ -40,8 +41,8 @@ sp_siphash(uint8_t hash[SP_SIPHASH_LEN],
     p = data;
     left = len;
 
-    k0 = sp_siphash_load(key, 8);
-    k1 = sp_siphash_load(key + 8, 8);
+    k0 = sp_siphash_load(key);
+    k1 = sp_siphash_load(key + 8);
 
     v[0] = 0x736f6d6570736575ULL ^ k0;
     v[1] = 0x646f72616e646f6dULL ^ k1 ^ 0xee;
@@ -49,7 +50,7 @@ sp_siphash(uint8_t hash[SP_SIPHASH_LEN],
     v[3] = 0x7465646279746573ULL ^ k1;
 
     for ( /* void */ ; left >= 8; left -= 8, p += 8) {
-        m = sp_siphash_load(p, 8);
+        m = sp_siphash_load(p);
 
         v[3] ^= m;
         sp_siphash_round(v);
@@ -57,7 +58,7 @@ sp_siphash(uint8_t hash[SP_SIPHASH_LEN],
         v[0] ^= m;
     }
 
-    m = sp_siphash_load(p, left) | (uint64_t) (len & 0xff) << 56;
+    m = sp_siphash_rest(p, left) | (uint64_t) (len & 0xff) << 56;
 
     v[3] ^= m;
     sp_siphash_round(v);
@@ -82,8 +83,24 @@ sp_siphash(uint8_t hash[SP_SIPHASH_LEN],
 }
 
 
+/* little-endian; written out, compilers make one load of it */
+
 static uint64_t
-sp_siphash_load(const uint8_t *p, size_t len)
+sp_siphash_load(const uint8_t *p)
+{
+    return (uint64_t) p[0]
+           | (uint64_t) p[1] << 8
+           | (uint64_t) p[2] << 16
+           | (uint64_t) p[3] << 24
+           | (uint64_t) p[4] << 32
+           | (uint64_t) p[5] << 40
+           | (uint64_t) p[6] << 48
+           | (uint64_t) p[7] << 56;
+}
+
+
+static uint64_t
+sp_siphash_rest(const uint8_t *p, size_t len)
 {
     size_t    i;
     uint64_t  value;

@@ -154,6 +154,8 @@ char *ngx_http_sp_wallet_domain(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_sp_wallet_chain_ids(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_sp_wallet_statement(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_sp_wallet_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_sp_wallet_jwks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_array_t *ngx_http_sp_wallet_default_chains(ngx_conf_t *cf);

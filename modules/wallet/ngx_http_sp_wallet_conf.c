@@ -10,7 +10,8 @@
 #include "sp_uri.h"
 
 
-#define NGX_HTTP_SP_WALLET_NAME_MAX  256     /* of issuer and audience */
+#define NGX_HTTP_SP_WALLET_NAME_MAX       256  /* of issuer and audience */
+#define NGX_HTTP_SP_WALLET_STATEMENT_MAX  1024
 
 
 static char *ngx_http_sp_wallet_issuer_option(ngx_conf_t *cf,
@@ -433,6 +434,45 @@ ngx_http_sp_wallet_chain_ids(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         *chain = (uint64_t) id;
     }
+
+    return NGX_CONF_OK;
+}
+
+
+/* one that EIP-4361 has no place for could never be signed */
+
+char *
+ngx_http_sp_wallet_statement(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_wallet_loc_conf_t  *wlcf = conf;
+
+    ngx_str_t                      *value;
+    ngx_uint_t                      i;
+
+    if (wlcf->statement.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 0; i < value[1].len; i++) {
+        if (value[1].data[i] != ' '
+            && !sp_uri_is_plain((char) value[1].data[i]))
+        {
+            break;
+        }
+    }
+
+    if (i != value[1].len || value[1].len > NGX_HTTP_SP_WALLET_STATEMENT_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid statement \"%V\"; allowed are at most "
+                           "%d letters, digits, spaces and "
+                           "-._~:/?#[]@!$&'()*+,;= (EIP-4361)",
+                           &value[1], NGX_HTTP_SP_WALLET_STATEMENT_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    wlcf->statement = value[1];
 
     return NGX_CONF_OK;
 }

@@ -56,9 +56,9 @@ static ngx_command_t  ngx_http_sp_wallet_commands[] = {
 
     { ngx_string("wallet_statement"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_str_slot,
+      ngx_http_sp_wallet_statement,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sp_wallet_loc_conf_t, statement),
+      0,
       NULL },
 
       ngx_null_command

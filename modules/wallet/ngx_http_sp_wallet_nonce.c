@@ -52,6 +52,7 @@ static ngx_int_t
 ngx_http_sp_wallet_nonce_start(ngx_http_request_t *r,
     ngx_http_sp_wallet_ctx_t *ctx)
 {
+    u_char                         *dst, *src;
     ngx_str_t                       argv[6], name;
     ngx_http_sp_wallet_loc_conf_t  *wlcf;
 
@@ -60,6 +61,16 @@ ngx_http_sp_wallet_nonce_start(ngx_http_request_t *r,
     ctx->domain = wlcf->domains->elts;
 
     if (ngx_http_arg(r, (u_char *) "domain", 6, &name) == NGX_OK) {
+        src = name.data;
+        dst = ngx_pnalloc(r->pool, name.len + 1);
+        if (dst == NULL) {
+            return NGX_ERROR;
+        }
+
+        name.data = dst;
+        ngx_unescape_uri(&dst, &src, name.len, 0);
+        name.len = dst - name.data;
+
         ctx->domain = ngx_http_sp_wallet_find_domain(wlcf, name.data,
                                                      name.len);
         if (ctx->domain == NULL) {
