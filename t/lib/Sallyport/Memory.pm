@@ -12,7 +12,8 @@ Sallyport::Memory - a gateway with memory, for the tests of it
 
 The model is the fake provider on PORT1, the embedder the demo model on
 PORT2; "embedder" names another URL, "extractor" adds parameters and switches
-extraction on.
+extraction on.  With "gates" there are two Gate servers: {model} on PORT4 and
+{embedder} on PORT5.
 
 =cut
 
@@ -22,6 +23,7 @@ use warnings;
 use JSON::PP;
 
 use lib 't/backend';
+use Gate;
 use Provider;
 use Sallyport::JWT;
 use Sallyport::SQL;
@@ -44,6 +46,11 @@ sub new {
     $self->{db} = Sallyport::SQL->new($t->pg);
     $self->{key} = Sallyport::JWT->new('HS256', kid => 'test');
     $self->{provider} = Provider->new($t->port(1), $t->dir);
+
+    if ($arg{gates}) {
+        $self->{model} = Gate->new($t->port(4), $t->dir);
+        $self->{embedder} = Gate->new($t->port(5), $t->dir);
+    }
 
     chmod 0600, $t->file('jwks.json', jwks($self->{key}));
     $t->file('key', "sk-test-0123456789abcdef\n", 0600);
@@ -103,11 +110,6 @@ http {
     server {
         listen 127.0.0.1:%%PORT2%%;
         location /v1/ { demo_model; }
-    }
-
-    server {
-        listen 127.0.0.1:%%PORT3%%;
-        location /v1/ { demo_model delay=3s; }
     }
 }
 EOF
@@ -171,7 +173,7 @@ sub stored {
 sub finish {
     my ($self) = @_;
     $self->{t}->finish;
-    $self->{provider}->stop;
+    $_->stop for grep { $_ } @$self{qw(provider model embedder)};
     return;
 }
 
