@@ -156,10 +156,6 @@ ngx_http_sp_mint_read_secret(ngx_conf_t *cf, ngx_str_t *path,
 
     if (text->len != 0 && text->data[text->len - 1] == LF) {
         text->len--;
-
-        if (text->len != 0 && text->data[text->len - 1] == CR) {
-            text->len--;
-        }
     }
 
     rc = NGX_OK;

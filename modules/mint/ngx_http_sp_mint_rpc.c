@@ -175,12 +175,23 @@ ngx_http_sp_mint_rpc_read(ngx_http_sp_mint_run_t *run)
         return NGX_HTTP_SP_MINT_RPC_UNKNOWN;
     }
 
-    if (sp_json_parse((char *) run->fetch.response.data,
-                      run->fetch.response.len, NULL, &root, NULL)
-        != SP_JSON_OK)
-    {
+    /*
+     * Not sp_json_parse(): nodes put the arguments of a contract's error into
+     * their messages, NUL characters included, and a contract must not be
+     * able to make the answer about its own call unreadable.
+     */
+
+    root = json_loadb((char *) run->fetch.response.data,
+                      run->fetch.response.len,
+                      JSON_REJECT_DUPLICATES|JSON_ALLOW_NUL, NULL);
+
+    if (root == NULL) {
         ngx_str_set(&run->reason, "the answer is not JSON");
-        return NGX_HTTP_SP_MINT_RPC_UNKNOWN;
+
+        /* a proxy's error page, or what a node says about this very call */
+
+        return (run->fetch.status == NGX_HTTP_OK)
+               ? NGX_HTTP_SP_MINT_RPC_ERROR : NGX_HTTP_SP_MINT_RPC_UNKNOWN;
     }
 
     cln = ngx_pool_cleanup_add(run->item.pool, 0);

@@ -100,7 +100,7 @@ ngx_http_sp_mint_runner_init(ngx_conf_t *cf)
         kind->abi = NGX_HTTP_SP_ABI;
         ngx_str_set(&kind->name, "mint");
         kind->max_running = mmcf->chains.nelts;
-        kind->lease = 10;
+        kind->lease = 5;
         kind->run = ngx_http_sp_mint_run;
         kind->cancel = ngx_http_sp_mint_cancel;
         kind->data = mmcf;
