@@ -104,7 +104,7 @@ async function listCharacters() {
   $("characters").replaceChildren(...data.map((character) => {
     const button = element("button", { type: "button" });
     button.dataset.id = character.id;
-    button.append(wrap("strong", character.name), wrap("span", character.tagline ?? ""));
+    button.append(wrap("strong", character.name), wrap("span", character.description));
     button.addEventListener("click", guard(() => choose(character)));
     return wrap("li", button);
   }));
@@ -120,8 +120,7 @@ async function choose(character) {
   for (const id of ["prompt", "send", "new-chat"]) $(id).disabled = false;
   minting.character = character;
 
-  const query = `character_id=${character.id}`;
-  const chats = await gateway.get(`/api/v1/chats?${query}&limit=1`);
+  const chats = await gateway.get(`/api/v1/chats?character_id=${character.id}&limit=1`);
   await Promise.all([startChat(chats.data[0]?.id), listMemories()]);
 }
 
@@ -133,7 +132,7 @@ async function startChat(chatId = null) {
   state.messages = [];
   $("log").replaceChildren();
   if (chatId) {
-    const { data } = await gateway.get(`/api/v1/messages?chat_id=${chatId}&limit=50`);
+    const { data } = await gateway.get(`/api/v1/chats/${chatId}/messages?limit=50`);
     for (const message of data.reverse()) addMessage(message.role, message.content);
   }
   if (!state.messages.length && state.character.greeting) {
