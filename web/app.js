@@ -19,7 +19,7 @@ const state = {
   abort: null,
 };
 
-const minting = new Minting({ gateway, provider: walletOf, report });
+const minting = new Minting({ gateway, walletOf, complain });
 
 discoverWallets(addWallet);
 $("sign-out").addEventListener("click", guard(signOut));
@@ -83,9 +83,10 @@ async function signIn(provider) {
 }
 
 /* after a reload the session goes on; the wallet is asked only to sign */
-async function walletOf(session) {
+async function walletOf() {
+  const { session } = state;
   for (const provider of [state.provider, ...announced.map((wallet) => wallet.provider)]) {
-    if (provider && await connect(provider) === session.wallet) return provider;
+    if (provider && await connect(provider) === session.wallet) return { session, provider };
   }
   throw new Error(`Choose the account ${short(session.wallet)} in your wallet.`);
 }
