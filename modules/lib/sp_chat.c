@@ -118,8 +118,6 @@ static const json_t *sp_chat_member(const json_t *object, const char *key);
 static int sp_chat_is_uuid(const json_t *value);
 static int sp_chat_has_nul(const json_t *value);
 static int sp_chat_may_be_empty(const json_t *message);
-static int sp_chat_render_usage(json_t *root);
-static int sp_chat_render_metadata(json_t *root);
 
 
 sp_chat_request_t *
@@ -650,82 +648,4 @@ sp_chat_may_be_empty(const json_t *message)
            && (json_is_array(json_object_get(message, "tool_calls"))
                || json_is_object(json_object_get(message, "function_call"))
                || json_is_string(json_object_get(message, "refusal")));
-}
-
-
-json_t *
-sp_chat_render(const sp_chat_request_t *chat, const char *model,
-    json_t *messages, int stream_usage)
-{
-    json_t  *root;
-
-    root = json_copy(chat->root);
-
-    if (root == NULL) {
-        json_decref(messages);
-        return NULL;
-    }
-
-    /* json_object_set_new() takes the value over on failure as well */
-
-    if (json_object_set_new(root, "messages", messages) != 0
-        || json_object_set_new(root, "model", json_string(model)) != 0
-        || (stream_usage && chat->stream && sp_chat_render_usage(root) != 0)
-        || sp_chat_render_metadata(root) != 0)
-    {
-        json_decref(root);
-        return NULL;
-    }
-
-    return root;
-}
-
-
-/* merged into what the client asked for, never in its place */
-
-static int
-sp_chat_render_usage(json_t *root)
-{
-    json_t  *options;
-
-    options = json_object_get(root, "stream_options");
-
-    options = json_is_object(options) ? json_copy(options) : json_object();
-
-    if (json_object_set_new(options, "include_usage", json_true()) != 0) {
-        json_decref(options);
-        return -1;
-    }
-
-    return json_object_set_new(root, "stream_options", options);
-}
-
-
-static int
-sp_chat_render_metadata(json_t *root)
-{
-    json_t  *metadata;
-
-    metadata = json_object_get(root, "metadata");
-
-    if (!json_is_object(metadata)) {
-        return 0;
-    }
-
-    metadata = json_copy(metadata);
-
-    if (metadata == NULL) {
-        return -1;
-    }
-
-    json_object_del(metadata, "character_id");
-    json_object_del(metadata, "chat_id");
-    json_object_del(metadata, "memory");
-
-    if (json_object_size(metadata) == 0) {
-        json_decref(metadata);
-        return json_object_del(root, "metadata");
-    }
-
-    return json_object_set_new(root, "metadata", metadata);
 }

@@ -84,14 +84,33 @@ sp_chat_request_t *sp_chat_parse(sp_chat_dialect_e dialect, json_t *root,
     sp_chat_error_t *error);
 void sp_chat_free(sp_chat_request_t *chat);
 
+/* what becomes of a request on its way to the provider */
+typedef struct {
+    const char           *model;         /* the provider's name of it */
+    size_t                model_len;
+    const char           *prefix;        /* system message at the head */
+    size_t                prefix_len;
+    const char           *tail;          /* ... before message "anchor" */
+    size_t                tail_len;
+    size_t                anchor;
+    size_t                first;         /* messages before it are left out */
+    unsigned              merge:1;       /* no other system message stays */
+    unsigned              usage:1;       /* streams ask for usage */
+} sp_chat_edit_t;
+
+
 /*
- * The request for the provider: root with another model and other messages
- * (a new reference, which is taken over), usage in the last chunk of a stream
- * asked for, and our extensions left out of the metadata.  root itself is not
- * changed.  Returns a new reference, or NULL when out of memory.
+ * Writes the request for the provider: the bytes the client sent, with
+ * another model, with messages taken out and put in, usage of a stream asked
+ * for, and our own members taken out of the metadata.
+ *
+ * In: text, what root was parsed from.  System messages before "first" stay.
+ * Out: at most sp_chat_edit_size() bytes in dst.  Returns how many; 0 when
+ * text is not that of the request.
  */
-json_t *sp_chat_render(const sp_chat_request_t *chat, const char *model,
-    json_t *messages, int stream_usage);
+size_t sp_chat_edit_size(size_t len, const sp_chat_edit_t *edit);
+size_t sp_chat_edit(const sp_chat_request_t *chat, const char *text,
+    size_t len, const sp_chat_edit_t *edit, char *dst);
 
 
 #endif /* _SP_CHAT_H_INCLUDED_ */

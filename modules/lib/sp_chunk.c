@@ -7,19 +7,8 @@
 #include <string.h>
 
 #include "sp_chunk.h"
+#include "sp_scan.h"
 #include "sp_utf8.h"
-
-
-typedef struct {
-    const char    *pos;
-    const char    *last;
-    unsigned       depth;
-} sp_chunk_scanner_t;
-
-
-/* called with pos on a value; consumes it; -1: malformed */
-typedef int (*sp_chunk_member_pt)(sp_chunk_scanner_t *s, const char *key,
-    size_t len, void *data);
 
 
 typedef struct {
@@ -31,30 +20,25 @@ typedef struct {
 } sp_chunk_choice_t;
 
 
-static int sp_chunk_root(sp_chunk_scanner_t *s, const char *key, size_t len,
-    void *data);
-static int sp_chunk_choices(sp_chunk_scanner_t *s, sp_chunk_t *chunk);
-static int sp_chunk_choice(sp_chunk_scanner_t *s, const char *key,
-    size_t len, void *data);
-static int sp_chunk_message(sp_chunk_scanner_t *s, const char *key,
-    size_t len, void *data);
-static int sp_chunk_usage(sp_chunk_scanner_t *s, const char *key, size_t len,
-    void *data);
-static int sp_chunk_details(sp_chunk_scanner_t *s, const char *key,
-    size_t len, void *data);
-static int sp_chunk_error(sp_chunk_scanner_t *s, const char *key, size_t len,
-    void *data);
+typedef struct {
+    sp_chunk_t    *chunk;
+    int64_t        n;
+} sp_chunk_choices_t;
 
-static int sp_chunk_object(sp_chunk_scanner_t *s, sp_chunk_member_pt member,
+
+static int sp_chunk_root(sp_scan_t *s, const char *key, size_t len,
     void *data);
-static int sp_chunk_string(sp_chunk_scanner_t *s, const char **text,
-    size_t *len);
-static int sp_chunk_number(sp_chunk_scanner_t *s, int64_t *value);
-static int sp_chunk_skip(sp_chunk_scanner_t *s);
-static int sp_chunk_scalar(sp_chunk_scanner_t *s);
-static void sp_chunk_space(sp_chunk_scanner_t *s);
-static int sp_chunk_at(sp_chunk_scanner_t *s, char c);
-static int sp_chunk_is(const char *key, size_t len, const char *name);
+static int sp_chunk_element(sp_scan_t *s, void *data);
+static int sp_chunk_choice(sp_scan_t *s, const char *key,
+    size_t len, void *data);
+static int sp_chunk_message(sp_scan_t *s, const char *key,
+    size_t len, void *data);
+static int sp_chunk_usage(sp_scan_t *s, const char *key, size_t len,
+    void *data);
+static int sp_chunk_details(sp_scan_t *s, const char *key,
+    size_t len, void *data);
+static int sp_chunk_error(sp_scan_t *s, const char *key, size_t len,
+    void *data);
 
 static size_t sp_chunk_run(const char *p, const char *last);
 static size_t sp_chunk_cut(char *dst, size_t size, const char *p);
@@ -67,7 +51,7 @@ static size_t sp_chunk_utf8(char *dst, uint32_t code);
 int
 sp_chunk_scan(const char *json, size_t len, sp_chunk_t *chunk)
 {
-    sp_chunk_scanner_t  s;
+    sp_scan_t  s;
 
     memset(chunk, 0, sizeof(sp_chunk_t));
 
@@ -79,10 +63,10 @@ sp_chunk_scan(const char *json, size_t len, sp_chunk_t *chunk)
     s.last = json + len;
     s.depth = 0;
 
-    sp_chunk_space(&s);
+    sp_scan_space(&s);
 
-    if (sp_chunk_object(&s, sp_chunk_root, chunk) == 0) {
-        sp_chunk_space(&s);
+    if (sp_scan_object(&s, sp_chunk_root, chunk) == 0) {
+        sp_scan_space(&s);
 
         if (s.pos == s.last) {
             return 0;
@@ -96,416 +80,156 @@ sp_chunk_scan(const char *json, size_t len, sp_chunk_t *chunk)
 
 
 static int
-sp_chunk_root(sp_chunk_scanner_t *s, const char *key, size_t len, void *data)
+sp_chunk_root(sp_scan_t *s, const char *key, size_t len, void *data)
 {
-    sp_chunk_t  *chunk = data;
+    sp_chunk_t          *chunk = data;
 
-    if (sp_chunk_is(key, len, "choices") && sp_chunk_at(s, '[')) {
-        return sp_chunk_choices(s, chunk);
+    sp_chunk_choices_t   choices;
+
+    if (sp_scan_is(key, len, "choices") && sp_scan_at(s, '[')) {
+        chunk->has_choices = 1;
+
+        choices.chunk = chunk;
+        choices.n = 0;
+
+        return sp_scan_array(s, sp_chunk_element, &choices);
     }
 
-    if (sp_chunk_is(key, len, "usage") && sp_chunk_at(s, '{')) {
+    if (sp_scan_is(key, len, "usage") && sp_scan_at(s, '{')) {
         chunk->has_usage = 1;
-        return sp_chunk_object(s, sp_chunk_usage, chunk);
+        return sp_scan_object(s, sp_chunk_usage, chunk);
     }
 
-    if (sp_chunk_is(key, len, "error") && !sp_chunk_at(s, 'n')) {
+    if (sp_scan_is(key, len, "error") && !sp_scan_at(s, 'n')) {
         chunk->has_error = 1;
 
-        if (sp_chunk_at(s, '{')) {
-            return sp_chunk_object(s, sp_chunk_error, chunk);
+        if (sp_scan_at(s, '{')) {
+            return sp_scan_object(s, sp_chunk_error, chunk);
         }
     }
 
-    return sp_chunk_skip(s);
+    return sp_scan_skip(s);
 }
 
 
 static int
-sp_chunk_choices(sp_chunk_scanner_t *s, sp_chunk_t *chunk)
+sp_chunk_element(sp_scan_t *s, void *data)
 {
-    int64_t            position;
-    sp_chunk_choice_t  choice;
+    sp_chunk_choices_t  *choices = data;
 
-    chunk->has_choices = 1;
+    sp_chunk_t          *chunk;
+    sp_chunk_choice_t    choice;
 
-    s->pos++;
-    sp_chunk_space(s);
+    chunk = choices->chunk;
+    chunk->has_choice = 1;
 
-    if (sp_chunk_at(s, ']')) {
-        s->pos++;
-        return 0;
+    memset(&choice, 0, sizeof(sp_chunk_choice_t));
+    choice.index = choices->n++;
+
+    if (!sp_scan_at(s, '{')) {
+        return sp_scan_skip(s);
     }
 
-    for (position = 0; /* void */ ; position++) {
-
-        memset(&choice, 0, sizeof(sp_chunk_choice_t));
-        choice.index = position;
-
-        if (sp_chunk_at(s, '{')) {
-            if (sp_chunk_object(s, sp_chunk_choice, &choice) != 0) {
-                return -1;
-            }
-
-        } else if (sp_chunk_skip(s) != 0) {
-            return -1;
-        }
-
-        chunk->has_choice = 1;
-
-        if (choice.index == 0) {
-            chunk->text = choice.text;
-            chunk->text_len = choice.text_len;
-            chunk->finish = choice.finish;
-            chunk->finish_len = choice.finish_len;
-        }
-
-        sp_chunk_space(s);
-
-        if (sp_chunk_at(s, ']')) {
-            s->pos++;
-            return 0;
-        }
-
-        if (!sp_chunk_at(s, ',')) {
-            return -1;
-        }
-
-        s->pos++;
-        sp_chunk_space(s);
+    if (sp_scan_object(s, sp_chunk_choice, &choice) != 0) {
+        return -1;
     }
+
+    if (choice.index == 0) {
+        chunk->text = choice.text;
+        chunk->text_len = choice.text_len;
+        chunk->finish = choice.finish;
+        chunk->finish_len = choice.finish_len;
+    }
+
+    return 0;
 }
 
 
 static int
-sp_chunk_choice(sp_chunk_scanner_t *s, const char *key, size_t len,
+sp_chunk_choice(sp_scan_t *s, const char *key, size_t len,
     void *data)
 {
     sp_chunk_choice_t  *choice = data;
 
-    if (sp_chunk_is(key, len, "index")) {
-        return sp_chunk_number(s, &choice->index);
+    if (sp_scan_is(key, len, "index")) {
+        return sp_scan_integer(s, &choice->index);
     }
 
-    if ((sp_chunk_is(key, len, "delta") || sp_chunk_is(key, len, "message"))
-        && sp_chunk_at(s, '{'))
+    if ((sp_scan_is(key, len, "delta") || sp_scan_is(key, len, "message"))
+        && sp_scan_at(s, '{'))
     {
-        return sp_chunk_object(s, sp_chunk_message, choice);
+        return sp_scan_object(s, sp_chunk_message, choice);
     }
 
-    if (sp_chunk_is(key, len, "finish_reason") && sp_chunk_at(s, '"')) {
-        return sp_chunk_string(s, &choice->finish, &choice->finish_len);
+    if (sp_scan_is(key, len, "finish_reason") && sp_scan_at(s, '"')) {
+        return sp_scan_string(s, &choice->finish, &choice->finish_len);
     }
 
-    return sp_chunk_skip(s);
+    return sp_scan_skip(s);
 }
 
 
 static int
-sp_chunk_message(sp_chunk_scanner_t *s, const char *key, size_t len,
+sp_chunk_message(sp_scan_t *s, const char *key, size_t len,
     void *data)
 {
     sp_chunk_choice_t  *choice = data;
 
-    if (sp_chunk_is(key, len, "content") && sp_chunk_at(s, '"')) {
-        return sp_chunk_string(s, &choice->text, &choice->text_len);
+    if (sp_scan_is(key, len, "content") && sp_scan_at(s, '"')) {
+        return sp_scan_string(s, &choice->text, &choice->text_len);
     }
 
-    return sp_chunk_skip(s);
+    return sp_scan_skip(s);
 }
 
 
 static int
-sp_chunk_usage(sp_chunk_scanner_t *s, const char *key, size_t len, void *data)
+sp_chunk_usage(sp_scan_t *s, const char *key, size_t len, void *data)
 {
     sp_chunk_t  *chunk = data;
 
-    if (sp_chunk_is(key, len, "prompt_tokens")) {
-        return sp_chunk_number(s, &chunk->prompt_tokens);
+    if (sp_scan_is(key, len, "prompt_tokens")) {
+        return sp_scan_integer(s, &chunk->prompt_tokens);
     }
 
-    if (sp_chunk_is(key, len, "completion_tokens")) {
-        return sp_chunk_number(s, &chunk->completion_tokens);
+    if (sp_scan_is(key, len, "completion_tokens")) {
+        return sp_scan_integer(s, &chunk->completion_tokens);
     }
 
-    if (sp_chunk_is(key, len, "prompt_tokens_details")
-        && sp_chunk_at(s, '{'))
+    if (sp_scan_is(key, len, "prompt_tokens_details")
+        && sp_scan_at(s, '{'))
     {
-        return sp_chunk_object(s, sp_chunk_details, chunk);
+        return sp_scan_object(s, sp_chunk_details, chunk);
     }
 
-    return sp_chunk_skip(s);
+    return sp_scan_skip(s);
 }
 
 
 static int
-sp_chunk_details(sp_chunk_scanner_t *s, const char *key, size_t len,
+sp_chunk_details(sp_scan_t *s, const char *key, size_t len,
     void *data)
 {
     sp_chunk_t  *chunk = data;
 
-    if (sp_chunk_is(key, len, "cached_tokens")) {
-        return sp_chunk_number(s, &chunk->cached_tokens);
+    if (sp_scan_is(key, len, "cached_tokens")) {
+        return sp_scan_integer(s, &chunk->cached_tokens);
     }
 
-    return sp_chunk_skip(s);
+    return sp_scan_skip(s);
 }
 
 
 static int
-sp_chunk_error(sp_chunk_scanner_t *s, const char *key, size_t len, void *data)
+sp_chunk_error(sp_scan_t *s, const char *key, size_t len, void *data)
 {
     sp_chunk_t  *chunk = data;
 
-    if (sp_chunk_is(key, len, "message") && sp_chunk_at(s, '"')) {
-        return sp_chunk_string(s, &chunk->error, &chunk->error_len);
+    if (sp_scan_is(key, len, "message") && sp_scan_at(s, '"')) {
+        return sp_scan_string(s, &chunk->error, &chunk->error_len);
     }
 
-    return sp_chunk_skip(s);
-}
-
-
-static int
-sp_chunk_object(sp_chunk_scanner_t *s, sp_chunk_member_pt member, void *data)
-{
-    size_t       len;
-    const char  *key;
-
-    if (!sp_chunk_at(s, '{') || ++s->depth > SP_CHUNK_MAX_DEPTH) {
-        return -1;
-    }
-
-    s->pos++;
-    sp_chunk_space(s);
-
-    if (sp_chunk_at(s, '}')) {
-        s->pos++;
-        s->depth--;
-        return 0;
-    }
-
-    for ( ;; ) {
-
-        if (sp_chunk_string(s, &key, &len) != 0) {
-            return -1;
-        }
-
-        sp_chunk_space(s);
-
-        if (!sp_chunk_at(s, ':')) {
-            return -1;
-        }
-
-        s->pos++;
-        sp_chunk_space(s);
-
-        if (member(s, key, len, data) != 0) {
-            return -1;
-        }
-
-        sp_chunk_space(s);
-
-        if (sp_chunk_at(s, '}')) {
-            s->pos++;
-            s->depth--;
-            return 0;
-        }
-
-        if (!sp_chunk_at(s, ',')) {
-            return -1;
-        }
-
-        s->pos++;
-        sp_chunk_space(s);
-    }
-}
-
-
-/* the content between the quotes, escapes not decoded */
-
-static int
-sp_chunk_string(sp_chunk_scanner_t *s, const char **text, size_t *len)
-{
-    const char  *p;
-
-    if (!sp_chunk_at(s, '"')) {
-        return -1;
-    }
-
-    for (p = s->pos + 1; p < s->last; p++) {
-
-        if (*p == '\\') {
-            p++;
-            continue;
-        }
-
-        if (*p == '"') {
-            *text = s->pos + 1;
-            *len = (size_t) (p - *text);
-
-            s->pos = p + 1;
-
-            return 0;
-        }
-    }
-
-    return -1;
-}
-
-
-/* anything that is not a non-negative integer leaves the value as it was */
-
-static int
-sp_chunk_number(sp_chunk_scanner_t *s, int64_t *value)
-{
-    int64_t      n;
-    const char  *p;
-
-    n = 0;
-
-    for (p = s->pos; p < s->last && *p >= '0' && *p <= '9'; p++) {
-
-        if (n > (INT64_MAX - 9) / 10) {
-            return sp_chunk_skip(s);
-        }
-
-        n = n * 10 + (*p - '0');
-    }
-
-    if (p == s->pos
-        || (p < s->last && (*p == '.' || *p == 'e' || *p == 'E')))
-    {
-        return sp_chunk_skip(s);
-    }
-
-    s->pos = p;
-    *value = n;
-
-    return 0;
-}
-
-
-static int
-sp_chunk_skip(sp_chunk_scanner_t *s)
-{
-    char         c;
-    size_t       len;
-    unsigned     depth;
-    const char  *text;
-
-    depth = 0;
-
-    /* brackets are counted, not matched by kind: nothing in here is read */
-
-    do {
-        sp_chunk_space(s);
-
-        if (s->pos == s->last) {
-            return -1;
-        }
-
-        c = *s->pos;
-
-        switch (c) {
-
-        case '"':
-            if (sp_chunk_string(s, &text, &len) != 0) {
-                return -1;
-            }
-
-            break;
-
-        case '{':
-        case '[':
-            if (++depth + s->depth > SP_CHUNK_MAX_DEPTH) {
-                return -1;
-            }
-
-            s->pos++;
-            break;
-
-        case '}':
-        case ']':
-            if (depth == 0) {
-                return -1;
-            }
-
-            depth--;
-            s->pos++;
-            break;
-
-        case ',':
-        case ':':
-            if (depth == 0) {
-                return -1;
-            }
-
-            s->pos++;
-            break;
-
-        default:
-            if (sp_chunk_scalar(s) != 0) {
-                return -1;
-            }
-        }
-
-    } while (depth != 0);
-
-    return 0;
-}
-
-
-/* a number, true, false, null */
-
-static int
-sp_chunk_scalar(sp_chunk_scanner_t *s)
-{
-    char         c;
-    const char  *p;
-
-    for (p = s->pos; p < s->last; p++) {
-        c = *p;
-
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
-              || c == '-' || c == '+' || c == '.' || c == 'E'))
-        {
-            break;
-        }
-    }
-
-    if (p == s->pos) {
-        return -1;
-    }
-
-    s->pos = p;
-
-    return 0;
-}
-
-
-static void
-sp_chunk_space(sp_chunk_scanner_t *s)
-{
-    while (s->pos < s->last
-           && (*s->pos == ' ' || *s->pos == '\n'
-               || *s->pos == '\r' || *s->pos == '\t'))
-    {
-        s->pos++;
-    }
-}
-
-
-static int
-sp_chunk_at(sp_chunk_scanner_t *s, char c)
-{
-    return s->pos < s->last && *s->pos == c;
-}
-
-
-static int
-sp_chunk_is(const char *key, size_t len, const char *name)
-{
-    return strlen(name) == len && memcmp(key, name, len) == 0;
+    return sp_scan_skip(s);
 }
 
 
@@ -568,11 +292,30 @@ static size_t
 sp_chunk_run(const char *p, const char *last)
 {
     size_t       n;
+    uint64_t     slash, word;
     const char  *start;
 
     start = p;
 
-    while (p < last && *p != '\\') {
+    while (p < last) {
+
+        /* eight bytes at once: ASCII without a backslash */
+
+        if (last - p >= 8) {
+            memcpy(&word, p, 8);
+
+            slash = word ^ 0x5c5c5c5c5c5c5c5cu;
+            slash = (slash - 0x0101010101010101u) & ~slash;
+
+            if (((word | slash) & 0x8080808080808080u) == 0) {
+                p += 8;
+                continue;
+            }
+        }
+
+        if (*p == '\\') {
+            break;
+        }
 
         if ((unsigned char) *p < 0x80) {
             p++;

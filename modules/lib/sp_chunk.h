@@ -15,9 +15,6 @@
 #include <stdint.h>
 
 
-#define SP_CHUNK_MAX_DEPTH  64
-
-
 /* the slices point into the scanned text and are JSON string contents */
 typedef struct {
     const char    *text;           /* choice 0: delta or message content */

@@ -15,6 +15,7 @@
 static sp_json_status_e sp_json_check(const char *text, size_t len,
     unsigned depth, size_t *offset);
 static sp_json_status_e sp_json_status(const json_error_t *error);
+static int sp_json_is_plain(uint8_t c);
 static size_t sp_json_escape_char(char out[6], uint8_t c);
 
 
@@ -202,6 +203,13 @@ sp_json_string(const json_t *object, const char *key, size_t *len)
 }
 
 
+static int
+sp_json_is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+
 size_t
 sp_json_escape(char *dst, size_t size, const char *text, size_t len)
 {
@@ -212,6 +220,27 @@ sp_json_escape(char *dst, size_t size, const char *text, size_t len)
     i = 0;
 
     while (i < len) {
+
+        /* most text needs no escape at all: runs of it at once */
+
+        for (n = i; n < len && sp_json_is_plain((uint8_t) text[n]); n++) {
+            /* void */
+        }
+
+        if (n != i) {
+            n -= i;
+
+            if (need < size) {
+                copy = size - need < n ? size - need : n;
+                memcpy(dst + need, text + i, copy);
+            }
+
+            need += n;
+            i += n;
+
+            continue;
+        }
+
         n = sp_utf8_char(text + i, len - i);
 
         if (n > 1) {

@@ -29,15 +29,13 @@ static const char  sp_prompt_notice[] =
     "are relevant.";
 
 
+static int sp_prompt_texts(sp_prompt_t *prompt, sp_prompt_text_t *text);
 static size_t sp_prompt_costs(const sp_prompt_t *prompt, size_t *cost,
     size_t anchor);
 static size_t sp_prompt_trim(sp_prompt_t *prompt, const size_t *cost,
     size_t fixed, size_t tail, size_t anchor);
 static size_t sp_prompt_drop(const sp_prompt_t *prompt, const size_t *cost,
     size_t first, size_t end, size_t *total);
-static int sp_prompt_emit(sp_prompt_t *prompt, const sp_prompt_text_t *prefix,
-    const sp_prompt_text_t *tail, size_t first, size_t anchor);
-static int sp_prompt_system(json_t *messages, const sp_prompt_text_t *text);
 static void sp_prompt_prefix(const sp_prompt_t *prompt,
     sp_prompt_text_t *text);
 static void sp_prompt_tail(const sp_prompt_t *prompt, sp_prompt_text_t *text);
@@ -50,30 +48,25 @@ static void sp_prompt_add(sp_prompt_text_t *text, const char *p, size_t len);
 sp_prompt_status_e
 sp_prompt_assemble(sp_prompt_t *prompt)
 {
-    size_t                    anchor, fixed, first, i, *cost, ntail, total;
-    sp_prompt_text_t          prefix, tail;
-    sp_prompt_status_e        rc;
+    size_t             anchor, fixed, first, i, *cost, ntail, total;
+    sp_prompt_text_t   text;
 
-    prompt->messages = NULL;
     prompt->tokens = 0;
     prompt->dropped = 0;
     prompt->tail_dropped = 0;
+    prompt->memory = NULL;
 
-    memset(&prefix, 0, sizeof(sp_prompt_text_t));
-    memset(&tail, 0, sizeof(sp_prompt_text_t));
-
-    rc = SP_PROMPT_NO_MEMORY;
+    memset(&prompt->edit, 0, sizeof(sp_chat_edit_t));
+    memset(&text, 0, sizeof(sp_prompt_text_t));
 
     cost = calloc(prompt->chat->nmessages, sizeof(size_t));
     if (cost == NULL) {
-        return rc;
+        return SP_PROMPT_NO_MEMORY;
     }
 
-    sp_prompt_prefix(prompt, &prefix);
-    sp_prompt_tail(prompt, &tail);
-
-    if (prefix.failed || tail.failed) {
-        goto done;
+    if (sp_prompt_texts(prompt, &text) != 0) {
+        free(cost);
+        return SP_PROMPT_NO_MEMORY;
     }
 
     /* what stands from here on is the turn itself */
@@ -84,36 +77,79 @@ sp_prompt_assemble(sp_prompt_t *prompt)
         anchor--;
     }
 
-    fixed = sp_prompt_tokens(prefix.data, prefix.len)
+    fixed = sp_prompt_tokens(prompt->edit.prefix, prompt->edit.prefix_len)
             + sp_prompt_costs(prompt, cost, anchor);
-    ntail = sp_prompt_tokens(tail.data, tail.len);
+    ntail = sp_prompt_tokens(prompt->edit.tail, prompt->edit.tail_len);
 
     first = sp_prompt_trim(prompt, cost, fixed, ntail, anchor);
 
-    total = fixed + (prompt->tail_dropped ? 0 : ntail);
+    total = fixed;
+
+    if (prompt->tail_dropped) {
+        prompt->edit.tail_len = 0;
+
+    } else {
+        total += ntail;
+    }
 
     for (i = first; i < anchor; i++) {
         total += cost[i];
     }
 
+    free(cost);
+
     prompt->tokens = total;
+    prompt->edit.anchor = anchor;
+    prompt->edit.first = first;
+    prompt->edit.merge = (prompt->system == SP_PROMPT_SYSTEM_MERGE);
 
     if (prompt->budget != 0 && total > prompt->budget) {
-        rc = SP_PROMPT_TOO_LONG;
-        goto done;
+        return SP_PROMPT_TOO_LONG;
     }
 
-    if (sp_prompt_emit(prompt, &prefix, &tail, first, anchor) == 0) {
-        rc = SP_PROMPT_OK;
+    return SP_PROMPT_OK;
+}
+
+
+void
+sp_prompt_free(sp_prompt_t *prompt)
+{
+    free(prompt->memory);
+    prompt->memory = NULL;
+
+    memset(&prompt->edit, 0, sizeof(sp_chat_edit_t));
+}
+
+
+/* prefix and tail, one behind the other in one piece of memory */
+
+static int
+sp_prompt_texts(sp_prompt_t *prompt, sp_prompt_text_t *text)
+{
+    size_t  prefix;
+
+    sp_prompt_prefix(prompt, text);
+
+    prefix = text->len;
+
+    sp_prompt_tail(prompt, text);
+
+    if (text->failed) {
+        free(text->data);
+        return -1;
     }
 
-done:
+    prompt->memory = text->data;
 
-    free(cost);
-    free(prefix.data);
-    free(tail.data);
+    prompt->edit.prefix = text->data;
+    prompt->edit.prefix_len = prefix;
 
-    return rc;
+    if (text->len != prefix) {
+        prompt->edit.tail = text->data + prefix;
+        prompt->edit.tail_len = text->len - prefix;
+    }
+
+    return 0;
 }
 
 
@@ -223,78 +259,6 @@ sp_prompt_drop(const sp_prompt_t *prompt, const size_t *cost, size_t first,
 }
 
 
-static int
-sp_prompt_emit(sp_prompt_t *prompt, const sp_prompt_text_t *prefix,
-    const sp_prompt_text_t *tail, size_t first, size_t anchor)
-{
-    size_t                    i;
-    json_t                   *messages;
-    const sp_chat_message_t  *message;
-
-    messages = json_array();
-    if (messages == NULL) {
-        return -1;
-    }
-
-    if (sp_prompt_system(messages, prefix) != 0) {
-        goto failed;
-    }
-
-    for (i = 0; i < prompt->chat->nmessages; i++) {
-        message = &prompt->chat->messages[i];
-
-        if (i == anchor && !prompt->tail_dropped
-            && sp_prompt_system(messages, tail) != 0)
-        {
-            goto failed;
-        }
-
-        if (message->role == SP_CHAT_SYSTEM) {
-            if (prompt->system == SP_PROMPT_SYSTEM_MERGE) {
-                continue;
-            }
-
-        } else if (i < first) {
-            continue;
-        }
-
-        if (json_array_append(messages, message->value) != 0) {
-            goto failed;
-        }
-    }
-
-    prompt->messages = messages;
-
-    return 0;
-
-failed:
-
-    json_decref(messages);
-
-    return -1;
-}
-
-
-static int
-sp_prompt_system(json_t *messages, const sp_prompt_text_t *text)
-{
-    json_t  *content, *message;
-
-    if (text->len == 0) {
-        return 0;
-    }
-
-    content = json_stringn(text->data, text->len);
-
-    message = json_pack("{s:s, s:o}", "role", "system", "content", content);
-    if (message == NULL) {
-        return -1;
-    }
-
-    return json_array_append_new(messages, message);
-}
-
-
 static void
 sp_prompt_prefix(const sp_prompt_t *prompt, sp_prompt_text_t *text)
 {
@@ -333,8 +297,10 @@ sp_prompt_prefix(const sp_prompt_t *prompt, sp_prompt_text_t *text)
 static void
 sp_prompt_tail(const sp_prompt_t *prompt, sp_prompt_text_t *text)
 {
-    size_t                    i;
+    size_t                    i, start;
     const sp_prompt_block_t  *block;
+
+    start = text->len;
 
     for (i = 0; i < prompt->ntail; i++) {
         block = &prompt->tail[i];
@@ -343,7 +309,7 @@ sp_prompt_tail(const sp_prompt_t *prompt, sp_prompt_text_t *text)
             continue;
         }
 
-        if (text->len == 0) {
+        if (text->len == start) {
             sp_prompt_add(text, sp_prompt_notice,
                           sizeof(sp_prompt_notice) - 1);
         }

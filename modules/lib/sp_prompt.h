@@ -14,8 +14,6 @@
 
 #include <stddef.h>
 
-#include <jansson.h>
-
 #include "sp_chat.h"
 
 
@@ -58,10 +56,12 @@ typedef struct {
 
     /* out */
 
-    json_t                   *messages;  /* a new reference, or NULL */
+    sp_chat_edit_t            edit;      /* without the model */
     size_t                    tokens;    /* estimate of the whole prompt */
     size_t                    dropped;   /* messages of the history */
     unsigned                  tail_dropped:1;
+
+    char                     *memory;    /* of the texts of edit */
 } sp_prompt_t;
 
 
@@ -69,9 +69,11 @@ typedef struct {
  * Over budget, old history goes first, then the tail, then what remains
  * before the last user message; a tool result never stays without the call
  * before it.  The prefix, client system messages and everything from the
- * last user message on are never dropped.
+ * last user message on are never dropped.  prompt->edit is valid until
+ * sp_prompt_free(), which is called in any case.
  */
 sp_prompt_status_e sp_prompt_assemble(sp_prompt_t *prompt);
+void sp_prompt_free(sp_prompt_t *prompt);
 
 /*
  * Estimate: 3.6 bytes per token for alphabets, 1 token per character of

@@ -10,24 +10,26 @@
 
 
 static ngx_int_t ngx_http_sp_llm_chat_body(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, json_t **root);
+    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body);
+static ngx_int_t ngx_http_sp_llm_edit(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, sp_prompt_t *prompt, ngx_str_t *body);
 static ngx_int_t ngx_http_sp_llm_blocks(ngx_http_request_t *r,
     sp_prompt_t *prompt);
 static size_t ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_embeddings_body(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, json_t **root);
+    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body);
+static void ngx_http_sp_llm_free(void *data);
 static ngx_int_t ngx_http_sp_llm_write_request(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, json_t *root);
+    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body);
 static ngx_buf_t *ngx_http_sp_llm_write_header(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, size_t length);
-static void ngx_http_sp_llm_free(void *data);
 
 
 ngx_int_t
 ngx_http_sp_llm_handler(ngx_http_request_t *r)
 {
-    json_t                 *root;
     ngx_int_t               rc;
+    ngx_str_t               body;
     ngx_http_sp_llm_ctx_t  *ctx;
 
     /* a subrequest passes no steps */
@@ -39,25 +41,22 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
     }
 
     ctx = ngx_http_sp_llm_find_ctx(r);
-    root = NULL;
+
+    ngx_str_null(&body);
 
     if (ctx->chat != NULL) {
-        rc = ngx_http_sp_llm_chat_body(r, ctx, &root);
+        rc = ngx_http_sp_llm_chat_body(r, ctx, &body);
 
     } else {
-        rc = ngx_http_sp_llm_embeddings_body(r, ctx, &root);
+        rc = ngx_http_sp_llm_embeddings_body(r, ctx, &body);
     }
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    rc = ngx_http_sp_llm_write_request(r, ctx, root);
-
-    json_decref(root);
-
-    if (rc != NGX_OK) {
-        return rc;
+    if (ngx_http_sp_llm_write_request(r, ctx, &body) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return ngx_http_sp_llm_start(r, ctx);
@@ -66,9 +65,9 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
 static ngx_int_t
 ngx_http_sp_llm_chat_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
-    json_t **root)
+    ngx_str_t *body)
 {
-    u_char              *name;
+    ngx_int_t            rc;
     sp_prompt_t          prompt;
     sp_prompt_status_e   status;
 
@@ -86,34 +85,70 @@ ngx_http_sp_llm_chat_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     status = sp_prompt_assemble(&prompt);
 
     if (status == SP_PROMPT_TOO_LONG) {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
-                                 "context_length_exceeded",
-                                 "the prompt has about %uz tokens, the "
-                                 "context leaves %uz", prompt.tokens,
-                                 prompt.budget);
+        rc = ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                               "context_length_exceeded",
+                               "the prompt has about %uz tokens, the "
+                               "context leaves %uz", prompt.tokens,
+                               prompt.budget);
+
+    } else if (status != SP_PROMPT_OK
+               || ngx_http_sp_llm_turn(r, ctx, prompt.tokens) != NGX_OK)
+    {
+        rc = NGX_ERROR;
+
+    } else {
+        rc = ngx_http_sp_llm_edit(r, ctx, &prompt, body);
     }
 
-    if (status != SP_PROMPT_OK) {
-        return NGX_ERROR;
-    }
+    sp_prompt_free(&prompt);
 
-    if (ngx_http_sp_llm_turn(r, ctx, prompt.tokens) != NGX_OK) {
-        json_decref(prompt.messages);
-        return NGX_ERROR;
-    }
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_edit(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    sp_prompt_t *prompt, ngx_str_t *body)
+{
+    ngx_int_t        rc;
+    ngx_str_t        text;
+    sp_chat_edit_t  *edit;
 
     ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "llm: prompt of %uz tokens, dropped %uz messages, "
-                   "notes %s, model \"%V\"", prompt.tokens, prompt.dropped,
-                   prompt.tail_dropped ? "dropped" : "kept",
+                   "notes %s, model \"%V\"", prompt->tokens, prompt->dropped,
+                   prompt->tail_dropped ? "dropped" : "kept",
                    &ctx->model->name);
 
-    name = ctx->model->name.data;    /* from nginx.conf: NUL-terminated */
+    /* it is here already: the request was parsed from it */
 
-    *root = sp_chat_render(ctx->chat, (char *) name, prompt.messages,
-                           ctx->model->provider->stream_usage);
+    rc = ngx_http_sp_body(r, &text);
 
-    return *root != NULL ? NGX_OK : NGX_ERROR;
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    edit = &prompt->edit;
+
+    edit->model = (char *) ctx->model->name.data;
+    edit->model_len = ctx->model->name.len;
+    edit->usage = ctx->model->provider->stream_usage ? 1 : 0;
+
+    body->data = ngx_pnalloc(r->pool, sp_chat_edit_size(text.len, edit));
+    if (body->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    body->len = sp_chat_edit(ctx->chat, (char *) text.data, text.len, edit,
+                             (char *) body->data);
+
+    if (body->len == 0) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "llm: a request was read in two ways");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -213,50 +248,36 @@ ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
 
 static ngx_int_t
 ngx_http_sp_llm_embeddings_body(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, json_t **root)
+    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body)
 {
-    json_t     *body;
-    ngx_int_t   rc;
+    char                *text;
+    json_t              *model, *root;
+    ngx_int_t            rc;
+    ngx_pool_cleanup_t  *cln;
 
-    rc = ngx_http_sp_json_body(r, &body);
+    rc = ngx_http_sp_json_body(r, &root);
 
     if (rc != NGX_OK) {
         return rc;
     }
-
-    *root = json_copy(body);
-
-    if (*root == NULL) {
-        return NGX_ERROR;
-    }
-
-    if (json_object_set_new(*root, "model",
-                            json_string((char *) ctx->model->name.data))
-        != 0)
-    {
-        json_decref(*root);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sp_llm_write_request(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, json_t *root)
-{
-    char                *text;
-    ngx_buf_t           *b;
-    ngx_chain_t         *body, *header;
-    ngx_pool_cleanup_t  *cln;
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         return NGX_ERROR;
     }
 
+    root = json_copy(root);
+    model = json_string((char *) ctx->model->name.data);
+
+    if (json_object_set_new(root, "model", model) != 0) {
+        json_decref(root);
+        return NGX_ERROR;
+    }
+
     text = json_dumps(root, JSON_COMPACT);
+
+    json_decref(root);
+
     if (text == NULL) {
         return NGX_ERROR;
     }
@@ -264,31 +285,53 @@ ngx_http_sp_llm_write_request(ngx_http_request_t *r,
     cln->handler = ngx_http_sp_llm_free;
     cln->data = text;
 
+    body->data = (u_char *) text;
+    body->len = ngx_strlen(text);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sp_llm_free(void *data)
+{
+    free(data);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_write_request(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *header;
+
     b = ngx_calloc_buf(r->pool);
-    body = ngx_alloc_chain_link(r->pool);
+    cl = ngx_alloc_chain_link(r->pool);
     header = ngx_alloc_chain_link(r->pool);
 
-    if (b == NULL || body == NULL || header == NULL) {
+    if (b == NULL || cl == NULL || header == NULL) {
         return NGX_ERROR;
     }
 
-    b->start = (u_char *) text;
+    /* from "start" it is sent again to another address */
+
+    b->start = body->data;
     b->pos = b->start;
-    b->last = b->start + ngx_strlen(text);
+    b->last = b->start + body->len;
     b->end = b->last;
     b->memory = 1;
+    b->flush = 1;
 
-    body->buf = b;
-    body->next = NULL;
+    cl->buf = b;
+    cl->next = NULL;
 
-    header->buf = ngx_http_sp_llm_write_header(r, ctx, b->last - b->pos);
-    header->next = body;
+    header->buf = ngx_http_sp_llm_write_header(r, ctx, body->len);
+    header->next = cl;
 
     if (header->buf == NULL) {
         return NGX_ERROR;
     }
-
-    b->flush = 1;
 
     ctx->request_bufs = header;
 
@@ -342,13 +385,6 @@ ngx_http_sp_llm_write_header(ngx_http_request_t *r,
                           &accept, length);
 
     return b;
-}
-
-
-static void
-ngx_http_sp_llm_free(void *data)
-{
-    free(data);
 }
 
 

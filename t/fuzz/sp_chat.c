@@ -21,6 +21,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char               *text;
+    size_t              n;
     json_t             *root;
     sp_prompt_t         prompt;
     sp_chat_error_t     error;
@@ -64,10 +65,25 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         }
 
-        root = sp_chat_render(chat, "m", prompt.messages, 1);
-        text = json_dumps(root, JSON_COMPACT);
+        prompt.edit.model = "m";
+        prompt.edit.model_len = 1;
+        prompt.edit.usage = 1;
 
-        if (text == NULL) {
+        text = malloc(sp_chat_edit_size(size - 1, &prompt.edit));
+        n = sp_chat_edit(chat, (const char *) data + 1, size - 1,
+                         &prompt.edit, text);
+
+        if (n == 0 || n > sp_chat_edit_size(size - 1, &prompt.edit)
+            || sp_json_parse(text, n, NULL, &root, NULL) != SP_JSON_OK)
+        {
+            abort();
+        }
+
+        /* the provider must not see another model than we chose */
+
+        if (strcmp(json_string_value(json_object_get(root, "model")), "m")
+            != 0)
+        {
             abort();
         }
 
@@ -75,6 +91,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         json_decref(root);
     }
 
+    sp_prompt_free(&prompt);
     sp_chat_free(chat);
 
     return 0;

@@ -130,28 +130,109 @@ static void test_fields(void)
 }
 
 
-static void test_render(const char *json, const char *expected)
+static void test_edit(const char *json, const sp_chat_edit_t *edit,
+    const char *expected)
 {
-    char               *text;
-    json_t             *root;
+    char               *dst;
+    size_t              n, size;
     sp_chat_error_t     error;
     sp_chat_request_t  *chat;
 
     chat = parse(json, &error);
+    size = sp_chat_edit_size(strlen(json), edit);
+    dst = malloc(size);
 
-    root = sp_chat_render(chat, "real", json_pack("[s]", "x"), 1);
-    text = json_dumps(root, JSON_COMPACT|JSON_SORT_KEYS);
+    n = sp_chat_edit(chat, json, strlen(json), edit, dst);
 
-    TAP_IS_STR(text, expected, "rendered");
+    TAP_IS_MEM(dst, n, expected, strlen(expected), "edited");
+    TAP_OK(n <= size, "within its bound");
 
-    free(text);
-    json_decref(root);
-
-    text = json_dumps(chat->root, JSON_COMPACT);
-    TAP_IS_STR(text, json, "the request itself is not changed");
-
-    free(text);
+    free(dst);
     sp_chat_free(chat);
+}
+
+
+static void test_edits(void)
+{
+    sp_chat_edit_t  edit;
+
+    memset(&edit, 0, sizeof(sp_chat_edit_t));
+
+    edit.model = "re\"al";
+    edit.model_len = 5;
+    edit.usage = 1;
+
+    test_edit(" {\"model\":\"m\", \"messages\" : [ {\"role\":\"user\","
+              "\"content\":\"a\"} ],\"temperature\":0.70,\"x\":[1 , 2],"
+              "\"big\":1e40 } ", &edit,
+              "{\"model\":\"re\\\"al\",\"messages\":[{\"role\":\"user\","
+              "\"content\":\"a\"}],\"temperature\":0.70,\"x\":[1 , 2],"
+              "\"big\":1e40}");
+
+    test_edit("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+              "\"mod\\u0065l\":\"x\"}", &edit,
+              "{\"model\":\"re\\\"al\",\"messages\":[{\"role\":\"user\","
+              "\"content\":\"a\"}]}");
+
+    test_edit("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+              "\"stream\":true}", &edit,
+              "{\"model\":\"re\\\"al\",\"stream_options\":"
+              "{\"include_usage\":true},\"messages\":[{\"role\":\"user\","
+              "\"content\":\"a\"}],\"stream\":true}");
+
+    test_edit("{\"stream_options\":{\"a\":1,\"include_usage\":false},"
+              "\"stream\":true,\"messages\":[{\"role\":\"user\","
+              "\"content\":\"a\"}]}", &edit,
+              "{\"model\":\"re\\\"al\",\"stream_options\":"
+              "{\"include_usage\":true,\"a\":1},\"stream\":true,"
+              "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}");
+
+    test_edit("{\"stream_options\":null,\"stream\":true,\"messages\":"
+              "[{\"role\":\"user\",\"content\":\"a\"}]}", &edit,
+              "{\"model\":\"re\\\"al\",\"stream_options\":"
+              "{\"include_usage\":true},\"stream\":true,"
+              "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}");
+
+    edit.usage = 0;
+    edit.model = "m";
+    edit.model_len = 1;
+
+    test_edit("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+              "\"metadata\":{\"character_id\":\"" UUID "\","
+              "\"memory\":\"on\"},\"stream\":true}", &edit,
+              "{\"model\":\"m\",\"messages\":[{\"role\":\"user\","
+              "\"content\":\"a\"}],\"stream\":true}");
+
+    test_edit("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
+              "\"metadata\":{\"chat\\u005fid\":\"" UUID "\","
+              "\"mine\":\"1\"}}", &edit,
+              "{\"model\":\"m\",\"messages\":[{\"role\":\"user\","
+              "\"content\":\"a\"}],\"metadata\":{\"mine\":\"1\"}}");
+
+    edit.prefix = "be\nkind";
+    edit.prefix_len = 7;
+    edit.tail = "note";
+    edit.tail_len = 4;
+    edit.anchor = 3;
+    edit.first = 2;
+
+    test_edit("{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},"
+              "{\"role\":\"user\",\"content\":\"old\"},"
+              "{\"role\":\"assistant\",\"content\":\"]}\\\"\"},"
+              "{\"role\":\"user\",\"content\":\"new\"}]}", &edit,
+              "{\"model\":\"m\",\"messages\":["
+              "{\"role\":\"system\",\"content\":\"be\\nkind\"},"
+              "{\"role\":\"system\",\"content\":\"s\"},"
+              "{\"role\":\"assistant\",\"content\":\"]}\\\"\"},"
+              "{\"role\":\"system\",\"content\":\"note\"},"
+              "{\"role\":\"user\",\"content\":\"new\"}]}");
+
+    edit.merge = 1;
+
+    test_edit("{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},"
+              "{\"role\":\"user\",\"content\":\"a\"}]}", &edit,
+              "{\"model\":\"m\",\"messages\":["
+              "{\"role\":\"system\",\"content\":\"be\\nkind\"}]}");
 }
 
 
@@ -179,27 +260,7 @@ int main(void)
 
     test_fields();
 
-    test_render("{\"model\":\"m\",\"messages\":[{\"role\":\"user\","
-                "\"content\":\"a\"}],\"temperature\":0.5,\"seed\":7}",
-                "{\"messages\":[\"x\"],\"model\":\"real\",\"seed\":7,"
-                "\"temperature\":0.5}");
-
-    test_render("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
-                "\"stream\":true,\"stream_options\":{\"include_usage\":"
-                "false,\"include_obfuscation\":false}}",
-                "{\"messages\":[\"x\"],\"model\":\"real\",\"stream\":true,"
-                "\"stream_options\":{\"include_obfuscation\":false,"
-                "\"include_usage\":true}}");
-
-    test_render("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
-                "\"metadata\":{\"character_id\":\"" UUID "\","
-                "\"memory\":\"on\"}}",
-                "{\"messages\":[\"x\"],\"model\":\"real\"}");
-
-    test_render("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
-                "\"metadata\":{\"chat_id\":\"" UUID "\",\"mine\":\"1\"}}",
-                "{\"messages\":[\"x\"],\"metadata\":{\"mine\":\"1\"},"
-                "\"model\":\"real\"}");
+    test_edits();
 
     return tap_done();
 }

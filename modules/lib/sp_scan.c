@@ -1,0 +1,326 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ */
+
+
+#include <string.h>
+
+#include "sp_chunk.h"
+#include "sp_scan.h"
+
+
+static int sp_scan_scalar(sp_scan_t *s);
+
+
+int
+sp_scan_object(sp_scan_t *s, sp_scan_member_pt member, void *data)
+{
+    int          rc;
+    size_t       len;
+    const char  *key;
+
+    if (!sp_scan_at(s, '{') || ++s->depth > SP_SCAN_MAX_DEPTH) {
+        return -1;
+    }
+
+    s->pos++;
+    sp_scan_space(s);
+
+    if (sp_scan_at(s, '}')) {
+        s->pos++;
+        s->depth--;
+        return 0;
+    }
+
+    for ( ;; ) {
+
+        if (sp_scan_string(s, &key, &len) != 0) {
+            return -1;
+        }
+
+        sp_scan_space(s);
+
+        if (!sp_scan_at(s, ':')) {
+            return -1;
+        }
+
+        s->pos++;
+        sp_scan_space(s);
+
+        rc = member(s, key, len, data);
+
+        if (rc != 0) {
+            return rc;
+        }
+
+        sp_scan_space(s);
+
+        if (sp_scan_at(s, '}')) {
+            s->pos++;
+            s->depth--;
+            return 0;
+        }
+
+        if (!sp_scan_at(s, ',')) {
+            return -1;
+        }
+
+        s->pos++;
+        sp_scan_space(s);
+    }
+}
+
+
+int
+sp_scan_array(sp_scan_t *s, sp_scan_element_pt element, void *data)
+{
+    int  rc;
+
+    if (!sp_scan_at(s, '[') || ++s->depth > SP_SCAN_MAX_DEPTH) {
+        return -1;
+    }
+
+    s->pos++;
+    sp_scan_space(s);
+
+    if (sp_scan_at(s, ']')) {
+        s->pos++;
+        s->depth--;
+        return 0;
+    }
+
+    for ( ;; ) {
+
+        rc = element(s, data);
+
+        if (rc != 0) {
+            return rc;
+        }
+
+        sp_scan_space(s);
+
+        if (sp_scan_at(s, ']')) {
+            s->pos++;
+            s->depth--;
+            return 0;
+        }
+
+        if (!sp_scan_at(s, ',')) {
+            return -1;
+        }
+
+        s->pos++;
+        sp_scan_space(s);
+    }
+}
+
+
+int
+sp_scan_string(sp_scan_t *s, const char **text, size_t *len)
+{
+    const char  *p, *q, *start;
+
+    if (!sp_scan_at(s, '"')) {
+        return -1;
+    }
+
+    start = s->pos + 1;
+
+    for (p = start; /* void */ ; p++) {
+
+        p = memchr(p, '"', (size_t) (s->last - p));
+
+        if (p == NULL) {
+            return -1;
+        }
+
+        /* an even number of backslashes before it: it ends the string */
+
+        for (q = p; q > start && q[-1] == '\\'; q--) {
+            /* void */
+        }
+
+        if (((p - q) & 1) == 0) {
+            break;
+        }
+    }
+
+    *text = start;
+    *len = (size_t) (p - start);
+
+    s->pos = p + 1;
+
+    return 0;
+}
+
+
+int
+sp_scan_integer(sp_scan_t *s, int64_t *value)
+{
+    int64_t      n;
+    const char  *p;
+
+    n = 0;
+
+    for (p = s->pos; p < s->last && *p >= '0' && *p <= '9'; p++) {
+
+        if (n > (INT64_MAX - 9) / 10) {
+            return sp_scan_skip(s);
+        }
+
+        n = n * 10 + (*p - '0');
+    }
+
+    if (p == s->pos
+        || (p < s->last && (*p == '.' || *p == 'e' || *p == 'E')))
+    {
+        return sp_scan_skip(s);
+    }
+
+    s->pos = p;
+    *value = n;
+
+    return 0;
+}
+
+
+int
+sp_scan_skip(sp_scan_t *s)
+{
+    char         c;
+    size_t       len;
+    unsigned     depth;
+    const char  *text;
+
+    depth = 0;
+
+    /* brackets are counted, not matched by kind: nothing in here is read */
+
+    do {
+        sp_scan_space(s);
+
+        if (s->pos == s->last) {
+            return -1;
+        }
+
+        c = *s->pos;
+
+        switch (c) {
+
+        case '"':
+            if (sp_scan_string(s, &text, &len) != 0) {
+                return -1;
+            }
+
+            break;
+
+        case '{':
+        case '[':
+            if (++depth + s->depth > SP_SCAN_MAX_DEPTH) {
+                return -1;
+            }
+
+            s->pos++;
+            break;
+
+        case '}':
+        case ']':
+            if (depth == 0) {
+                return -1;
+            }
+
+            depth--;
+            s->pos++;
+            break;
+
+        case ',':
+        case ':':
+            if (depth == 0) {
+                return -1;
+            }
+
+            s->pos++;
+            break;
+
+        default:
+            if (sp_scan_scalar(s) != 0) {
+                return -1;
+            }
+        }
+
+    } while (depth != 0);
+
+    return 0;
+}
+
+
+/* a number, true, false, null */
+
+static int
+sp_scan_scalar(sp_scan_t *s)
+{
+    char         c;
+    const char  *p;
+
+    for (p = s->pos; p < s->last; p++) {
+        c = *p;
+
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
+              || c == '-' || c == '+' || c == '.' || c == 'E'))
+        {
+            break;
+        }
+    }
+
+    if (p == s->pos) {
+        return -1;
+    }
+
+    s->pos = p;
+
+    return 0;
+}
+
+
+void
+sp_scan_space(sp_scan_t *s)
+{
+    while (s->pos < s->last
+           && (*s->pos == ' ' || *s->pos == '\n'
+               || *s->pos == '\r' || *s->pos == '\t'))
+    {
+        s->pos++;
+    }
+}
+
+
+int
+sp_scan_at(const sp_scan_t *s, char c)
+{
+    return s->pos < s->last && *s->pos == c;
+}
+
+
+int
+sp_scan_is(const char *key, size_t len, const char *name)
+{
+    char    text[64];
+    size_t  n;
+
+    n = strlen(name);
+
+    if (len == n) {
+        return memcmp(key, name, len) == 0;
+    }
+
+    /* "mod\u0065l" is longer, and the same key */
+
+    if (len < n || len > 6 * n || memchr(key, '\\', len) == NULL) {
+        return 0;
+    }
+
+    return n < sizeof(text)
+           && sp_chunk_text(text, n + 1, key, len) == n
+           && memcmp(text, name, n) == 0;
+}
