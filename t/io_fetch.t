@@ -83,6 +83,7 @@ http {
             io_probe_max_body 100;
         }
         location /url { io_probe_fetch \$arg_u; }
+        location /short { io_probe_fetch \$arg_u; io_probe_timeout 100ms; }
         location /newline {
             io_probe_fetch http://127.0.0.1:$port/echo;
             io_probe_header "X-A: b\r\nX-B: c";
@@ -183,6 +184,11 @@ like(body('/url?u=http://127.0.0.1:1/'), qr/^unavailable sent=0/,
      'nobody listens');
 
 
+# two addresses where there is IPv6, and only the second answers
+like(body('/url?u=http://localhost:' . $t->port(1) . '/small'),
+     qr/^ok .*body=small$/, 'a name');
+
+
 # -- TLS
 
 @lines = split /\n/, body('/tls');
@@ -227,6 +233,32 @@ $proxy->mode('refuse');
 like(body('/get?p=small'), qr/^unavailable/, 'closed at once');
 like(body('/get?p=small'), qr/^unavailable/, '.. again');
 $proxy->mode('pass');
+
+
+# -- a connect that hangs: nobody accepts, and the queue of the socket is full
+
+my $full = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+    or die "no socket: $!\n";
+my @waiting = map {
+    IO::Socket::INET->new(PeerAddr => '127.0.0.1', Blocking => 0,
+                          PeerPort => $full->sockport)
+} 1 .. 4;
+
+sleep 0.1;
+
+my $u = 'http://127.0.0.1:' . $full->sockport . '/';
+
+like(body("/url?u=$u"), qr/^unavailable sent=0 elapsed=[4-9]\d\d .*imeout/,
+     'a connect that hangs');
+like(body("/short?u=$u"), qr/^timeout sent=0 elapsed=1\d\d /,
+     '.. a shorter deadline');
+
+my $gone = $t->stream('GET', "/url?u=$u");
+sleep 0.1;
+$gone->close;
+like(body("/short?u=$u"), qr/^timeout/, '.. a client that leaves');
+
+close $_ for @waiting, $full;
 
 
 # -- the client leaves

@@ -459,6 +459,8 @@ ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr)
     ngx_sp_fetch_set(CURLOPT_WRITEDATA, tr);
     ngx_sp_fetch_set(CURLOPT_HEADERFUNCTION, ngx_sp_fetch_header);
     ngx_sp_fetch_set(CURLOPT_HEADERDATA, tr);
+    ngx_sp_fetch_set(CURLOPT_OPENSOCKETFUNCTION, ngx_sp_fetch_open_socket);
+    ngx_sp_fetch_set(CURLOPT_OPENSOCKETDATA, tr->fetch);
     ngx_sp_fetch_set(CURLOPT_USERAGENT, NGX_SP_FETCH_AGENT);
 
     /* the worker has its own signals; a name is looked up by a thread */

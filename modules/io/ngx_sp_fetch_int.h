@@ -59,5 +59,9 @@ ngx_sp_fetch_t *ngx_sp_fetch_state(void);
 void ngx_sp_fetch_done(ngx_sp_fetch_transfer_t *tr, CURLcode code);
 void ngx_sp_fetch_destroy(ngx_sp_fetch_transfer_t *tr);
 
+/* a callback of curl */
+curl_socket_t ngx_sp_fetch_open_socket(void *arg, curlsocktype purpose,
+    struct curl_sockaddr *address);
+
 
 #endif /* _NGX_SP_FETCH_INT_H_INCLUDED_ */

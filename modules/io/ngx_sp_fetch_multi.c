@@ -272,12 +272,64 @@ ngx_sp_fetch_add_socket(ngx_sp_fetch_t *fetch, curl_socket_t s)
 }
 
 
+/*
+ * curl 7.88 closes a socket that is still connecting before it tells.  The
+ * kernel has forgotten it then; nobody can have taken its number meanwhile,
+ * for all of it happens within one call of curl.
+ */
+
 static void
 ngx_sp_fetch_remove_socket(ngx_sp_fetch_socket_t *sock)
 {
-    ngx_sp_fd_unbind(&sock->fd);
+    if (fcntl(sock->s, F_GETFD) == -1) {
+        ngx_sp_fd_forget(&sock->fd);
+
+    } else {
+        ngx_sp_fd_unbind(&sock->fd);
+    }
+
     ngx_queue_remove(&sock->queue);
     ngx_free(sock);
+}
+
+
+/*
+ * The next address of a host: its socket may get the number of the one that
+ * curl has just given up, and curl will not tell, as nothing seems to change.
+ */
+
+curl_socket_t
+ngx_sp_fetch_open_socket(void *arg, curlsocktype purpose,
+    struct curl_sockaddr *address)
+{
+    ngx_queue_t            *q;
+    curl_socket_t           s;
+    ngx_sp_fetch_t         *fetch;
+    ngx_sp_fetch_socket_t  *sock;
+
+    fetch = arg;
+
+    s = socket(address->family, address->socktype|SOCK_CLOEXEC,
+               address->protocol);
+
+    if (s == CURL_SOCKET_BAD) {
+        return s;
+    }
+
+    for (q = ngx_queue_head(&fetch->sockets);
+         q != ngx_queue_sentinel(&fetch->sockets);
+         q = ngx_queue_next(q))
+    {
+        sock = ngx_queue_data(q, ngx_sp_fetch_socket_t, queue);
+
+        if (sock->s == s) {
+            ngx_sp_fd_forget(&sock->fd);
+            ngx_sp_fetch_want(sock);
+            break;
+        }
+    }
+
+    return s;
 }
 
 
