@@ -18,6 +18,8 @@ static ngx_int_t ngx_http_sp_llm_blocks(ngx_http_request_t *r,
 static size_t ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_embeddings_body(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body);
+static ngx_int_t ngx_http_sp_llm_dump(ngx_http_request_t *r,
+    const json_t *root, ngx_str_t *text);
 static void ngx_http_sp_llm_free(void *data);
 static ngx_int_t ngx_http_sp_llm_write_request(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body);
@@ -120,9 +122,15 @@ ngx_http_sp_llm_edit(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
                    prompt->tail_dropped ? "dropped" : "kept",
                    &ctx->model->name);
 
-    /* it is here already: the request was parsed from it */
+    if (ctx->chat->edited) {
+        rc = ngx_http_sp_llm_dump(r, ctx->chat->root, &text);
 
-    rc = ngx_http_sp_body(r, &text);
+    } else {
+
+        /* it is here already: the request was parsed from it */
+
+        rc = ngx_http_sp_body(r, &text);
+    }
 
     if (rc != NGX_OK) {
         return rc;
@@ -250,20 +258,13 @@ static ngx_int_t
 ngx_http_sp_llm_embeddings_body(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body)
 {
-    char                *text;
-    json_t              *model, *root;
-    ngx_int_t            rc;
-    ngx_pool_cleanup_t  *cln;
+    json_t     *model, *root;
+    ngx_int_t   rc;
 
     rc = ngx_http_sp_json_body(r, &root);
 
     if (rc != NGX_OK) {
         return rc;
-    }
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
     }
 
     root = json_copy(root);
@@ -274,19 +275,34 @@ ngx_http_sp_llm_embeddings_body(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    text = json_dumps(root, JSON_COMPACT);
+    rc = ngx_http_sp_llm_dump(r, root, body);
 
     json_decref(root);
 
-    if (text == NULL) {
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_dump(ngx_http_request_t *r, const json_t *root,
+    ngx_str_t *text)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
         return NGX_ERROR;
     }
 
-    cln->handler = ngx_http_sp_llm_free;
-    cln->data = text;
+    text->data = (u_char *) json_dumps(root, JSON_COMPACT);
+    if (text->data == NULL) {
+        return NGX_ERROR;
+    }
 
-    body->data = (u_char *) text;
-    body->len = ngx_strlen(text);
+    text->len = ngx_strlen(text->data);
+
+    cln->handler = ngx_http_sp_llm_free;
+    cln->data = text->data;
 
     return NGX_OK;
 }

@@ -118,6 +118,7 @@ ngx_http_sp_moderation_run(ngx_http_request_t *r)
         rc = ngx_http_sp_moderation_chat(&walk, chat);
 
         if (rc == NGX_OK && ctx->masked) {
+            chat->edited = 1;
             rc = ngx_http_sp_moderation_rewrite(r, chat->root);
         }
 

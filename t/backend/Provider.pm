@@ -428,7 +428,7 @@ sub complete_plan {
     my $length = 'Content-Length: ' . length($body) . "\r\n";
     my $half = int(length($body) / 2);
 
-    return { wait => $arg{delay} / 1000 },
+    return { wait => ($arg{delay} || 1) / 1000 },
            head(200, 'application/json', $length), $body, { done => 1 }
         if $name eq 'slow';
 
