@@ -33,14 +33,19 @@ our $user = '00000000-0000-4000-8000-0000000000aa';
 our $key = '0x' . '11' x 32;
 our $wallet = '0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A';
 
+my @live;
+
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
 
 sub new {
     my ($class, $t) = @_;
 
-    return bless { t => $t, top => $Sallyport::Test::top, owner => $$ },
-                 $class;
+    my $self = bless { t => $t, top => $Sallyport::Test::top, owner => $$ },
+                     $class;
+
+    push @live, $self;
+    return $self;
 }
 
 
@@ -250,15 +255,18 @@ SQL
 }
 
 
-sub DESTROY {
-    my ($self) = @_;
+# before the private directory goes, by which the node is found
 
-    return unless $self->{owner} == $$;
-    local ($?, $!, $@);
+END {
+    my $status = $?;
 
-    Sallyport::Server::end($self->{proxy}, 'TERM', 5) if $self->{proxy};
-    system "'$self->{top}/t/chain/node' stop '$self->{dir}' >/dev/null 2>&1"
-        if $self->{dir};
+    for my $self (grep { $_->{owner} == $$ } @live) {
+        Sallyport::Server::end($self->{proxy}, 'TERM', 5) if $self->{proxy};
+        system "'$self->{top}/t/chain/node' stop '$self->{dir}' "
+               . '>/dev/null 2>&1' if $self->{dir};
+    }
+
+    $? = $status;
 }
 
 1;
