@@ -83,7 +83,7 @@ typedef struct {
     ngx_http_request_t       *request;
     sp_recall_item_t         *items;
     ngx_uint_t                nitems;
-    ngx_uint_t                failed;      /* out of memory */
+    ngx_uint_t                ok;          /* it answered, items are ours */
 } ngx_http_sp_memory_recall_t;
 
 

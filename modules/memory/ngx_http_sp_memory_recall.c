@@ -111,7 +111,7 @@ ngx_http_sp_memory_recalled(ngx_sp_op_t *op)
     recall = op->data;
 
     if (op->result == NGX_SP_OP_OK) {
-        recall->failed = (ngx_http_sp_memory_keep(recall) != NGX_OK);
+        recall->ok = (ngx_http_sp_memory_keep(recall) == NGX_OK);
         return;
     }
 
@@ -213,10 +213,6 @@ ngx_http_sp_memory_inject(ngx_http_request_t *r,
     sp_recall_item_t               *items;
     ngx_http_sp_memory_loc_conf_t  *mlcf;
 
-    if (ctx->lexical.failed || ctx->vector.failed) {
-        return NGX_ERROR;
-    }
-
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_memory_module);
 
     n = ctx->lexical.nitems + ctx->vector.nitems;
@@ -251,15 +247,12 @@ static ngx_uint_t
 ngx_http_sp_memory_collect(ngx_http_sp_memory_ctx_t *ctx,
     sp_recall_item_t *items)
 {
-    ngx_uint_t                    i, n, vector;
+    ngx_uint_t                    i, n;
     sp_recall_item_t             *item;
     ngx_http_sp_memory_recall_t  *recall;
 
     n = 0;
-    vector = ngx_sp_op_finished(&ctx->vector.op.op)
-             && ctx->vector.op.op.result == NGX_SP_OP_OK;
-
-    recall = vector ? &ctx->vector : &ctx->lexical;
+    recall = ctx->vector.ok ? &ctx->vector : &ctx->lexical;
 
     for (i = 0; i < recall->nitems; i++) {
         item = &recall->items[i];

@@ -326,7 +326,6 @@ ngx_http_sp_memory_finish(ngx_http_request_t *r,
 {
     u_char                          *p;
     ngx_int_t                        n;
-    ngx_uint_t                       lexical, vector;
     ngx_http_sp_memory_main_conf_t  *mmcf;
 
     mmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_memory_module);
@@ -334,11 +333,7 @@ ngx_http_sp_memory_finish(ngx_http_request_t *r,
     ngx_http_sp_metric_observe(mmcf->duration,
                                ngx_current_msec - ctx->started);
 
-    lexical = (ctx->lexical.op.op.result == NGX_SP_OP_OK);
-    vector = ngx_sp_op_finished(&ctx->vector.op.op)
-             && ctx->vector.op.op.result == NGX_SP_OP_OK;
-
-    if (!lexical && !vector) {
+    if (!ctx->lexical.ok && !ctx->vector.ok) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "memory: recall %s, going on without",
                       ngx_sp_op_result_name(ctx->lexical.op.op.result));
@@ -346,7 +341,7 @@ ngx_http_sp_memory_finish(ngx_http_request_t *r,
         return ngx_http_sp_memory_say(r, mmcf->late, "late");
     }
 
-    if (!vector) {
+    if (!ctx->vector.ok) {
         ngx_http_sp_metric_add(mmcf->lexical, 1);
     }
 
