@@ -164,6 +164,7 @@ void ngx_http_sp_body_release(ngx_http_sp_core_ctx_t *ctx);
 /* ngx_http_sp_core_error.c */
 
 ngx_int_t ngx_http_sp_error_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_sp_error_filter_init(ngx_conf_t *cf);
 void ngx_http_sp_error_param(ngx_http_request_t *r, const char *param);
 
 /* ngx_http_sp_core_variables.c */
