@@ -174,6 +174,8 @@ is(post({ messages => [ { role => 'user', content => 'hi' } ],
 is(post({ title => 'x', items => [ { text => 'zebra' } ] })->{status}, 422,
    'any JSON');
 is(post({ title => 'fine' })->{status}, 200, 'any JSON that is fine');
+is(post({ secret => 'x' })->{status}, 422, 'a member name cannot be masked');
+is(body({ title => 'a secret' })->{title}, 'a ******', 'any JSON is masked');
 
 # bodies
 is($t->get('/')->{status}, 200, 'no body');
@@ -243,10 +245,20 @@ sub post { return $t->{last} = $t->post('/', {}, $_[0]) }
 sub forwarded {
     my (@messages) = @_;
 
+    my $got = body({ model => 'm', messages => [
+        map { { role => $_->[0], content => $_->[1] } } @messages ] });
+
+    return ref $got ? $got->{messages}[0]{content} : $got;
+}
+
+
+sub body {
+    my ($body) = @_;
+
     my $log = $t->dir . '/logs/body.log';
     my $before = () = Sallyport::Test::slurp($log) =~ /\n/g;
 
-    chat(@messages)->{status} == 200 or return "status $t->{last}{status}";
+    post($body)->{status} == 200 or return "status $t->{last}{status}";
 
     $t->wait_until(sub {
         $before < (() = Sallyport::Test::slurp($log) =~ /\n/g)
@@ -254,8 +266,7 @@ sub forwarded {
 
     my @lines = split /\n/, Sallyport::Test::slurp($log);
 
-    return Sallyport::HTTP::decode_json_or_undef($lines[-1])
-           ->{messages}[0]{content};
+    return Sallyport::HTTP::decode_json_or_undef($lines[-1]);
 }
 
 

@@ -143,6 +143,14 @@ void ngx_http_sp_wake(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *body);
 
 /*
+ * Another body from now on: what ngx_http_sp_body() gives and what is
+ * forwarded.  It is memory of the request; the parsed value and the chat
+ * request are the caller's to keep in step.
+ */
+ngx_int_t ngx_http_sp_replace_body(ngx_http_request_t *r,
+    const ngx_str_t *body);
+
+/*
  * The same for a JSON body: refuses other content types (415), malformed
  * UTF-8 or JSON, duplicate keys and excess depth (400), each with its own
  * code.  The value belongs to the request.

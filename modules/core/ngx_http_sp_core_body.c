@@ -289,6 +289,53 @@ ngx_http_sp_body_copy(ngx_http_request_t *r, ngx_chain_t *in,
 }
 
 
+ngx_int_t
+ngx_http_sp_replace_body(ngx_http_request_t *r, const ngx_str_t *body)
+{
+    u_char                  *p;
+    ngx_buf_t               *b;
+    ngx_chain_t             *cl;
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_ctx(r);
+    b = ngx_calloc_buf(r->pool);
+    cl = ngx_alloc_chain_link(r->pool);
+    p = ngx_pnalloc(r->pool, NGX_SIZE_T_LEN);
+
+    if (ctx == NULL || b == NULL || cl == NULL || p == NULL
+        || r->request_body == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    b->start = body->data;
+    b->pos = body->data;
+    b->last = body->data + body->len;
+    b->end = b->last;
+    b->temporary = 1;
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    ctx->body.data = *body;
+
+    r->request_body->bufs = cl;
+    r->request_body->temp_file = NULL;
+    r->headers_in.content_length_n = body->len;
+    r->headers_in.chunked = 0;
+
+    if (r->headers_in.content_length != NULL) {
+        r->headers_in.content_length->value.data = p;
+        r->headers_in.content_length->value.len =
+                                      ngx_sprintf(p, "%uz", body->len) - p;
+    }
+
+    return NGX_OK;
+}
+
+
 void
 ngx_http_sp_body_release(ngx_http_sp_core_ctx_t *ctx)
 {

@@ -106,7 +106,7 @@ ngx_http_sp_moderation_run(ngx_http_request_t *r)
     walk.mmcf = ngx_http_get_module_main_conf(r,
                                               ngx_http_sp_moderation_module);
     walk.roles = NGX_HTTP_SP_MODERATION_USER;
-    walk.rewrite = 0;
+    walk.rewrite = 1;
 
     if (ngx_http_sp_moderation_is_chat(root)) {
         rc = ngx_http_sp_chat(r, &chat);
@@ -115,15 +115,16 @@ ngx_http_sp_moderation_run(ngx_http_request_t *r)
             return rc;
         }
 
+        root = chat->root;
         rc = ngx_http_sp_moderation_chat(&walk, chat);
-
-        if (rc == NGX_OK && ctx->masked) {
-            chat->edited = 1;
-            rc = ngx_http_sp_moderation_rewrite(r, chat->root);
-        }
+        chat->edited = ctx->masked ? 1 : 0;
 
     } else {
         rc = ngx_http_sp_moderation_value(&walk, root, NULL);
+    }
+
+    if (rc == NGX_OK && ctx->masked) {
+        rc = ngx_http_sp_moderation_rewrite(r, root);
     }
 
     if (rc != NGX_OK) {
@@ -182,8 +183,6 @@ ngx_http_sp_moderation_chat(ngx_http_sp_moderation_walk_t *walk,
     json_t      *value;
     const char  *key;
 
-    walk->rewrite = 1;
-
     for (i = 0; i < chat->nmessages; i++) {
         walk->roles =
                     ngx_http_sp_moderation_roles[chat->messages[i].role];
@@ -195,7 +194,10 @@ ngx_http_sp_moderation_chat(ngx_http_sp_moderation_walk_t *walk,
         }
     }
 
-    /* descriptions of tools, schemas, metadata: the client's text, too */
+    /*
+     * Descriptions of tools, schemas, metadata: the client's text, too.  The
+     * request model points into some of it, so it is not rewritten.
+     */
 
     walk->roles = NGX_HTTP_SP_MODERATION_SYSTEM;
     walk->rewrite = 0;
@@ -589,51 +591,29 @@ ngx_http_sp_moderation_verdict(ngx_http_request_t *r,
 }
 
 
-/*
- * The body as others forward it: llm_pass reads the request model, but a
- * plain proxy_pass would send the bytes that came.
- */
+/* the body in step with the values that were masked */
 
 static ngx_int_t
 ngx_http_sp_moderation_rewrite(ngx_http_request_t *r, const json_t *root)
 {
-    size_t        size;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    if (r->request_body == NULL) {
-        return NGX_OK;
-    }
+    size_t     size;
+    ngx_str_t  body;
 
     size = json_dumpb(root, NULL, 0, JSON_COMPACT);
 
-    b = ngx_create_temp_buf(r->pool, size + NGX_OFF_T_LEN);
-    cl = ngx_alloc_chain_link(r->pool);
+    body.data = ngx_pnalloc(r->pool, size + 1);
 
-    if (size == 0 || b == NULL || cl == NULL) {
+    if (size == 0 || body.data == NULL) {
         return NGX_ERROR;
     }
 
-    b->last += json_dumpb(root, (char *) b->pos, size, JSON_COMPACT);
-    b->last_buf = 1;
-    b->last_in_chain = 1;
+    body.len = json_dumpb(root, (char *) body.data, size, JSON_COMPACT);
 
-    cl->buf = b;
-    cl->next = NULL;
-
-    r->request_body->bufs = cl;
-    r->request_body->temp_file = NULL;
-    r->headers_in.content_length_n = size;
-    r->headers_in.chunked = 0;
-
-    if (r->headers_in.content_length != NULL) {
-        r->headers_in.content_length->value.data = b->end - NGX_OFF_T_LEN;
-        r->headers_in.content_length->value.len =
-            ngx_sprintf(b->end - NGX_OFF_T_LEN, "%uz", size)
-            - (b->end - NGX_OFF_T_LEN);
+    if (body.len != size) {
+        return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return ngx_http_sp_replace_body(r, &body);
 }
 
 
