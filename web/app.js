@@ -12,6 +12,7 @@ const gateway = new Gateway();
 
 const state = {
   session: null,
+  wallets: [],           // as they announced themselves
   provider: null,        // the wallet this session was opened with, once known
   character: null,
   chatId: null,
@@ -56,10 +57,8 @@ async function show(session) {
 
 /* Wallets */
 
-const announced = [];
-
 function addWallet(wallet) {
-  announced.push(wallet);
+  state.wallets.push(wallet);
   const button = element("button", { type: "button" });
   const icon = element("img", { alt: "" });
   if (/^data:image\//.test(wallet.info.icon)) icon.src = wallet.info.icon;
@@ -85,7 +84,7 @@ async function signIn(provider) {
 /* after a reload the session goes on; the wallet is asked only to sign */
 async function walletOf() {
   const { session } = state;
-  for (const provider of [state.provider, ...announced.map((wallet) => wallet.provider)]) {
+  for (const provider of [state.provider, ...state.wallets.map((wallet) => wallet.provider)]) {
     if (provider && await connect(provider) === session.wallet) return { session, provider };
   }
   throw new Error(`Choose the account ${short(session.wallet)} in your wallet.`);

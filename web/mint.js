@@ -37,7 +37,7 @@ export class Minting {
 
   set character(character) {
     this.#character = character;
-    this.#button.disabled = Boolean(this.#following);
+    this.#enable();
   }
 
   /* shows the panel where a chain is configured, and a mint that is under way */
@@ -58,7 +58,7 @@ export class Minting {
       const { domain, types, primaryType } = await this.#gateway.get("/api/v1/mints/domain");
       const message = {
         to: session.wallet,
-        uri: this.#character.token_uri ?? new URL(`/api/v1/characters/${this.#character.id}`, location.origin).href,
+        uri: this.#character.token_uri,
         deadline: Math.floor(Date.now() / 1000) + HOUR,
         salt: hex(crypto.getRandomValues(new Uint8Array(32))),
       };
@@ -75,7 +75,7 @@ export class Minting {
     } catch (error) {
       this.#complain(error);
       this.#steps.hidden = true;
-      this.#button.disabled = false;
+      this.#enable();
     }
   }
 
@@ -91,11 +91,16 @@ export class Minting {
       });
     }
     this.#following = null;
-    this.#button.disabled = !this.#character;
+    this.#enable();
     this.#show(REACHED[mint.state], mint.state !== "confirmed");
     this.#result.textContent = mint.state === "confirmed"
       ? `Token ${mint.token_id} is yours.`
       : `The mint ended: ${mint.reason ?? mint.state}`;
+  }
+
+  /* a character without metadata has nothing that a token could name */
+  #enable() {
+    this.#button.disabled = Boolean(this.#following) || !this.#character?.token_uri;
   }
 
   #show(reached, failed = false) {
