@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Sallyport::Quickstart;
 use Sallyport::Test;
 use Test::More;
 
@@ -18,43 +19,18 @@ plan skip_all => 'runs with the release modules'
     if defined $ENV{SP_MODULES} && $ENV{SP_MODULES} eq '';
 
 my $t = Sallyport::Test->new;
-my $top = $Sallyport::Test::top;
-my $copy = $t->dir . '/tree';
-my $port = $t->port;
-my $url = "http://127.0.0.1:$port";
-
-# the second port is the demo model's
-$ENV{SALLYPORT_PORT} = $port;
-delete @ENV{qw(OPENAI_API_KEY OPENAI_BASE_URL MAKEFLAGS MAKELEVEL)};
-
-mkdir $copy;
-mkdir "$copy/t";
-system('cp', '-a', (map { "$top/$_" } qw(conf modules sql config Makefile)),
-       $copy) == 0 or die "cannot copy the tree\n";
-system 'cp', '-a', "$top/web", $copy if -d "$top/web";
-system 'cp', '-a', "$top/t/chain", "$top/t/package.json", "$copy/t/";
-symlink "$top/objs", "$copy/objs";
-symlink "$top/t/node_modules", "$copy/t/node_modules"
-    if -d "$top/t/node_modules";
-
-# the modules are built, and the copy shares them
-$t->file('tree/modules/build', "#!/bin/sh\nexit 0\n", 0755);
-
-# whatever happens, nothing of it stays
-END {
-    system "'$copy/conf/quickstart/stop' >/dev/null 2>&1"
-        if $copy && -d $copy;
-}
+my $q = Sallyport::Quickstart->new($t);
+my $url = $q->url;
 
 
-my ($status, $out) = command('conf/quickstart/status');
+my ($status, $out) = $q->command('conf/quickstart/status');
 isnt($status, 0, 'nothing runs yet');
 
-($status, $out) = command('conf/quickstart/token');
+($status, $out) = $q->command('conf/quickstart/token');
 isnt($status, 0, 'no token before the first start');
 like($out, qr/make start/, 'and it says what to do');
 
-($status, $out) = command('conf/quickstart/start');
+($status, $out) = $q->command('conf/quickstart/start');
 is($status, 0, 'start') or die $out;
 like($out, qr/ready.*the demo model/, 'says what answers');
 like($out, qr{\Q$url\E/v1/chat/completions}, 'and where');
@@ -67,7 +43,7 @@ is($?, 0, 'which works');
 like($answer, qr/^data: \{.*"chat\.completion\.chunk"/m, 'streams chunks');
 like($answer, qr/^data: \[DONE\]\s*\z/m, 'and ends');
 
-($status, my $token) = command('conf/quickstart/token');
+($status, my $token) = $q->command('conf/quickstart/token');
 like($token, qr/^[\w-]+\.[\w-]+\.[\w-]+$/, 'a token');
 
 my $data = `curl -sS --max-time 10 $url/api/v1/characters`;
@@ -77,68 +53,43 @@ like(`curl -sS --max-time 10 $url/`, qr/<html/i, 'the page');
 my $bad = `curl -sS --max-time 10 -o /dev/null -w '%{http_code}' -H 'Content-Type: application/json' -d '{}' $url/v1/chat/completions`;
 is($bad, '401', 'no chat without a token');
 
-($status, $out) = command('conf/quickstart/status');
+($status, $out) = $q->command('conf/quickstart/status');
 is($status, 0, 'status');
 like($out, qr/PostgreSQL +\d+ .*Redis +\d+ /s, 'names the servers');
 
-my @before = pids();
-($status, $out) = command('conf/quickstart/start');
+my @before = $q->pids;
+($status, $out) = $q->command('conf/quickstart/start');
 is($status, 0, 'start again');
 like($out, qr/runs already/, 'changes nothing');
-is_deeply([ pids() ], \@before, 'the same processes');
+is_deeply([ $q->pids ], \@before, 'the same processes');
 
 for my $secret (qw(run/keys/sign.pem run/keys/sign.jwk)) {
-    is((stat "$copy/$secret")[2] & 077, 0, "$secret is its owner's alone");
+    is((stat $q->dir . "/$secret")[2] & 077, 0, "$secret is its owner's alone");
 }
 
-($status, $out) = command('conf/quickstart/stop');
+($status, $out) = $q->command('conf/quickstart/stop');
 is($status, 0, 'stop');
-is_deeply([ pids() ], [], 'nothing is left');
-($status, $out) = command('conf/quickstart/stop');
+is_deeply([ $q->pids ], [], 'nothing is left');
+($status, $out) = $q->command('conf/quickstart/stop');
 is($status, 0, 'stop again is harmless');
 
 # the data is there after a restart; another port
 $ENV{SALLYPORT_PORT} = $t->port(2);
-($status, $out) = command('conf/quickstart/start');
+($status, $out) = $q->command('conf/quickstart/start');
 is($status, 0, 'a start with another port') or diag($out);
-$url = "http://127.0.0.1:$ENV{SALLYPORT_PORT}";
+$url = $q->url;
 like(`curl -sS --max-time 10 $url/readyz -w '%{http_code}'`, qr/200$/,
      'is ready there');
-command('conf/quickstart/stop');
+$q->command('conf/quickstart/stop');
 
 # a taken port
 my $other = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1,
     LocalPort => $ENV{SALLYPORT_PORT}, ReuseAddr => 1);
-($status, $out) = command('conf/quickstart/start');
+($status, $out) = $q->command('conf/quickstart/start');
 isnt($status, 0, 'a taken port');
 like($out, qr/Port $ENV{SALLYPORT_PORT} is taken/, 'is named');
-is_deeply([ pids() ], [], 'and nothing was left running');
+is_deeply([ $q->pids ], [], 'and nothing was left running');
 
 $t->finish;
 done_testing;
 
-
-sub command {
-    my (@command) = @_;
-
-    my $text = `cd '$copy' && @command 2>&1 </dev/null`;
-
-    return ($? >> 8, $text);
-}
-
-
-# the servers of the copy, by the paths on their command lines
-
-sub pids {
-    my @found;
-
-    for my $file (qw(nginx/nginx.pid redis/redis.pid pg/data/postmaster.pid
-                     chain/chain.pid)) {
-        my ($pid) = Sallyport::Test::slurp("$copy/run/$file") =~ /^(\d+)/
-            or next;
-        push @found, $pid
-            if length Sallyport::Test::slurp("/proc/$pid/cmdline");
-    }
-
-    return @found;
-}
