@@ -4,7 +4,7 @@
  *
  * A claimed job, from its claim to its end.
  *
- *     RUNNING --- finish, retry, fail, release ---> ENDING --- written --> GONE
+ *     RUNNING --- finish, retry, fail, release --> ENDING --- written --> GONE
  *        |                                             |                    ^
  *        +------------- the lease is lost -------------+--------------------+
  *

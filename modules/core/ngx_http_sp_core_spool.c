@@ -541,7 +541,7 @@ ngx_http_sp_spool_is_segment(const ngx_str_t *name)
 }
 
 
-/* NGX_OK: it is ours now; NGX_DECLINED: somebody holds it, or has removed it */
+/* NGX_OK: it is ours now; NGX_DECLINED: somebody holds it or has removed it */
 
 static ngx_int_t
 ngx_http_sp_spool_adopt(ngx_http_sp_spool_t *spool, const ngx_str_t *name)
