@@ -354,7 +354,7 @@ ngx_sp_pg_link_notice(void *data, const char *message)
 }
 
 
-/* what libpq says in several lines, in one */
+/* what libpq says in several lines, in one without control characters */
 
 static char *
 ngx_sp_pg_line(char *buf, const char *text)
@@ -362,7 +362,7 @@ ngx_sp_pg_line(char *buf, const char *text)
     size_t  i;
 
     for (i = 0; text[i] != '\0' && i < NGX_SP_PG_REASON_LEN - 1; i++) {
-        buf[i] = (text[i] == '\n' || text[i] == '\t') ? ' ' : text[i];
+        buf[i] = ((u_char) text[i] < 0x20 || text[i] == 0x7f) ? ' ' : text[i];
     }
 
     while (i > 0 && buf[i - 1] == ' ') {

@@ -196,12 +196,18 @@ ngx_sp_redis_close(ngx_sp_redis_t *redis)
 void
 ngx_sp_redis_fail(ngx_sp_redis_t *redis, const char *reason)
 {
-    u_char       text[128];
+    u_char      *p, text[128];
     ngx_uint_t   good;
     ngx_queue_t  sent, waiting;
 
     (void) ngx_cpystrn(text, (u_char *) reason, sizeof(text));
     reason = (const char *) text;
+
+    for (p = text; *p != '\0'; p++) {
+        if (*p < 0x20 || *p == 0x7f) {
+            *p = ' ';
+        }
+    }
 
     good = (redis->state == NGX_SP_REDIS_READY
             && ngx_current_msec - redis->since >= NGX_SP_REDIS_GOOD_LIFE);
