@@ -2,10 +2,8 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * The upstream of the load runs: one process, HTTP/1.1 with keepalive, no
- * work at all, so that what is measured is the gateway.
- *
- *     upstream PORT
+ * The upstream of the load runs: HTTP/1.1 with keepalive, no work at all, so
+ * that what is measured is the gateway.  Part of the process of load.c.
  *
  *     GET  /1k, /16k            a body of that size
  *     POST, "bench-1k" or "bench-16k" in the body
@@ -21,16 +19,16 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#include "upstream.h"
 
 
 #define MAX_FD    65536
@@ -66,7 +64,8 @@ static void make_chat(reply_t *reply, size_t size);
 static void make_stream(void);
 static size_t add_chunk(char *p, size_t room, const char *json);
 static int open_listener(int port);
-static void accept_all(int fd);
+static void tick(void);
+static void accept_all(void);
 static void read_some(int fd);
 static size_t take_request(int fd, connection_t *c);
 static void answer(int fd, connection_t *c, const char *request, size_t head,
@@ -81,30 +80,15 @@ static connection_t  *connections[MAX_FD];
 static reply_t        plain_1k, plain_16k, chat_1k, chat_16k;
 static reply_t        pieces[CHUNKS];    /* [0] with the head */
 static reply_t        last_piece;
-static int            loop;
-static int            top;
+static int            listener, loop, ticker, top;
 
 
 int
-main(int argc, char **argv)
+upstream_start(int port)
 {
-    int                 fd, i, listener, n, timer;
-    uint64_t            ticks;
-    struct rlimit       limit;
-    struct epoll_event  ev, events[256];
+    int                 timer;
+    struct epoll_event  ev;
     struct itimerspec   every;
-
-    if (argc != 2) {
-        fprintf(stderr, "usage: upstream PORT\n");
-        return 2;
-    }
-
-    signal(SIGPIPE, SIG_IGN);
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void) setrlimit(RLIMIT_NOFILE, &limit);
-    }
 
     make_plain(&plain_1k, 1024);
     make_plain(&plain_16k, 16384);
@@ -113,49 +97,72 @@ main(int argc, char **argv)
     make_stream();
 
     loop = epoll_create1(0);
-    listener = open_listener(atoi(argv[1]));
+    listener = open_listener(port);
     timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+
+    if (listener == -1 || timer == -1) {
+        return -1;
+    }
 
     memset(&every, 0, sizeof(every));
     every.it_interval.tv_nsec = 10000000;
     every.it_value.tv_nsec = 10000000;
     (void) timerfd_settime(timer, 0, &every, NULL);
 
+    ticker = timer;
+
     ev.events = EPOLLIN;
     ev.data.fd = listener;
     (void) epoll_ctl(loop, EPOLL_CTL_ADD, listener, &ev);
     ev.data.fd = timer;
-    (void) epoll_ctl(loop, EPOLL_CTL_ADD, timer, &ev);
 
-    for ( ;; ) {
-        n = epoll_wait(loop, events, 256, -1);
+    return epoll_ctl(loop, EPOLL_CTL_ADD, timer, &ev);
+}
 
-        for (i = 0; i < n; i++) {
-            fd = events[i].data.fd;
 
-            if (fd == listener) {
-                accept_all(listener);
+void
+upstream_poll(void)
+{
+    int                 fd, i, n;
+    struct epoll_event  events[256];
 
-            } else if (fd == timer) {
-                (void) !read(timer, &ticks, sizeof(ticks));
+    n = epoll_wait(loop, events, 256, 0);
 
-                for (fd = 0; fd <= top; fd++) {
-                    if (connections[fd] && connections[fd]->chunk
-                        && connections[fd]->pace == PACED)
-                    {
-                        send_chunks(fd, connections[fd], 1);
-                    }
-                }
+    for (i = 0; i < n; i++) {
+        fd = events[i].data.fd;
 
-            } else if (connections[fd] == NULL) {
-                continue;
+        if (fd == listener) {
+            accept_all();
 
-            } else if (events[i].events & EPOLLOUT) {
-                go_on(fd);
+        } else if (fd == ticker) {
+            tick();
 
-            } else {
-                read_some(fd);
-            }
+        } else if (connections[fd] == NULL) {
+            continue;
+
+        } else if (events[i].events & EPOLLOUT) {
+            go_on(fd);
+
+        } else {
+            read_some(fd);
+        }
+    }
+}
+
+
+static void
+tick(void)
+{
+    int       fd;
+    uint64_t  ticks;
+
+    (void) !read(ticker, &ticks, sizeof(ticks));
+
+    for (fd = 0; fd <= top; fd++) {
+        if (connections[fd] && connections[fd]->chunk
+            && connections[fd]->pace == PACED)
+        {
+            send_chunks(fd, connections[fd], 1);
         }
     }
 }
@@ -271,8 +278,7 @@ open_listener(int port)
     if (bind(fd, (struct sockaddr *) &sin, sizeof(sin)) != 0
         || listen(fd, 4096) != 0)
     {
-        perror("upstream");
-        exit(1);
+        return -1;
     }
 
     return fd;
@@ -280,7 +286,7 @@ open_listener(int port)
 
 
 static void
-accept_all(int listener)
+accept_all(void)
 {
     int                 fd, on;
     struct epoll_event  ev;
@@ -420,7 +426,7 @@ send_reply(int fd, connection_t *c, const char *p, size_t len)
     ssize_t             n;
     struct epoll_event  ev;
 
-    n = send(fd, p, len, 0);
+    n = send(fd, p, len, MSG_NOSIGNAL);
 
     if (n == (ssize_t) len) {
         return;
