@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sp_json.h"
+#include "sp_json_load.h"
 #include "sp_utf8.h"
 
 
@@ -84,6 +85,14 @@ sp_json_parse(const char *text, size_t len, const sp_json_limits_t *limits,
     if (status != SP_JSON_OK) {
         return status;
     }
+
+    *value = sp_json_load(text, len);
+
+    if (*value != NULL) {
+        return SP_JSON_OK;
+    }
+
+    /* malformed, or out of memory: jansson tells which, and where */
 
     *value = json_loadb(text, len, JSON_REJECT_DUPLICATES|JSON_DECODE_ANY,
                         &error);

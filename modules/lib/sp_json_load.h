@@ -1,0 +1,24 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Private to sp_json.
+ */
+
+#ifndef _SP_JSON_LOAD_H_INCLUDED_
+#define _SP_JSON_LOAD_H_INCLUDED_
+
+
+#include <stddef.h>
+
+#include <jansson.h>
+
+
+/*
+ * In: valid UTF-8 without NUL bytes, its depth capped.  Out: a new reference,
+ * equal to what jansson makes of the text, or NULL: ask jansson.
+ */
+json_t *sp_json_load(const char *text, size_t len);
+
+
+#endif /* _SP_JSON_LOAD_H_INCLUDED_ */
