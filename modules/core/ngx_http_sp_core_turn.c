@@ -26,6 +26,7 @@ static ngx_int_t ngx_http_sp_turn_line(ngx_http_request_t *r,
     const ngx_http_sp_turn_t *turn, ngx_str_t *line);
 static size_t ngx_http_sp_turn_print(u_char *p,
     const ngx_http_sp_turn_text_t *text);
+static ngx_int_t ngx_http_sp_turn_random(u_char *p, size_t len);
 static ngx_int_t ngx_http_sp_turn_log_handler(ngx_http_request_t *r);
 static void ngx_http_sp_turn_count(ngx_http_request_t *r);
 
@@ -129,7 +130,7 @@ ngx_http_sp_turn_id(u_char *id)
     ngx_uint_t   i;
     ngx_time_t  *tp;
 
-    if (RAND_bytes(b, sizeof(b)) != 1) {
+    if (ngx_http_sp_turn_random(&b[6], 10) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -156,6 +157,31 @@ ngx_http_sp_turn_id(u_char *id)
 
     return NGX_OK;
 }
+
+
+/* a call costs OpenSSL microseconds, however few bytes it is for */
+
+static ngx_int_t
+ngx_http_sp_turn_random(u_char *p, size_t len)
+{
+    static u_char  random[640];
+    static size_t  left;
+
+    if (left < len) {
+        if (RAND_bytes(random, sizeof(random)) != 1) {
+            return NGX_ERROR;
+        }
+
+        left = sizeof(random);
+    }
+
+    left -= len;
+
+    ngx_memcpy(p, random + left, len);
+
+    return NGX_OK;
+}
+
 
 
 ngx_int_t
