@@ -45,7 +45,8 @@ none('every page is linked from the list of directives',
 done_testing;
 
 
-# ngx_command_t and ngx_http_variable_t tables; metrics by their prefix
+# ngx_command_t and ngx_http_variable_t tables; metrics by their prefix, which
+# roles of PostgreSQL and the zone of the metrics have as well
 
 sub read_code {
     my ($file) = @_;
@@ -67,7 +68,7 @@ sub read_code {
     }
 
     $code{metric}{$1} = $file while $text =~ m{"(?:\#[ ]\w+[ ])?
-                                  (?!sallyport_(?:anon|user|gateway)")
+                                  (?!sallyport_(?:anon|user|gateway|metrics)")
                                   (sallyport_\w+)}xg;
     return;
 }
