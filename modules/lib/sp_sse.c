@@ -9,6 +9,9 @@
 #include "sp_sse.h"
 
 
+#define SP_SSE_PIECE  512
+
+
 typedef struct {
     const char    *value;
     size_t         value_len;
@@ -23,6 +26,7 @@ static sp_sse_status_e sp_sse_gather(sp_sse_t *sse, const char *p,
 static sp_sse_status_e sp_sse_parse(sp_sse_t *sse, sp_sse_event_t *event);
 static const char *sp_sse_line(const char *p, const char *last,
     sp_sse_line_t *line);
+static const char *sp_sse_line_end(const char *p, const char *last);
 static int sp_sse_is(const char *p, const sp_sse_line_t *line,
     const char *name, size_t len);
 static sp_sse_status_e sp_sse_join(sp_sse_t *sse, sp_sse_event_t *event,
@@ -179,9 +183,7 @@ sp_sse_boundary(sp_sse_t *sse, const char *p, const char *last, int *complete)
             line = 1;
             cr = 0;
 
-            while (p < last && *p != '\n' && *p != '\r') {
-                p++;
-            }
+            p = sp_sse_line_end(p, last);
 
             continue;
         }
@@ -276,6 +278,47 @@ sp_sse_parse(sp_sse_t *sse, sp_sse_event_t *event)
 }
 
 
+/*
+ * The first CR or LF, or "last".  Piece by piece: where only one of them ends
+ * the lines the other must not be looked for in all of the text, each time.
+ */
+
+static const char *
+sp_sse_line_end(const char *p, const char *last)
+{
+    size_t       n;
+    const char  *cr, *lf;
+
+    while (p < last) {
+        n = (size_t) (last - p);
+
+        if (n > SP_SSE_PIECE) {
+            n = SP_SSE_PIECE;
+        }
+
+        lf = memchr(p, '\n', n);
+
+        if (lf != NULL) {
+            n = (size_t) (lf - p);
+        }
+
+        cr = memchr(p, '\r', n);
+
+        if (cr != NULL) {
+            return cr;
+        }
+
+        if (lf != NULL) {
+            return lf;
+        }
+
+        p += n;
+    }
+
+    return last;
+}
+
+
 /* splits "name: value"; returns where the next line begins */
 
 static const char *
@@ -283,9 +326,7 @@ sp_sse_line(const char *p, const char *last, sp_sse_line_t *line)
 {
     const char  *colon, *end;
 
-    for (end = p; end < last && *end != '\n' && *end != '\r'; end++) {
-        /* void */
-    }
+    end = sp_sse_line_end(p, last);
 
     line->value = end;
     line->value_len = 0;

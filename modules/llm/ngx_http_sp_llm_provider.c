@@ -235,7 +235,7 @@ ngx_http_sp_llm_end_provider(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block)
     ngx_conf_init_msec_value(ucf->connect_timeout, 5000);
     ngx_conf_init_msec_value(ucf->send_timeout, 30000);
     ngx_conf_init_msec_value(ucf->read_timeout, 120000);
-    ngx_conf_init_size_value(ucf->buffer_size, 8192);
+    ngx_conf_init_size_value(ucf->buffer_size, 32768);
 
     if (ngx_http_sp_llm_provider_headers(cf, provider) != NGX_OK
         || ngx_http_sp_llm_provider_metrics(cf, provider) != NGX_OK)

@@ -92,7 +92,14 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 static ngx_int_t
 ngx_http_sp_llm_feed_json(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 {
-    if (ngx_http_sp_llm_gather(ctx, p, last - p) != NGX_OK) {
+    if (ctx->json_len == 0 && ctx->length == last - p) {
+
+        /* whole in one piece: scanned where it is, before it goes out */
+
+        ctx->json = p;
+        ctx->json_len = last - p;
+
+    } else if (ngx_http_sp_llm_gather(ctx, p, last - p) != NGX_OK) {
         return NGX_ERROR;
     }
 
