@@ -411,11 +411,12 @@ END
 sub environment {
     my ($self) = @_;
 
+    # slow unwinding shows who called into libraries without frame pointers
     my $log = "log_path=$self->{dir}/logs/sanitizer:log_exe_name=1";
 
     return (
         ASAN_OPTIONS  => "$log:detect_odr_violation=0:abort_on_error=0"
-                         . ':detect_stack_use_after_return=1',
+                         . ':detect_stack_use_after_return=1:fast_unwind_on_malloc=0',
         UBSAN_OPTIONS => "$log:print_stacktrace=1",
         LSAN_OPTIONS  => "suppressions=$top/t/asan.supp"
                          . ':print_suppressions=0',
