@@ -26,6 +26,7 @@ http {
     %%HTTP%%
     redis_server main %%REDIS%%;
     pg_server main "%%PG%%" connections=1 timeout=1s connect_timeout=1s;
+    test_pg main;
     metrics_zone_size 512k;
 
     server {
@@ -110,6 +111,20 @@ cmp_ok(grown("${ms}_sum"), '>=', 29, 'and sums');
 is(grown("${ms}_bucket{le=\"+Inf\"}"), 13, '+Inf has all');
 cmp_ok(grown("${ms}_bucket{le=\"10\"}"), '<', 13, 'smaller ones have not');
 is($after->{sallyport_workers}, 2, 'workers');
+
+my $ops = 'sallyport_ops_total{kind="pg",server="main",result=';
+is($t->get('/?content=pg:20')->{status}, 200, 'an op');
+my $later = metrics();
+is($later->{"$ops\"ok\"}"} - $after->{"$ops\"ok\"}"}, 1, 'is counted');
+is($later->{'sallyport_op_milliseconds_bucket{kind="pg",server="main",le="10"}'}
+   - $after->{'sallyport_op_milliseconds_bucket{kind="pg",server="main",le="10"}'},
+   0, 'and its time');
+$t->suspend('pg');
+is($t->get('/?content=pg:1')->{status}, 503, 'one that fails');
+$t->resume('pg');
+is(metrics()->{"$ops\"timeout\"}"} - $after->{"$ops\"timeout\"}"}, 1,
+   'is counted as what it was');
+$after = metrics();
 
 # a reload, also with another size of the zone, keeps the values
 

@@ -112,13 +112,6 @@ ngx_http_sp_error_init(ngx_conf_t *cf)
 
     *h = ngx_http_sp_error_rewrite_handler;
 
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_sp_error_filter_init(ngx_conf_t *cf)
-{
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_sp_error_header_filter;
 

@@ -29,6 +29,15 @@ typedef struct {
 } ngx_http_sp_probe_t;
 
 
+/* ops of one server, by result */
+
+typedef struct {
+    const void                    *server;    /* NULL: fetch */
+    ngx_http_sp_metric_t          *results[4];
+    ngx_http_sp_metric_t          *duration;
+} ngx_http_sp_ops_t;
+
+
 /* what the core itself counts */
 
 typedef struct {
@@ -45,6 +54,7 @@ typedef struct {
     ngx_array_t                    pg;            /* ngx_sp_pg_t * */
     ngx_array_t                    probes;        /* probe_t */
     ngx_array_t                    runners;       /* runner_t * */
+    ngx_array_t                    ops;           /* ops_t */
 
     ngx_sp_fetch_conf_t            fetch;
     ngx_http_sp_metrics_t         *metrics;
@@ -164,7 +174,6 @@ void ngx_http_sp_body_release(ngx_http_sp_core_ctx_t *ctx);
 /* ngx_http_sp_core_error.c */
 
 ngx_int_t ngx_http_sp_error_init(ngx_conf_t *cf);
-ngx_int_t ngx_http_sp_error_filter_init(ngx_conf_t *cf);
 void ngx_http_sp_error_param(ngx_http_request_t *r, const char *param);
 
 /* ngx_http_sp_core_variables.c */
@@ -177,6 +186,8 @@ ngx_int_t ngx_http_sp_turn_init(ngx_conf_t *cf);
 
 /* ngx_http_sp_core_servers.c */
 
+ngx_int_t ngx_http_sp_servers_create(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
 char *ngx_http_sp_servers_redis(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_sp_servers_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

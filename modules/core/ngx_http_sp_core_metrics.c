@@ -16,7 +16,7 @@
 
 #define NGX_HTTP_SP_METRICS_LAYOUT  1
 #define NGX_HTTP_SP_METRICS_SLOTS   64
-#define NGX_HTTP_SP_METRICS_ZONE    "sallyport_metrics"
+#define NGX_HTTP_SP_METRICS_ZONE    "metrics"
 
 
 /* upper bounds of the buckets; one more is +Inf, then sum and count */

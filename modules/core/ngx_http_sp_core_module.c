@@ -173,7 +173,9 @@ ngx_http_sp_core_preconfiguration(ngx_conf_t *cf)
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
 
-    if (ngx_http_sp_core_counters(cf, mcf) != NGX_OK) {
+    if (ngx_http_sp_core_counters(cf, mcf) != NGX_OK
+        || ngx_http_sp_servers_create(cf, mcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -214,6 +216,8 @@ ngx_http_sp_core_create_main_conf(ngx_conf_t *cf)
         || ngx_array_init(&mcf->redis, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->pg, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->runners, cf->pool, 4, sizeof(void *))
+           != NGX_OK
+        || ngx_array_init(&mcf->ops, cf->pool, 4, sizeof(ngx_http_sp_ops_t))
            != NGX_OK
         || ngx_array_init(&mcf->probes, cf->pool, 4,
                           sizeof(ngx_http_sp_probe_t))

@@ -13,10 +13,19 @@
 static ngx_array_t *ngx_http_sp_servers_args(ngx_conf_t *cf);
 static ngx_int_t ngx_http_sp_servers_unknown(ngx_conf_t *cf,
     const char *directive, const ngx_str_t *name);
+static ngx_int_t ngx_http_sp_servers_add(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf, const char *kind,
+    const ngx_str_t *name, void *server, ngx_http_sp_ready_pt ready);
+static ngx_int_t ngx_http_sp_servers_count(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf, const char *kind,
+    const ngx_str_t *name, const void *server);
+static void ngx_http_sp_servers_observe(ngx_sp_op_t *op);
 static const char *ngx_http_sp_servers_redis_ready(void *data);
 static const char *ngx_http_sp_servers_pg_ready(void *data);
-static const char *ngx_http_sp_servers_probe_name(ngx_conf_t *cf,
-    const char *kind, const ngx_str_t *name);
+
+
+/* set in init_process */
+static ngx_http_sp_core_main_conf_t  *ngx_http_sp_servers_conf;
 
 
 /* the arguments without the directive itself */
@@ -55,7 +64,6 @@ ngx_http_sp_servers_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_sp_core_main_conf_t *mcf = conf;
 
     ngx_uint_t        i;
-    const char       *name;
     ngx_array_t      *args;
     ngx_sp_redis_t  **elt, *redis;
 
@@ -88,11 +96,9 @@ ngx_http_sp_servers_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *elt = redis;
 
-    name = ngx_http_sp_servers_probe_name(cf, "redis",
-                                          ngx_sp_redis_name(redis));
-    if (name == NULL
-        || ngx_http_sp_add_ready(cf, name, ngx_http_sp_servers_redis_ready,
-                                 redis) != NGX_OK)
+    if (ngx_http_sp_servers_add(cf, mcf, "redis", ngx_sp_redis_name(redis),
+                                redis, ngx_http_sp_servers_redis_ready)
+        != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -107,7 +113,6 @@ ngx_http_sp_servers_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_sp_core_main_conf_t *mcf = conf;
 
     ngx_uint_t     i;
-    const char    *name;
     ngx_array_t   *args;
     ngx_sp_pg_t  **elt, *pg;
 
@@ -140,11 +145,9 @@ ngx_http_sp_servers_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *elt = pg;
 
-    name = ngx_http_sp_servers_probe_name(cf, "pg", ngx_sp_pg_name(pg));
-
-    if (name == NULL
-        || ngx_http_sp_add_ready(cf, name, ngx_http_sp_servers_pg_ready, pg)
-           != NGX_OK)
+    if (ngx_http_sp_servers_add(cf, mcf, "pg", ngx_sp_pg_name(pg), pg,
+                                ngx_http_sp_servers_pg_ready)
+        != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -234,22 +237,110 @@ ngx_http_sp_servers_pg_ready(void *data)
 }
 
 
-/* "redis main" */
+/* the name of its probe is "redis main" */
 
-static const char *
-ngx_http_sp_servers_probe_name(ngx_conf_t *cf, const char *kind,
-    const ngx_str_t *name)
+static ngx_int_t
+ngx_http_sp_servers_add(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf,
+    const char *kind, const ngx_str_t *name, void *server,
+    ngx_http_sp_ready_pt ready)
 {
     u_char  *p;
 
     p = ngx_pnalloc(cf->pool, ngx_strlen(kind) + 1 + name->len + 1);
     if (p == NULL) {
-        return NULL;
+        return NGX_ERROR;
     }
 
     ngx_sprintf(p, "%s %V%Z", kind, name);
 
-    return (const char *) p;
+    if (ngx_http_sp_add_ready(cf, (char *) p, ready, server) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_servers_count(cf, mcf, kind, name, server);
+}
+
+
+/* fetch is always there */
+
+ngx_int_t
+ngx_http_sp_servers_create(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
+{
+    ngx_str_t  name;
+
+    ngx_str_set(&name, "");
+
+    return ngx_http_sp_servers_count(cf, mcf, "fetch", &name, NULL);
+}
+
+
+static ngx_int_t
+ngx_http_sp_servers_count(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf,
+    const char *kind, const ngx_str_t *name, const void *server)
+{
+    u_char             *p;
+    ngx_str_t           labels;
+    ngx_uint_t          i;
+    ngx_http_sp_ops_t  *ops;
+
+    ops = ngx_array_push(&mcf->ops);
+    if (ops == NULL) {
+        return NGX_ERROR;
+    }
+
+    ops->server = server;
+
+    for (i = 0; i < 4; i++) {
+
+        p = ngx_pnalloc(cf->pool, 64 + ngx_strlen(kind) + name->len);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        labels.data = p;
+        labels.len = ngx_sprintf(p, "kind=\"%s\",server=\"%V\","
+                                 "result=\"%s\"", kind, name,
+                                 ngx_sp_op_result_name(i))
+                     - p;
+
+        ops->results[i] = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
+            "sallyport_ops_total",
+            "Calls of servers, by what became of them.", &labels);
+
+        if (ops->results[i] == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    /* the same text without the result */
+
+    labels.len = ngx_strlen(kind) + name->len
+                 + sizeof("kind=\"\",server=\"\"") - 1;
+
+    ops->duration = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_HISTOGRAM,
+        "sallyport_op_milliseconds",
+        "Time of these calls, waiting for a connection included.", &labels);
+
+    return (ops->duration != NULL) ? NGX_OK : NGX_ERROR;
+}
+
+
+static void
+ngx_http_sp_servers_observe(ngx_sp_op_t *op)
+{
+    ngx_uint_t          i;
+    ngx_http_sp_ops_t  *ops;
+
+    ops = ngx_http_sp_servers_conf->ops.elts;
+
+    for (i = 0; i < ngx_http_sp_servers_conf->ops.nelts; i++) {
+
+        if (ops[i].server == op->server) {
+            ngx_http_sp_metric_add(ops[i].results[op->result], 1);
+            ngx_http_sp_metric_observe(ops[i].duration, op->elapsed);
+            return;
+        }
+    }
 }
 
 
@@ -260,6 +351,9 @@ ngx_http_sp_servers_init_process(ngx_http_sp_core_main_conf_t *mcf,
     ngx_uint_t        i;
     ngx_sp_pg_t     **pg;
     ngx_sp_redis_t  **redis;
+
+    ngx_http_sp_servers_conf = mcf;
+    ngx_sp_op_observe(ngx_http_sp_servers_observe);
 
     redis = mcf->redis.elts;
 
@@ -301,4 +395,6 @@ ngx_http_sp_servers_exit_process(ngx_http_sp_core_main_conf_t *mcf)
     for (i = 0; i < mcf->redis.nelts; i++) {
         ngx_sp_redis_exit_process(redis[i]);
     }
+
+    ngx_sp_op_observe(NULL);
 }

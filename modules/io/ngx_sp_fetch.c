@@ -65,6 +65,8 @@ ngx_sp_fetch_submit(ngx_sp_fetch_op_t *op)
 
     fetch = ngx_sp_fetch_state();
 
+    op->op.server = NULL;
+
     ngx_sp_op_start(&op->op, (fetch != NULL) ? fetch->conf->timeout : 1000,
                     ngx_sp_fetch_cancel, NULL);
 

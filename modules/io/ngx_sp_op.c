@@ -37,6 +37,10 @@ static void ngx_sp_op_disarm(ngx_sp_op_t *op);
 static void ngx_sp_detached_release(ngx_sp_op_t *op);
 
 
+/* set in init_process */
+static ngx_sp_op_handler_pt  ngx_sp_op_observer;
+
+
 const char *
 ngx_sp_op_result_name(ngx_sp_op_result_e result)
 {
@@ -84,6 +88,13 @@ ngx_sp_op_cancel(ngx_sp_op_t *op)
     if (op->join != NULL) {
         op->join->pending--;
     }
+}
+
+
+void
+ngx_sp_op_observe(ngx_sp_op_handler_pt observer)
+{
+    ngx_sp_op_observer = observer;
 }
 
 
@@ -159,6 +170,10 @@ ngx_sp_op_finish(ngx_sp_op_t *op, ngx_sp_op_result_e result,
     ngx_log_debug3(NGX_LOG_DEBUG_CORE, op->log, 0,
                    "op %p %s %V", op, ngx_sp_op_result_name(result),
                    &op->reason);
+
+    if (ngx_sp_op_observer != NULL) {
+        ngx_sp_op_observer(op);
+    }
 
     /* done may zero the op and submit it again */
 

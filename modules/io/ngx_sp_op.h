@@ -106,6 +106,9 @@ struct ngx_sp_op_s {
     ngx_msec_t                elapsed;
     unsigned                  sent:1;
 
+    /* the redis or pg server; NULL: fetch */
+    const void               *server;
+
     /* the adapter's own */
 
     ngx_sp_op_handler_pt      cancel;
@@ -126,6 +129,13 @@ const char *ngx_sp_op_result_name(ngx_sp_op_result_e result);
 
 /* idempotent; on an op that is not PENDING it does nothing */
 void ngx_sp_op_cancel(ngx_sp_op_t *op);
+
+
+/*
+ * Called for every finished op of this worker, before its "done": for
+ * counting.  NULL takes it back.
+ */
+void ngx_sp_op_observe(ngx_sp_op_handler_pt observer);
 
 
 /*

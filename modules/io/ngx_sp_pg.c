@@ -178,6 +178,8 @@ ngx_sp_pg_submit(ngx_sp_pg_t *pg, ngx_sp_pg_op_t *op)
         op->queries[i].result = NULL;
     }
 
+    op->op.server = pg;
+
     ngx_sp_op_start(&op->op, pg->timeout, ngx_sp_pg_cancel, NULL);
 
     reason = ngx_sp_pg_refusal(pg);

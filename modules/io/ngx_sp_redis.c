@@ -91,6 +91,8 @@ ngx_sp_redis_submit(ngx_sp_redis_t *redis, ngx_sp_redis_op_t *op,
 
     op->reply = NULL;
 
+    op->op.server = redis;
+
     ngx_sp_op_start(&op->op, redis->timeout, ngx_sp_redis_cancel, NULL);
 
     if (slot == NULL) {
