@@ -67,6 +67,32 @@ chat([ { type => 'text', text => 'a sec' },
 is_deeply([ map { $_->{text} } @{ sent()->{messages}[0]{content} } ],
           [ 'a ***', '*** b' ], 'over parts');
 
+# what a part holds beside its text is read by models, too
+
+my $image = { type => 'image_url',
+              image_url => { url => 'data:image/png;base64,/zebra/' } };
+
+for ([ 'the name of a file',
+       { type => 'file', file => { filename => 'a zebra.txt' } } ],
+     [ 'a result', { type => 'tool_result', content => 'a zebra' } ],
+     [ 'a document', { type => 'document', source => {
+           type => 'text', data => 'a zebra' } } ],
+     [ 'beside text', { type => 'text', text => 'x', title => 'zebra' } ],
+     [ 'a name', { type => 'thing', zebra => 1 } ],
+     [ 'not an image', { %$image, type => 'text', text => 'x' } ])
+{
+    my ($what, $part) = @$_;
+    is(chat([ $part ])->{status}, 422, "blocked: $what of a part");
+}
+
+chat([ { type => 'file', file => { filename => 'my secret' } } ]);
+is(sent()->{messages}[0]{content}[0]{file}{filename}, 'my ******',
+   'masked there');
+
+is(chat([ $image, { type => 'text', text => 'x' } ])->{status}, 200,
+   'the bytes of an image are no text');
+sent();
+
 chat('nothing');
 is(sent()->{messages}[0]{content}, 'nothing', 'unchanged');
 

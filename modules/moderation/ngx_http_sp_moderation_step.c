@@ -36,6 +36,8 @@ static ngx_int_t ngx_http_sp_moderation_message(
 static ngx_int_t ngx_http_sp_moderation_parts(
     ngx_http_sp_moderation_walk_t *walk, sp_chat_message_t *message,
     json_t *parts);
+static ngx_int_t ngx_http_sp_moderation_part(
+    ngx_http_sp_moderation_walk_t *walk, json_t *part);
 static void ngx_http_sp_moderation_join(json_t *parts, size_t gap,
     ngx_str_t *text);
 static ngx_int_t ngx_http_sp_moderation_split(
@@ -266,10 +268,8 @@ ngx_http_sp_moderation_parts(ngx_http_sp_moderation_walk_t *walk,
             size += json_string_length(string) + 1;
         }
 
-        string = json_object_get(json_array_get(parts, i), "refusal");
-
-        if (json_is_string(string)
-            && ngx_http_sp_moderation_string(walk, string) != NGX_OK)
+        if (ngx_http_sp_moderation_part(walk, json_array_get(parts, i))
+            != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -298,6 +298,62 @@ ngx_http_sp_moderation_parts(ngx_http_sp_moderation_walk_t *walk,
 
     message->text = (char *) text.data;
     message->len = text.len;
+
+    return NGX_OK;
+}
+
+
+/*
+ * What a part has beside its "text": a refusal, the name of a file, the
+ * result of a tool.  The bytes of an image, a sound or a file are no text;
+ * only where the type says that they are such bytes.
+ */
+
+static ngx_int_t
+ngx_http_sp_moderation_part(ngx_http_sp_moderation_walk_t *walk, json_t *part)
+{
+    json_t      *item;
+    ngx_uint_t   i;
+    const char  *bytes, *key, *type;
+
+    static const struct {
+        const char  *type;
+        const char  *bytes;
+    } media[] = {
+        { "image_url", "url" },
+        { "input_audio", "data" },
+        { "file", "file_data" },
+        { NULL, NULL }
+    };
+
+    /* that a part is an object with a type has been seen to by sp_chat */
+
+    type = json_string_value(json_object_get(part, "type"));
+
+    json_object_foreach(part, key, item) {
+
+        if (ngx_http_sp_moderation_key(walk, key) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_strcmp(key, "text") == 0) {
+            continue;
+        }
+
+        bytes = NULL;
+
+        for (i = 0; media[i].type != NULL; i++) {
+            if (ngx_strcmp(key, media[i].type) == 0
+                && ngx_strcmp(type, media[i].type) == 0)
+            {
+                bytes = media[i].bytes;
+            }
+        }
+
+        if (ngx_http_sp_moderation_value(walk, item, bytes) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
 
     return NGX_OK;
 }
