@@ -51,6 +51,12 @@ http {
             auth_jwt   "test" optional;
             mint_relay local;
         }
+
+        location /api/v2/mints/ {
+            rewrite    ^ /short break;
+            auth_jwt   "test" optional;
+            mint_relay local;
+        }
     }
 }
 EOF
@@ -260,6 +266,8 @@ is(scalar @{ $t->get($path, $m->bearer(%other))->{json}{data} }, 0,
 is($t->get("$path/$id", {})->{status}, 401, 'nobody');
 is($t->get("$path/nonsense", $m->bearer)->{status}, 404, 'no such endpoint');
 is($t->get("${path}x", $m->bearer)->{status}, 404, 'beside the location');
+is($t->get('/api/v2/mints/', $m->bearer)->{status}, 404,
+   'a uri that was rewritten out of its location');
 
 $res = $t->request('DELETE', "$path/$id", $m->bearer);
 is("$res->{status} $res->{headers}{allow}", '405 GET, HEAD', 'no DELETE');

@@ -58,20 +58,33 @@ ngx_http_sp_mint_handler(ngx_http_request_t *r)
 {
     ngx_int_t                     rc;
     ngx_str_t                     rest;
+    ngx_uint_t                    found;
     ngx_http_core_loc_conf_t     *clcf;
     ngx_http_sp_mint_loc_conf_t  *mlcf;
 
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_mint_module);
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    /* what follows the location, without slashes around it */
+    /*
+     * What follows the location, without slashes around it.  "rewrite" and
+     * "try_files" may have put another uri in its place.
+     */
 
-    rest.data = r->uri.data + clcf->name.len;
-    rest.len = r->uri.len - clcf->name.len;
+    rest = r->uri;
 
-    if (rest.len != 0 && rest.data[0] != '/'
-        && clcf->name.data[clcf->name.len - 1] != '/')
+    if (rest.len >= clcf->name.len
+        && ngx_strncmp(rest.data, clcf->name.data, clcf->name.len) == 0)
     {
+        rest.data += clcf->name.len;
+        rest.len -= clcf->name.len;
+        found = (rest.len == 0 || rest.data[0] == '/'
+                 || clcf->name.data[clcf->name.len - 1] == '/');
+
+    } else {
+        found = 0;
+    }
+
+    if (!found) {
         return ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND, "not_found",
                                  "there is no such endpoint");
     }
