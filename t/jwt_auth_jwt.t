@@ -26,7 +26,7 @@ $t->file('issuer.json', jwks($key{EdDSA}));
 my $json = join ',', map { qq("$_":"\$$_") }
            qw(identity_sub identity_tier identity_wallet jwt_claim_sub
               jwt_claim_tier jwt_claim_n jwt_claim_list jwt_claim_flag
-              jwt_claim_missing jwt_header_alg jwt_error);
+              jwt_claim_missing jwt_header_alg jwt_error http_x_evil);
 
 $t->conf(<<"EOF_CONF");
 %%LOAD%%
@@ -49,6 +49,8 @@ http {
             auth_jwt "the \\"realm\\"";
             proxy_pass http://127.0.0.1:%%PORT%%/up/;
             proxy_set_header X-Sub \$jwt_claim_sub;
+            proxy_set_header X-Name \$jwt_claim_name\$jwt_claim_list;
+            proxy_set_header X-Claims \$jwt_payload;
             add_header X-Values '{$json}' always;
         }
 
@@ -124,11 +126,34 @@ for my $http2 (0, 1) {
                 jwt_claim_sub => $claims{sub}, jwt_claim_tier => 'pro',
                 jwt_claim_n => '7', jwt_claim_list => 'a,b',
                 jwt_claim_flag => 'true', jwt_claim_missing => '',
-                jwt_header_alg => $alg, jwt_error => '',
+                jwt_header_alg => $alg, jwt_error => '', http_x_evil => '',
             }, "$h: its values, $pass");
         }
     }
 }
+
+
+# a claim that users choose themselves does not end the header it is put in
+
+my $line = "x\r\nX-Evil: yes";
+my $at = time + 600;
+
+for ([ 'a text', { %claims, name => $line } ],
+     [ 'a list', { %claims, list => [ 'a', $line ] } ],
+     [ 'lines between claims',
+       qq({"exp":$at,\r\n"sub":"a",\r\n"X-Evil":"yes"}) ],
+     [ 'lines like a header',
+       qq({"exp":$at,"sub":"a","b":\r\n7,"x":"y"}) ])
+{
+    my ($what, $claims) = @$_;
+    my $res = $t->get('/', bearer($key{EdDSA}->token($claims)));
+
+    is("$res->{status} $res->{json}{http_x_evil}", '200 ', "no header: $what");
+}
+
+my $blank = $t->get('/', bearer($key{EdDSA}->token(
+    { %claims, list => [ 'a', $line ] })));
+is(values_of($blank)->{jwt_claim_list}, '', 'such a claim is empty');
 
 
 # bad ones: one answer for all
@@ -145,6 +170,8 @@ my %bad = (
     'not yet valid' => $key{ES256}->token({ %claims, nbf => time + 60 }),
     'issued tomorrow' => $key{ES256}->token({ %claims, iat => time + 86400 }),
     'sub is a number' => $key{ES256}->token({ %claims, sub => 7 }),
+    'sub has two lines' => $key{ES256}->token({ %claims, sub => $line }),
+    'tier has two lines' => $key{ES256}->token({ %claims, tier => $line }),
     'claims are a list' => $key{ES256}->token('[]'),
     'duplicate claim' => $key{ES256}->token(
         '{"exp":' . (time + 60) . ',"sub":"a","sub":"b"}'),

@@ -125,6 +125,12 @@ sp_jwt_status_e ngx_http_sp_jwt_check(ngx_http_request_t *r,
     ngx_http_sp_jwt_loc_conf_t *jlcf, const ngx_str_t *token,
     const sp_jwt_rules_t *rules, ngx_http_sp_jwt_entry_t **entry);
 
+/*
+ * No control characters: whatever a claim says, it cannot end a header or a
+ * line of a log that it is put in.
+ */
+ngx_uint_t ngx_http_sp_jwt_is_line(const ngx_str_t *text);
+
 ngx_str_t ngx_http_sp_jwt_part(ngx_http_sp_jwt_entry_t *entry,
     ngx_http_sp_jwt_part_e part);
 

@@ -123,6 +123,8 @@ ngx_http_sp_jwt_check(ngx_http_request_t *r, ngx_http_sp_jwt_loc_conf_t *jlcf,
 {
     char             *buffer;
     sp_jwt_t          jwt;
+    ngx_str_t         text;
+    ngx_uint_t        i;
     sp_jwt_status_e   status;
 
     *entry = NULL;
@@ -149,6 +151,16 @@ ngx_http_sp_jwt_check(ngx_http_request_t *r, ngx_http_sp_jwt_loc_conf_t *jlcf,
         status = sp_jwt_claims(&jwt, rules);
     }
 
+    for (i = 0; status == SP_JWT_OK && i < NGX_HTTP_SP_JWT_HEADER; i++) {
+        text.data = (u_char *) sp_json_string(jwt.claims,
+                                              ngx_http_sp_jwt_names[i],
+                                              &text.len);
+
+        if (!ngx_http_sp_jwt_is_line(&text)) {
+            status = SP_JWT_CLAIM_TYPE;
+        }
+    }
+
     if (status == SP_JWT_OK) {
         *entry = ngx_http_sp_jwt_pack(r->pool, &jwt);
 
@@ -160,6 +172,21 @@ ngx_http_sp_jwt_check(ngx_http_request_t *r, ngx_http_sp_jwt_loc_conf_t *jlcf,
     sp_jwt_clear(&jwt);
 
     return status;
+}
+
+
+ngx_uint_t
+ngx_http_sp_jwt_is_line(const ngx_str_t *text)
+{
+    size_t  i;
+
+    for (i = 0; i < text->len; i++) {
+        if (text->data[i] < 0x20) {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 

@@ -172,6 +172,7 @@ static ngx_int_t
 ngx_http_sp_jwt_payload_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
+    size_t                  i;
     ngx_str_t               text;
     ngx_http_sp_jwt_ctx_t  *ctx;
 
@@ -183,6 +184,15 @@ ngx_http_sp_jwt_payload_variable(ngx_http_request_t *r,
     }
 
     text = ngx_http_sp_jwt_part(ctx->entry, NGX_HTTP_SP_JWT_CLAIMS);
+
+    /* line ends between the tokens of JSON are spaces as well */
+
+    for (i = 0; i < text.len; i++) {
+        if (text.data[i] < 0x20) {
+            text.data[i] = ' ';
+        }
+    }
+
     ngx_http_sp_jwt_set_text(v, &text);
 
     return NGX_OK;
@@ -214,6 +224,11 @@ ngx_http_sp_jwt_error_variable(ngx_http_request_t *r,
 static void
 ngx_http_sp_jwt_set_text(ngx_http_variable_value_t *v, const ngx_str_t *text)
 {
+    if (!ngx_http_sp_jwt_is_line(text)) {
+        v->not_found = 1;
+        return;
+    }
+
     v->data = text->data;
     v->len = text->len;
     v->valid = 1;
