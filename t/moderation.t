@@ -189,6 +189,20 @@ is($t->request('POST', '/', {}, { a => 'zebra' }, { http2 => 1 })->{status},
    422, 'HTTP/2');
 is($t->post('/off/', {}, { a => 'zebra' })->{status}, 200, 'off');
 
+# a quarter of a million texts take memory for themselves, not for hits they lack
+is($t->post('/', { 'Content-Type' => 'application/json' },
+            '[' . join(',', ('"a"') x 250_000) . ']')->{status}, 200,
+   'many texts');
+
+SKIP: {
+    skip 'the sanitizers take memory of their own', 1 if $ENV{SP_SANITIZE};
+
+    my ($peak) = sort { $b <=> $a }
+                 map { Sallyport::Test::slurp("/proc/$_/status")
+                       =~ /VmHWM:\s+(\d+)/ } $t->workers;
+    cmp_ok($peak, '<', 60_000, 'kilobytes that a worker took for them');
+}
+
 # what is shipped
 is(say_it($_)->{status}, 200, "passes: $_")
     for 'a chink in the armor', 'Scunthorpe, Penistone and Lightwater',

@@ -26,9 +26,10 @@ typedef struct {
 
 
 typedef struct {
+    ngx_pool_t                                *pool;
     const ngx_http_sp_moderation_main_conf_t  *mmcf;
     ngx_uint_t                                 roles;
-    ngx_array_t                                hits;
+    ngx_array_t                                hits;   /* unset before one */
     ngx_uint_t                                 exceptions;
     ngx_http_sp_moderation_rule_t             *overflow;
 
@@ -78,15 +79,9 @@ ngx_http_sp_moderation_scan(ngx_pool_t *pool,
 
     ngx_memzero(&scan, sizeof(ngx_http_sp_moderation_scan_t));
 
+    scan.pool = pool;
     scan.mmcf = mmcf;
     scan.roles = roles;
-
-    if (ngx_array_init(&scan.hits, pool, 8,
-                       sizeof(ngx_http_sp_moderation_hit_t))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
     if (sp_unicode_is_ascii(text->data, text->len)) {
         scan.data = text->data;
@@ -240,6 +235,16 @@ ngx_http_sp_moderation_hit(void *data, uint32_t term, uint64_t end)
     from = sp_match_start(scan->mmcf->match, term, scan->data,
                           scan->data + to)
            - scan->data;
+
+    /* most texts have none: a body of short strings costs no memory */
+
+    if (scan->hits.nalloc == 0
+        && ngx_array_init(&scan->hits, scan->pool, 8,
+                          sizeof(ngx_http_sp_moderation_hit_t))
+           != NGX_OK)
+    {
+        return 1;
+    }
 
     hit = ngx_array_push(&scan->hits);
     if (hit == NULL) {
