@@ -45,6 +45,12 @@ http {
             proxy_request_buffering off;
             proxy_pass http://127.0.0.1:%%PORT%%/small/;
         }
+        location /named/ { error_page 429 = @named; test_content; }
+        location @named {
+            test_steps off;
+            rewrite ^ /off break;
+            proxy_pass http://127.0.0.1:%%PORT%%;
+        }
         location /v1/ { error_format openai; test_content; }
         location /page/ { error_page 413 /off; test_content; }
         location /off { test_steps off; return 200 "page\n"; }
@@ -105,6 +111,27 @@ $s->send("POST /?a=body HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
 $s->send('xyz');
 is($s->reply->{body}, 'xyz', 'Expect');
 $s->close;
+
+# refused while the body is on its way: what comes yet is no request
+
+for my $path ('/?a=body&b=wait:50,refuse', '/?a=body&b=refuse',
+              '/named/?a=body&b=wait:50,refuse', '/?content=raced')
+{
+    my $want = $path =~ /named/ ? 200 : $path =~ /raced/ ? 500 : 429;
+
+    $s = $t->connection;
+    $s->send("POST $path HTTP/1.1\r\nHost: a\r\nContent-Length: 60\r\n\r\n");
+    is($s->head->{status}, $want, "$path: refused at once");
+    is($s->header('Connection'), 'close', 'the connection is given up')
+        if $want == 429;
+    $s->rest;
+    $s->send("GET /?smuggled=1 HTTP/1.1\r\nHost: a\r\nX-Pad: 123456789\r\n\r\n");
+    ok($s->closed(8), 'and ends');
+    unlike($s->{raw}, qr/HTTP/, 'without another answer');
+    $s->close;
+}
+unlike(Sallyport::Test::slurp($t->dir . '/logs/access.log'), qr/smuggled/,
+       'and nothing else was run');
 
 # limits
 

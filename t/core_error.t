@@ -149,6 +149,14 @@ envelope($res, 401, 'unauthorized', 'auth_basic');
 is($res->{headers}{'www-authenticate'}, 'Basic realm="closed"',
    'and its challenge');
 
+# what filters refuse
+
+envelope($t->get('/file.txt', { Range => 'bytes=900-' }), 416,
+         'range_not_satisfiable', 'a range');
+envelope($t->get('/file.txt', { 'If-Unmodified-Since' =>
+         'Thu, 01 Jan 1998 00:00:00 GMT' }), 412, 'precondition_failed',
+         'a condition');
+
 # before there is a location
 
 sub raw {

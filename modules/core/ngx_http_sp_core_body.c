@@ -289,6 +289,51 @@ ngx_http_sp_body_copy(ngx_http_request_t *r, ngx_chain_t *in,
 }
 
 
+/*
+ * The request is answered while its body is still being read: by a step that
+ * refuses beside the one that asked for it, or by the reader, which has
+ * failed.  Nobody reads on; what comes yet is discarded with the connection,
+ * and must not be taken for the next request.
+ */
+
+void
+ngx_http_sp_body_abandon(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
+{
+    ngx_event_t  *rev;
+
+    if (!ctx->body.reading) {
+        return;
+    }
+
+    ctx->body.reading = 0;
+    ctx->body.error = NGX_HTTP_BAD_REQUEST;
+
+    r->keepalive = 0;
+    r->lingering_close = 1;
+    r->read_event_handler = ngx_http_block_reading;
+
+    rev = r->connection->read;
+
+    if (rev->timer_set) {
+        ngx_del_timer(rev);
+    }
+
+#if (NGX_HTTP_V2)
+
+    if (r->stream != NULL) {
+        r->stream->skip_data = 1;
+    }
+
+#endif
+
+    /* half a body is not forwarded to where error_page leads */
+
+    r->request_body->bufs = NULL;
+    r->headers_in.content_length_n = 0;
+    r->headers_in.chunked = 0;
+}
+
+
 ngx_int_t
 ngx_http_sp_replace_body(ngx_http_request_t *r, const ngx_str_t *body)
 {

@@ -268,7 +268,8 @@ ngx_http_sp_error_header_filter(ngx_http_request_t *r)
 
         /* the reader has finalized the request with an error of its own */
 
-        ngx_http_sp_pipeline_abandon(ctx);
+        ctx->resume = NULL;
+        ngx_http_sp_body_abandon(r, ctx);
     }
 
     if (ngx_http_sp_error_request_id(r, &id) != NGX_OK

@@ -160,15 +160,14 @@ ngx_http_sp_core_ctx_t *ngx_http_sp_core_find_ctx(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_pipeline_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_sp_content_handler(ngx_http_request_t *r);
 
-/* the request was answered behind the back of a suspended step */
-void ngx_http_sp_pipeline_abandon(ngx_http_sp_core_ctx_t *ctx);
-
 /* the end of a request: nothing is called for it any more */
 void ngx_http_sp_pipeline_release(ngx_http_sp_core_ctx_t *ctx);
 
 /* ngx_http_sp_core_body.c */
 
 ngx_int_t ngx_http_sp_body_init(ngx_conf_t *cf);
+void ngx_http_sp_body_abandon(ngx_http_request_t *r,
+    ngx_http_sp_core_ctx_t *ctx);
 void ngx_http_sp_body_release(ngx_http_sp_core_ctx_t *ctx);
 
 /* ngx_http_sp_core_error.c */

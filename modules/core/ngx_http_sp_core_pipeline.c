@@ -295,7 +295,14 @@ ngx_http_sp_stage(ngx_http_request_t *r, const ngx_http_sp_step_t **step,
 static ngx_int_t
 ngx_http_sp_refuse(ngx_http_request_t *r, ngx_int_t rc)
 {
+    ngx_http_sp_core_ctx_t    *ctx;
     ngx_http_core_loc_conf_t  *clcf;
+
+    ctx = ngx_http_sp_core_find_ctx(r);
+
+    if (ctx != NULL) {
+        ngx_http_sp_body_abandon(r, ctx);
+    }
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -461,6 +468,10 @@ ngx_http_sp_run_content(ngx_http_request_t *r)
 
     rc = lcf->content(r);
 
+    if (rc != NGX_AGAIN && rc != NGX_DONE) {
+        ngx_http_sp_body_abandon(r, ctx);
+    }
+
     if (rc == NGX_ERROR && !r->header_sent) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -568,14 +579,6 @@ ngx_http_sp_wake_handler(ngx_event_t *ev)
     /* r may be gone, c is memory of the worker */
 
     ngx_http_run_posted_requests(c);
-}
-
-
-void
-ngx_http_sp_pipeline_abandon(ngx_http_sp_core_ctx_t *ctx)
-{
-    ctx->resume = NULL;
-    ctx->body.reading = 0;
 }
 
 

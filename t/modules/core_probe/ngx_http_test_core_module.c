@@ -459,6 +459,14 @@ ngx_http_test_core_act(ngx_http_request_t *r,
         return ngx_http_sp_body(r, &body);
     }
 
+    if (ngx_http_test_core_is(action, "raced")) {
+
+        /* a handler that does not wait for what it has asked for */
+
+        (void) ngx_http_sp_body(r, &body);
+        return NGX_ERROR;
+    }
+
     if (ngx_http_test_core_is(action, "json")) {
         return ngx_http_sp_json_body(r, &value);
     }
