@@ -32,11 +32,13 @@ static ngx_command_t  ngx_http_sp_example_commands[] = {
 };
 
 
+/* begun before that of "quota", so what is refused here is not charged */
+
 static const ngx_http_sp_step_t  ngx_http_sp_example_admit = {
     NGX_HTTP_SP_ABI,
     ngx_string("client_version"),
     NGX_HTTP_SP_ADMIT,
-    500,
+    50,
     ngx_http_sp_example_step
 };
 
