@@ -14,7 +14,15 @@ use Llm;
 
 binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
 
-my ($t, $p) = Llm::gateway(http => 'llm_event_size 64k;');
+my ($t, $p) = Llm::gateway(
+    http => 'llm_event_size 64k;
+             llm_provider down { url http://127.0.0.1:%%PORT2%%;
+                                 model m as=down; }',
+    server => 'location = /fallback {
+                   error_page 429 502 503 504 = @backup;
+                   llm_pass down;
+               }
+               location @backup { llm_pass default; }');
 
 
 sub chat {
@@ -168,6 +176,25 @@ my $s = $t->stream('POST', '/v1/chat/completions', {},
 
 ok($s->read_until(qr/data: \[DONE\]\n\n/, 5), 'hold: [DONE] arrives');
 $s->close;
+
+
+# -- another provider, as long as nothing was said
+
+for my $opt ({}, { http2 => 1 }) {
+    for my $stream (0, 1) {
+        my $res = $t->post('/fallback', {}, {
+            stream => $stream ? \1 : \0,
+            messages => [ { role => 'user', content => 'hi' } ] }, $opt);
+
+        is($res->{status}, 200, 'another provider answers');
+        is($stream ? Llm::parse($res->{body})->{text}
+                   : $res->{json}{choices}[0]{message}{content}, $Llm::hello,
+           'with the whole answer');
+    }
+}
+
+is(Llm::metric($t, 'sallyport_llm_requests_total',
+               'provider="down",outcome="failed"'), 4, 'both are counted');
 
 
 # -- an unreachable provider

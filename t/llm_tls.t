@@ -39,13 +39,13 @@ http {
     %%HTTP%%
     error_format openai;
 
-    upstream pool { server 127.0.0.1:%%PORT1%%; keepalive 4; }
+    upstream pool { server 127.0.0.1:1 down; server 127.0.0.1:%%PORT3%%;
+                    keepalive 4; }
 
     llm_provider good  { url https://localhost:%%PORT1%%/v1; model m as=good;
                          trusted_certificate %%DIR%%/ca.pem; }
-    llm_provider pool  { url https://localhost:%%PORT1%%/v1; model m as=pool;
-                         upstream pool;
-                         trusted_certificate %%DIR%%/ca.pem; }
+    llm_provider pool  { url http://provider.test/v1; model m as=pool;
+                         upstream pool; }
     llm_provider name  { url https://127.0.0.1:%%PORT1%%/v1; model m as=name;
                          trusted_certificate %%DIR%%/ca.pem; }
     llm_provider other { url https://localhost:%%PORT1%%/v1; model m as=other;
@@ -59,6 +59,7 @@ http {
     server {
         listen 127.0.0.1:%%PORT1%% ssl;
         listen [::1]:%%PORT1%% ssl;
+        listen 127.0.0.1:%%PORT3%%;
         ssl_certificate %%DIR%%/server.pem;
         ssl_certificate_key %%DIR%%/server.key;
         location / {
@@ -90,14 +91,17 @@ sub chat {
 }
 
 for my $model (qw(good pool)) {
-    is(chat($model)->{status}, 200, "$model: a verified certificate");
+    is(chat($model)->{status}, 200, "$model: answered");
     is(Llm::parse(chat($model, stream => \1)->{body})->{done}, 1,
        "$model: a stream");
 
     my $seen = $p->last_request->{headers};
 
-    is($seen->{'x-name'}, 'localhost', "$model: SNI");
-    is($seen->{'x-host'}, 'localhost:' . $t->port(1), "$model: Host");
+    my $tls = $model eq 'good';
+
+    is($seen->{'x-name'}, $tls ? 'localhost' : undef, "$model: SNI");
+    is($seen->{'x-host'}, $tls ? 'localhost:' . $t->port(1)
+                               : 'provider.test', "$model: Host");
 
     chat($model);
     is($p->last_request->{headers}{'x-connection'}, $seen->{'x-connection'},

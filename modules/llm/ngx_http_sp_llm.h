@@ -14,7 +14,7 @@
 #include "sp_sse.h"
 
 
-/* what is read of a provider's error body at most is the header buffer */
+/* idle connections per worker and provider */
 #define NGX_HTTP_SP_LLM_KEEPALIVE  32
 
 
@@ -111,6 +111,9 @@ typedef struct {
 
     ngx_chain_t                  *request_bufs;
 
+    unsigned                      checked:1;
+    unsigned                      stream:1;
+
     /* the persona step */
 
     ngx_sp_pg_op_t                pg;
@@ -119,7 +122,7 @@ typedef struct {
     ngx_str_t                     persona;
     ngx_uint_t                    persona_state;
 
-    /* the provider's response */
+    /* from here on the provider's response: zeroed by each start */
 
     ngx_http_status_t             status;
     ngx_http_chunked_t            chunked;
@@ -139,8 +142,6 @@ typedef struct {
     size_t                        text_len;
     size_t                        text_size;
 
-    unsigned                      checked:1;
-    unsigned                      stream:1;
     unsigned                      event_stream:1; /* content types */
     unsigned                      json_type:1;
     unsigned                      encoded:1;
@@ -171,6 +172,10 @@ char *ngx_http_sp_llm_key(ngx_conf_t *cf, const ngx_str_t *file,
 /* ngx_http_sp_llm_connect.c */
 char *ngx_http_sp_llm_connect(ngx_conf_t *cf,
     ngx_http_sp_llm_main_conf_t *lmcf, ngx_http_sp_llm_provider_t *provider);
+
+
+/* a worker ends */
+void ngx_http_sp_llm_disconnect(ngx_http_sp_llm_main_conf_t *lmcf);
 
 /* ngx_http_sp_llm_step.c */
 ngx_int_t ngx_http_sp_llm_method(ngx_http_request_t *r);

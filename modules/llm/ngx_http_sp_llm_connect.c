@@ -27,6 +27,8 @@ static ngx_int_t ngx_http_sp_llm_set_ssl(ngx_conf_t *cf,
     ngx_http_sp_llm_provider_t *provider);
 static ngx_int_t ngx_http_sp_llm_hide_headers(ngx_conf_t *cf,
     ngx_http_sp_llm_main_conf_t *lmcf);
+static void ngx_http_sp_llm_free_sessions(
+    ngx_http_upstream_rr_peers_t *peers);
 
 
 char *
@@ -371,4 +373,45 @@ ngx_http_sp_llm_hide_headers(ngx_conf_t *cf,
     lmcf->hide_headers = conf.hide_headers_hash;
 
     return NGX_OK;
+}
+
+
+/* TLS sessions that the balancer keeps, and nobody else would free */
+
+void
+ngx_http_sp_llm_disconnect(ngx_http_sp_llm_main_conf_t *lmcf)
+{
+    ngx_uint_t                    i;
+    ngx_http_sp_llm_provider_t  **provider;
+
+    provider = lmcf->providers.elts;
+
+    for (i = 0; i < lmcf->providers.nelts; i++) {
+
+        /* of upstream {} the operator, and NGINX, take care */
+
+        if (provider[i]->ssl && provider[i]->upstream_name.len == 0) {
+            ngx_http_sp_llm_free_sessions(
+                                provider[i]->upstream.upstream->peer.data);
+        }
+    }
+}
+
+
+static void
+ngx_http_sp_llm_free_sessions(ngx_http_upstream_rr_peers_t *peers)
+{
+    ngx_http_upstream_rr_peer_t  *peer;
+
+    if (peers == NULL) {
+        return;
+    }
+
+    for (peer = peers->peer; peer != NULL; peer = peer->next) {
+
+        if (peer->ssl_session != NULL) {
+            ngx_ssl_free_session(peer->ssl_session);
+            peer->ssl_session = NULL;
+        }
+    }
 }

@@ -457,5 +457,15 @@ ngx_http_sp_llm_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_sp_llm_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_http_sp_llm_main_conf_t  *lmcf;
+
     ngx_http_sp_llm_cache_exit();
+
+    /* NULL without http {} */
+
+    lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_sp_llm_module);
+
+    if (lmcf != NULL) {
+        ngx_http_sp_llm_disconnect(lmcf);
+    }
 }

@@ -62,7 +62,9 @@ ngx_http_sp_llm_check(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (ctx->checked) {
+    /* an error_page may lead to another location, with another model */
+
+    if (ctx->checked && ctx->conf == llcf) {
         return NGX_OK;
     }
 

@@ -216,9 +216,15 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_metric_add(provider->completion_tokens,
                            turn->completion_tokens);
 
-    /* a turn that cannot be accepted is logged by the core */
+    /*
+     * Nothing was said yet: an error_page may still lead to another provider.
+     * The core settles at the end of the request.  A turn that cannot be
+     * accepted is logged by the core.
+     */
 
-    (void) ngx_http_sp_settle(ctx->request);
+    if (ctx->request->header_sent) {
+        (void) ngx_http_sp_settle(ctx->request);
+    }
 
     return NGX_OK;
 }

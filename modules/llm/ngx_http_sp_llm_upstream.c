@@ -120,6 +120,11 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 
     r->state = 0;
 
+    /* an earlier provider may have failed before it said anything */
+
+    ngx_memzero(&ctx->status, sizeof(ngx_http_sp_llm_ctx_t)
+                              - offsetof(ngx_http_sp_llm_ctx_t, status));
+
     ctx->request = r;
     ctx->length = -1;
 
