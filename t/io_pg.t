@@ -164,6 +164,8 @@ sub state_is {
 
 my $u = 'user=u';
 
+$t->file('all', "x\n", 0644);
+
 my @bad = (
     [ 'a', qr/invalid number of arguments/ ],
     [ 'a nonsense', qr/invalid connection string of "pg_server a"/ ],
@@ -178,7 +180,9 @@ my @bad = (
     [ "a \"host=/x $u\" queue=x", qr/invalid value "queue=x"/ ],
     [ "a \"host=/x $u\" timeout=-1", qr/"1ms" to "1h" is expected/ ],
     [ "a \"host=/x $u\" pool=1", qr/unknown parameter "pool=1"/ ],
-    [ "a \"host=/x $u\" password_file=$dir/none", qr/cannot open/ ],
+    [ "a \"host=/x $u\" password_file=$dir/none",
+      qr/open\(\) "\Q$dir\E\/none" failed/ ],
+    [ "a \"host=/x $u\" password_file=$dir/all", qr/mode is 0644, allowed/ ],
 );
 
 for my $case (@bad) {
@@ -462,7 +466,7 @@ $t->stop;
 my $ip = join '.', 127, 1 + int rand 250, 1 + int rand 250,
                    1 + int rand 250;
 
-$t->file('password', "correct horse\n");
+$t->file('password', "correct horse\n", 0600);
 system("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=pg.test"
        . " -addext subjectAltName=IP:$ip -keyout $pg/data/server.key"
        . " -out $pg/data/server.crt 2>/dev/null") == 0 or die;

@@ -26,8 +26,8 @@ my $proxy = Sallyport::Proxy->new(listen => $tcp,
 my $unix = Sallyport::Proxy->new(listen => $sock,
                                  to => $t->redis->{socket});
 
-$t->file('right', "s3cret pass\n");
-$t->file('wrong', "wrong");
+$t->file('right', "s3cret pass\n", 0600);
+$t->file('wrong', "wrong", 0600);
 
 my $servers = <<"EOF";
     io_probe_redis_server direct %%REDIS%% timeout=500ms;
@@ -115,11 +115,15 @@ my @bad = (
     [ 'a 127.0.0.1:99999', qr/invalid port/ ],
     [ 'a no.such.host.invalid:1', qr/host not found/ ],
     [ 'a unix:/x user=me', qr/needs "password_file="/ ],
-    [ "a unix:/x password_file=$dir/none", qr/cannot open "\Q$dir\E\/none"/ ],
+    [ "a unix:/x password_file=$dir/none", qr/open\(\) "\Q$dir\E\/none" failed/ ],
 );
 
-$t->file('blank', "\n");
-push @bad, [ "a unix:/x password_file=$dir/blank", qr/must hold/ ];
+$t->file('blank', "\n", 0600);
+$t->file('all', "x\n", 0644);
+system('mkfifo', '-m', '600', "$dir/pipe") == 0 or die "mkfifo\n";
+push @bad, [ "a unix:/x password_file=$dir/blank", qr/must hold/ ],
+    [ "a unix:/x password_file=$dir/all", qr/mode is 0644, allowed are 0600/ ],
+    [ "a unix:/x password_file=$dir/pipe", qr/must be a file for its owner/ ];
 
 for my $case (@bad) {
     my ($args, $pattern) = @$case;

@@ -33,6 +33,7 @@
 #include "ngx_sp_pg.h"
 #include "ngx_sp_fetch.h"
 #include "ngx_sp_key.h"
+#include "ngx_sp_secret.h"
 
 #include "sp_chat.h"
 #include "sp_json.h"

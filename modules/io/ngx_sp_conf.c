@@ -10,8 +10,7 @@
 #include "ngx_sp_conf.h"
 
 
-#define NGX_SP_CONF_SECRET_MAX  1024
-#define NGX_SP_CONF_MSEC_MAX    (3600 * 1000)
+#define NGX_SP_CONF_MSEC_MAX  (3600 * 1000)
 
 
 ngx_uint_t
@@ -73,73 +72,6 @@ ngx_sp_conf_number(ngx_conf_t *cf, const char *directive, const char *key,
     }
 
     *out = (ngx_uint_t) n;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_sp_conf_secret(ngx_conf_t *cf, const char *directive,
-    const ngx_str_t *path, ngx_str_t *out)
-{
-    u_char    *p;
-    size_t     len;
-    ssize_t    n;
-    ngx_fd_t   fd;
-    ngx_str_t  file;
-
-    file = *path;
-
-    if (ngx_conf_full_name(cf->cycle, &file, 1) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_pnalloc(cf->pool, NGX_SP_CONF_SECRET_MAX + 1);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    fd = ngx_open_file(file.data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "cannot open \"%V\" of \"%s\"", &file, directive);
-        return NGX_ERROR;
-    }
-
-    n = ngx_read_fd(fd, p, NGX_SP_CONF_SECRET_MAX);
-
-    if (n == -1) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "cannot read \"%V\" of \"%s\"", &file, directive);
-    }
-
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
-                           "cannot close \"%V\"", &file);
-    }
-
-    if (n == -1) {
-        return NGX_ERROR;
-    }
-
-    for (len = 0; len < (size_t) n; len++) {
-        if (p[len] == CR || p[len] == LF || p[len] == '\0') {
-            break;
-        }
-    }
-
-    if (len == 0 || len == NGX_SP_CONF_SECRET_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the first line of \"%V\" of \"%s\" must hold "
-                           "1 to %d bytes", &file, directive,
-                           NGX_SP_CONF_SECRET_MAX - 1);
-        return NGX_ERROR;
-    }
-
-    p[len] = '\0';
-
-    out->data = p;
-    out->len = len;
 
     return NGX_OK;
 }

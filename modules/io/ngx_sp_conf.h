@@ -29,10 +29,6 @@ ngx_int_t ngx_sp_conf_number(ngx_conf_t *cf, const char *directive,
     const char *key, const ngx_str_t *value, ngx_uint_t min, ngx_uint_t max,
     ngx_uint_t *out);
 
-/* the first line of the file, without the line end; NUL-terminated */
-ngx_int_t ngx_sp_conf_secret(ngx_conf_t *cf, const char *directive,
-    const ngx_str_t *path, ngx_str_t *out);
-
 /* numeric text of the first address, without the port; NUL-terminated */
 ngx_int_t ngx_sp_conf_address(ngx_conf_t *cf, const char *directive,
     const ngx_str_t *address, in_port_t default_port, ngx_str_t *ip,

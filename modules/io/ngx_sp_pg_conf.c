@@ -12,6 +12,7 @@
 #include <ngx_event.h>
 
 #include "ngx_sp_conf.h"
+#include "ngx_sp_secret.h"
 #include "ngx_sp_pg_int.h"
 
 
@@ -224,7 +225,7 @@ ngx_sp_pg_conf_arg(ngx_conf_t *cf, ngx_sp_pg_t *pg, const ngx_str_t *arg,
     }
 
     if (ngx_sp_conf_arg(arg, "password_file=", &value)) {
-        return ngx_sp_conf_secret(cf, directive, &value, password);
+        return ngx_sp_secret_password(cf, &value, password);
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -9,6 +9,7 @@
 #include <ngx_event.h>
 
 #include "ngx_sp_conf.h"
+#include "ngx_sp_secret.h"
 #include "ngx_sp_redis_int.h"
 
 
@@ -112,7 +113,7 @@ ngx_sp_redis_conf_arg(ngx_conf_t *cf, ngx_sp_redis_t *redis,
     }
 
     if (ngx_sp_conf_arg(arg, "password_file=", &value)) {
-        return ngx_sp_conf_secret(cf, directive, &value, &redis->password);
+        return ngx_sp_secret_password(cf, &value, &redis->password);
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

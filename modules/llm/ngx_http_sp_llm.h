@@ -165,10 +165,6 @@ char *ngx_http_sp_llm_provider(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_http_sp_llm_model_t *ngx_http_sp_llm_lookup(
     ngx_http_sp_llm_main_conf_t *lmcf, const ngx_str_t *alias);
 
-/* ngx_http_sp_llm_key.c */
-char *ngx_http_sp_llm_key(ngx_conf_t *cf, const ngx_str_t *file,
-    ngx_str_t *key);
-
 /* ngx_http_sp_llm_connect.c */
 char *ngx_http_sp_llm_connect(ngx_conf_t *cf,
     ngx_http_sp_llm_main_conf_t *lmcf, ngx_http_sp_llm_provider_t *provider);

@@ -508,7 +508,8 @@ ngx_http_sp_llm_key_file(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
         return "has a duplicate \"key_file\"";
     }
 
-    return ngx_http_sp_llm_key(cf, &value[1], &block->provider->key);
+    return ngx_sp_secret_api_key(cf, &value[1], &block->provider->key)
+           == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

@@ -6,9 +6,6 @@
 #include "ngx_http_sp_memory.h"
 
 
-#define NGX_HTTP_SP_MEMORY_KEY  4096
-
-
 typedef struct {
     ngx_str_t                 url;
     ngx_str_t                 key_file;
@@ -25,8 +22,6 @@ static ngx_int_t ngx_http_sp_memory_url(ngx_conf_t *cf,
     ngx_http_sp_memory_api_t *api, const ngx_str_t *base, const char *path);
 static ngx_int_t ngx_http_sp_memory_key(ngx_conf_t *cf,
     ngx_http_sp_memory_api_t *api, ngx_str_t *name);
-static ngx_int_t ngx_http_sp_memory_key_read(ngx_conf_t *cf, ngx_str_t *name,
-    u_char *key, size_t size, size_t *len);
 
 
 ngx_http_sp_memory_api_t *
@@ -208,85 +203,27 @@ static ngx_int_t
 ngx_http_sp_memory_key(ngx_conf_t *cf, ngx_http_sp_memory_api_t *api,
     ngx_str_t *name)
 {
-    u_char      key[NGX_HTTP_SP_MEMORY_KEY], *p;
-    size_t      len;
-    ngx_str_t  *header;
+    u_char     *p;
+    ngx_str_t   key, *header;
 
     static ngx_str_t  bearer = ngx_string("Authorization: Bearer ");
 
-    if (ngx_http_sp_memory_key_read(cf, name, key, sizeof(key), &len)
-        != NGX_OK)
-    {
+    if (ngx_sp_secret_api_key(cf, name, &key) != NGX_OK) {
         return NGX_ERROR;
     }
 
     header = &api->headers[1];
 
-    header->len = bearer.len + len;
+    header->len = bearer.len + key.len;
     header->data = ngx_pnalloc(cf->pool, header->len);
 
     if (header->data != NULL) {
         p = ngx_cpymem(header->data, bearer.data, bearer.len);
-        ngx_memcpy(p, key, len);
+        ngx_memcpy(p, key.data, key.len);
         api->nheaders = 2;
     }
 
-    ngx_explicit_memzero(key, sizeof(key));
+    ngx_explicit_memzero(key.data, key.len);
 
     return (header->data == NULL) ? NGX_ERROR : NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sp_memory_key_read(ngx_conf_t *cf, ngx_str_t *name, u_char *key,
-    size_t size, size_t *len)
-{
-    ssize_t          n;
-    ngx_fd_t         fd;
-    ngx_uint_t       loose;
-    ngx_file_info_t  fi;
-
-    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    fd = ngx_open_file(name->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "cannot open key file \"%V\"", name);
-        return NGX_ERROR;
-    }
-
-    loose = (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR)
-            || (fi.st_mode & (S_IRWXG|S_IRWXO));
-
-    n = loose ? 0 : ngx_read_fd(fd, key, size);
-
-    ngx_close_file(fd);
-
-    if (loose) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "key file \"%V\" may be read by others; its mode "
-                           "must be 0600 or 0400", name);
-        return NGX_ERROR;
-    }
-
-    if (n == (ssize_t) size) {
-        n = 0;
-    }
-
-    while (n > 0 && key[n - 1] <= ' ') {
-        n--;
-    }
-
-    if (n <= 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "key file \"%V\" is empty or too large", name);
-        return NGX_ERROR;
-    }
-
-    *len = n;
-
-    return NGX_OK;
 }

@@ -89,85 +89,17 @@ ngx_http_sp_mint_keystore(ngx_conf_t *cf, ngx_str_t *path,
 }
 
 
-/* a file for its owner only; a line end after its content does not count */
-
 static ngx_int_t
 ngx_http_sp_mint_read_secret(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *text)
 {
-    ssize_t          n;
-    ngx_fd_t         fd;
-    ngx_int_t        rc;
-    ngx_uint_t       mode;
-    ngx_file_info_t  fi;
-
-    rc = NGX_ERROR;
-    ngx_str_null(text);
-
-    if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    fd = ngx_open_file(path->data, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", path);
-        return NGX_ERROR;
-    }
-
-    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_fd_info_n " \"%V\" failed", path);
-        goto done;
-    }
-
-    mode = ngx_file_access(&fi);
-
-    if (!ngx_is_file(&fi) || (mode & 077) != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" holds a secret and must be a file for its "
-                           "owner only (mode is 0%ui%ui%ui, 0600 is allowed)",
-                           path, mode >> 6, (mode >> 3) & 7, mode & 7);
-        goto done;
-    }
-
-    if (ngx_file_size(&fi) > NGX_HTTP_SP_MINT_FILE_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is larger than %d bytes", path,
-                           NGX_HTTP_SP_MINT_FILE_MAX);
-        goto done;
-    }
-
     text->data = ngx_pnalloc(cf->temp_pool, NGX_HTTP_SP_MINT_FILE_MAX);
     if (text->data == NULL) {
-        goto done;
+        return NGX_ERROR;
     }
 
-    n = ngx_read_fd(fd, text->data, NGX_HTTP_SP_MINT_FILE_MAX);
-
-    if (n < 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_read_fd_n " \"%V\" failed", path);
-        goto done;
-    }
-
-    text->len = (size_t) n;
-
-    if (text->len != 0 && text->data[text->len - 1] == LF) {
-        text->len--;
-    }
-
-    rc = NGX_OK;
-
-done:
-
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
-                           ngx_close_file_n " \"%V\" failed", path);
-    }
-
-    return rc;
+    return ngx_sp_secret_read(cf, path, text->data, NGX_HTTP_SP_MINT_FILE_MAX,
+                              &text->len);
 }
 
 
