@@ -44,5 +44,12 @@ for my $order (\@plugins, [ reverse @plugins ]) {
     ok($ok, 'after the core in any order') or diag($out);
 }
 
+my ($ok, $out) = $t->check_conf("%%LOAD%%\n%%GLOBALS%%\nevents { }\n"
+    . "http { %%HTTP%%\ntest_abi;\n }\n");
+
+ok(!$ok, 'a plugin of another ABI is refused');
+like($out, qr/step "test_old" was built for ABI \d+ of ngx_http_sp_core_module, this one has ABI \d+: build the plugin and the core from one source in .*:\d+/,
+     'with both numbers and what to do');
+
 $t->finish;
 done_testing;

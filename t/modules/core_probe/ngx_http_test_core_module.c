@@ -59,6 +59,8 @@ static char *ngx_http_test_core_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_test_core_content(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_test_core_abi(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_test_core_pg(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_test_core_cors(ngx_http_request_t *r);
@@ -131,6 +133,13 @@ static ngx_command_t  ngx_http_test_core_commands[] = {
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_test_core_content,
       NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("test_abi"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_NOARGS,
+      ngx_http_test_core_abi,
+      NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
@@ -232,6 +241,21 @@ static char *
 ngx_http_test_core_content(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     return ngx_http_sp_set_content(cf, ngx_http_test_core_handler);
+}
+
+
+/* as a plugin that was built with another header */
+
+static char *
+ngx_http_test_core_abi(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    static const ngx_http_sp_step_t  step = {
+        NGX_HTTP_SP_ABI + 1, ngx_string("test_old"), NGX_HTTP_SP_CORS, 1,
+        ngx_http_test_core_cors
+    };
+
+    return (ngx_http_sp_add_step(cf, &step) == NGX_OK)
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
