@@ -152,7 +152,9 @@ for ([ 'id', 'id 2' ], [ 'contract', "contract $base{contract}" ],
 refused('one name twice', qr/mint_chain "fuji" is duplicate/,
         block('fuji') . block('fuji', id => 1));
 refused('one lane twice', qr/its own/, block('fuji') . block('other'));
-refused('a name with quotes', qr/name of a-z/, block(q('a"b')));
+refused('a name with quotes', qr/characters of a-z/, block(q('a"b')));
+refused('a name of nothing', qr/name of 1 to 64/, block('""'));
+refused('a long name', qr/name of 1 to 64/, block('a' x 65));
 refused('an unknown chain', qr/no mint_chain "goerli"/, block('fuji'),
         'location /m { mint_relay goerli; }');
 refused('a relay in a regex location', qr/location with a path/,

@@ -9,8 +9,10 @@
 #include "ngx_http_sp_mint.h"
 
 
+#define NGX_HTTP_SP_MINT_NAME_MAX  64
+
 /* JavaScript's largest exact integer: ids and nonces stay below */
-#define NGX_HTTP_SP_MINT_ID_MAX  9007199254740991ULL
+#define NGX_HTTP_SP_MINT_ID_MAX    9007199254740991ULL
 
 
 typedef struct {
@@ -134,7 +136,7 @@ ngx_http_sp_mint_chain_create(ngx_conf_t *cf,
     name = cf->args->elts;
     name++;
 
-    /* it is a label of metrics */
+    /* it is a label of metrics, and part of answers */
 
     for (i = 0; i < name->len; i++) {
         c = name->data[i];
@@ -142,11 +144,16 @@ ngx_http_sp_mint_chain_create(ngx_conf_t *cf,
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'
               || c == '_'))
         {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "mint_chain \"%V\" needs a name of a-z, 0-9, "
-                               "\"-\" and \"_\"", name);
-            return NULL;
+            break;
         }
+    }
+
+    if (i != name->len || i == 0 || i > NGX_HTTP_SP_MINT_NAME_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "mint_chain \"%V\" needs a name of 1 to %d "
+                           "characters of a-z, 0-9, \"-\" and \"_\"", name,
+                           NGX_HTTP_SP_MINT_NAME_MAX);
+        return NULL;
     }
 
     place = mmcf->chains.elts;
