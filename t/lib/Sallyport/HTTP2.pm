@@ -1,0 +1,244 @@
+package Sallyport::HTTP2;
+
+=head1 NAME
+
+Sallyport::HTTP2 - HTTP/2 by hand, where curl hides what happens
+
+=head1 SYNOPSIS
+
+    my $c = Sallyport::HTTP2->connect("127.0.0.1:$port");
+    my $id = $c->request('POST', '/x', { 'Content-Type' => '..' }, $body);
+    my $res = $c->reply($id);            # { status, body, json, complete }
+    $c->reset($id);                      # the client leaves this stream
+
+An answer that comes before the whole body was taken is read as well.  Of the
+headers of a reply only the status is looked at.
+
+=cut
+
+use strict;
+use warnings;
+
+use IO::Select;
+use IO::Socket::INET;
+use Time::HiRes qw(time);
+
+use Sallyport::HTTP;
+
+
+my %indexed = (8 => 200, 9 => 204, 10 => 206, 11 => 304, 12 => 400,
+               13 => 404, 14 => 500);
+
+
+sub connect {
+    my ($class, $address) = @_;
+
+    my $socket = IO::Socket::INET->new(PeerAddr => $address, Timeout => 5)
+        or die "cannot connect to $address: $!\n";
+
+    my $self = bless { socket => $socket, raw => '', next => 1, window => {},
+                       streams => {}, initial => 65535 }, $class;
+
+    $self->{window}{0} = 65535;
+
+    # our window never stops a reply
+    $self->bytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+                 . frame(4, 0, 0, pack('nN', 4, 0x7fffffff))
+                 . frame(8, 0, 0, pack('N', 0x3fffffff)));
+    return $self;
+}
+
+
+sub frame {
+    my ($type, $flags, $id, $payload) = @_;
+    return substr(pack('N', length $payload), 1)
+           . pack('CCN', $type, $flags, $id) . $payload;
+}
+
+
+sub bytes {
+    my ($self, $bytes) = @_;
+    local $SIG{PIPE} = 'IGNORE';
+    return print { $self->{socket} } $bytes;
+}
+
+
+# a literal header that is not indexed, without Huffman's code
+
+sub literal {
+    my ($name, $value) = @_;
+    return "\0" . string(lc $name) . string($value);
+}
+
+
+sub string {
+    my ($s) = @_;
+
+    my $n = length $s;
+
+    return chr($n) . $s if $n < 127;
+
+    my $head = chr 127;
+
+    for ($n -= 127; $n >= 128; $n >>= 7) {
+        $head .= chr($n & 127 | 128);
+    }
+
+    return $head . chr($n) . $s;
+}
+
+
+# sends the headers, and of the body what the peer's windows let through
+
+sub request {
+    my ($self, $method, $path, $headers, $body) = @_;
+
+    my $id = $self->{next};
+    my $block = literal(':method', $method) . literal(':path', $path)
+                . literal(':scheme', 'http')
+                . literal(':authority', 'localhost');
+
+    $self->{next} += 2;
+    $self->{window}{$id} = $self->{initial};
+    $self->{streams}{$id} = { body => '' };
+
+    for my $name (sort keys %$headers) {
+        $block .= literal($name, $headers->{$name});
+    }
+
+    $self->bytes(frame(1, defined $body ? 4 : 5, $id, $block));
+    $self->send_body($id, $body) if defined $body;
+    return $id;
+}
+
+
+sub send_body {
+    my ($self, $id, $body) = @_;
+
+    my $deadline = time + 10;
+    my $s = $self->{streams}{$id};
+
+    for ( ;; ) {
+        my ($n) = sort { $a <=> $b } length $body, 16384,
+                  $self->{window}{0}, $self->{window}{$id};
+
+        if ($n > 0 || !length $body) {
+            my $end = $n == length $body;
+
+            $self->{window}{$_} -= $n for 0, $id;
+            $self->bytes(frame(0, $end ? 1 : 0, $id,
+                               substr $body, 0, $n, ''));
+            return if $end;
+        }
+
+        # no more is sent when the answer is there
+        $self->take(time + ($n > 0 ? 0 : 5)) or $n > 0 or return;
+        return if $s->{end} || $s->{reset} || time > $deadline;
+    }
+}
+
+
+sub reset {
+    my ($self, $id) = @_;
+    $self->bytes(frame(3, 0, $id, pack 'N', 8));
+    return;
+}
+
+
+sub close { return CORE::close $_[0]{socket} }
+
+
+sub reply {
+    my ($self, $id, $timeout) = @_;
+
+    my $deadline = time + ($timeout || 10);
+    my $s = $self->{streams}{$id};
+
+    until ($s->{end} || $s->{reset}) {
+        $self->take($deadline) or last;
+    }
+
+    return { status => $s->{status} || 0, body => $s->{body},
+             json => Sallyport::HTTP::decode_json_or_undef($s->{body}),
+             complete => $s->{end} ? 1 : 0 };
+}
+
+
+# reads and acts on what came; false: nothing before the deadline, or the end
+
+sub take {
+    my ($self, $deadline) = @_;
+
+    my $left = $deadline - time;
+
+    return 0 unless IO::Select->new($self->{socket})
+                              ->can_read($left > 0 ? $left : 0);
+    return 0 unless sysread $self->{socket}, $self->{raw}, 65536,
+                            length $self->{raw};
+
+    while (length $self->{raw} >= 9) {
+        my $length = unpack 'N', "\0" . substr $self->{raw}, 0, 3;
+
+        last if length $self->{raw} < 9 + $length;
+
+        my ($type, $flags, $id) = unpack 'CCN', substr $self->{raw}, 3, 6;
+        my $payload = substr $self->{raw}, 9, $length;
+
+        substr($self->{raw}, 0, 9 + $length) = '';
+        $self->act($type, $flags, $id, $payload);
+    }
+
+    return 1;
+}
+
+
+sub act {
+    my ($self, $type, $flags, $id, $payload) = @_;
+
+    my $s = $self->{streams}{$id} || {};
+
+    if ($type == 0) {
+        $s->{body} .= $payload;
+
+    } elsif ($type == 1) {
+        $s->{status} = status($payload);
+
+    } elsif ($type == 3) {
+        $s->{reset} = 1;
+
+    } elsif ($type == 4 && !($flags & 1)) {
+        while ($payload =~ /\G(..)(....)/gs) {
+            next unless unpack('n', $1) == 4;
+
+            my $delta = unpack('N', $2) - $self->{initial};
+
+            $self->{initial} += $delta;
+            $self->{window}{$_} += $delta
+                for grep { $_ } keys %{ $self->{window} };
+        }
+        $self->bytes(frame(4, 1, 0, ''));
+
+    } elsif ($type == 6 && !($flags & 1)) {
+        $self->bytes(frame(6, 1, 0, $payload));
+
+    } elsif ($type == 8) {
+        $self->{window}{$id} += unpack 'N', $payload;
+    }
+
+    $s->{end} = 1 if $type < 2 && $flags & 1;
+    return;
+}
+
+
+# NGINX begins with it: indexed, or a literal of three digits
+
+sub status {
+    my ($block) = @_;
+
+    $block =~ s/^[\x20-\x3f]//;         # size of the table
+    return $indexed{ord($block) & 127} || 0 if ord($block) & 128;
+    return $block =~ /^[\x08\x18\x48]\x03([0-9]{3})/ ? $1 + 0 : 0;
+}
+
+
+1;
