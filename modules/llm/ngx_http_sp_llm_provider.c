@@ -179,8 +179,7 @@ ngx_http_sp_llm_create_provider(ngx_conf_t *cf)
 
     ucf->next_upstream = NGX_CONF_BITMASK_SET
                          |NGX_HTTP_UPSTREAM_FT_ERROR
-                         |NGX_HTTP_UPSTREAM_FT_TIMEOUT
-                         |NGX_HTTP_UPSTREAM_FT_NOLIVE;
+                         |NGX_HTTP_UPSTREAM_FT_TIMEOUT;
 
     ngx_str_set(&ucf->module, "llm");
 
