@@ -49,6 +49,12 @@ typedef struct {
 
     ngx_http_upstream_conf_t      upstream;
 
+    /* of retries: see ngx_http_sp_llm_retry.c */
+
+    ngx_http_upstream_conf_t      again;
+    ngx_http_upstream_srv_conf_t  view;
+    ngx_http_upstream_srv_conf_t *real;
+
     ngx_http_sp_metric_t         *complete;
     ngx_http_sp_metric_t         *partial;
     ngx_http_sp_metric_t         *failed;
@@ -128,6 +134,8 @@ typedef struct {
     ngx_http_chunked_t            chunked;
     off_t                         length;       /* of the body; -1 */
     ngx_str_t                     retry_after;
+    ngx_event_free_peer_pt        free_peer;
+    ngx_uint_t                    retries;      /* of stale connections */
     ngx_uint_t                    error_status; /* answered in its place */
 
     sp_sse_t                      sse;
@@ -196,6 +204,9 @@ ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
 /* ngx_http_sp_llm_upstream.c */
 ngx_int_t ngx_http_sp_llm_start(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+
+/* ngx_http_sp_llm_retry.c */
+void ngx_http_sp_llm_retry(ngx_http_sp_llm_provider_t *provider);
 
 /* ngx_http_sp_llm_stream.c */
 ngx_int_t ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p,

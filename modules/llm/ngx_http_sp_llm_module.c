@@ -399,9 +399,16 @@ ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf)
     u_char                       *p;
     ngx_uint_t                    i;
     ngx_http_sp_llm_model_t      *model;
+    ngx_http_sp_llm_provider_t  **provider;
     ngx_http_sp_llm_main_conf_t  *lmcf;
 
     lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_llm_module);
+
+    provider = lmcf->providers.elts;
+
+    for (i = 0; i < lmcf->providers.nelts; i++) {
+        ngx_http_sp_llm_retry(provider[i]);
+    }
 
     model = lmcf->models.elts;
     len = sizeof("{\"object\":\"list\",\"data\":[]}");

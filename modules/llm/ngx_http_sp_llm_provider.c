@@ -173,8 +173,8 @@ ngx_http_sp_llm_create_provider(ngx_conf_t *cf)
 
     /*
      * another address of the same provider, as long as nothing of the
-     * request was sent: a request that was is never repeated, it may have
-     * been paid for
+     * request was sent: a request that was may have been paid for, and is
+     * repeated only where the connection had ended (ngx_http_sp_llm_retry.c)
      */
 
     ucf->next_upstream = NGX_CONF_BITMASK_SET

@@ -41,6 +41,8 @@ sentence, as a stream when the request asks for one.
     status        code=N retry=S: an error answer (chunked=1, bytes=1)
     header        a broken header line
     noise         a broken chunk size
+    stale         no answer, the end on a connection that was used before
+                  (always=1: on a fresh one, too)
 
 =cut
 
@@ -245,7 +247,7 @@ sub receive {
         note(event => 'request', n => $c->{n}, conn => $c->{id},
              line => $line, headers => \%headers, json => $request);
 
-        $c->{plan} = [ plan($line, $request || {}) ];
+        $c->{plan} = [ plan($line, $request || {}, $c->{used}++) ];
         $c->{due} = time;
     }
 
@@ -293,7 +295,7 @@ sub run_plans {
 # -- answers
 
 sub plan {
-    my ($line, $request) = @_;
+    my ($line, $request, $used) = @_;
 
     my $user = '';
 
@@ -322,6 +324,10 @@ sub plan {
 
     if ($name eq 'stall' && $arg{at} eq 'accept') {
         return { stall => 1 };
+    }
+
+    if ($name eq 'stale' && ($used || $arg{always})) {
+        return { close => 1 };
     }
 
     if ($name eq 'gzip') {
