@@ -361,7 +361,7 @@ ngx_sp_pg_line(char *buf, const char *text)
 {
     size_t  i;
 
-    for (i = 0; text[i] != '\0' && i < NGX_SP_PG_REASON_LEN - 1; i++) {
+    for (i = 0; i < NGX_SP_PG_REASON_LEN - 1 && text[i] != '\0'; i++) {
         buf[i] = ((u_char) text[i] < 0x20 || text[i] == 0x7f) ? ' ' : text[i];
     }
 
