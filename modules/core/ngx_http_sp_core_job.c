@@ -215,7 +215,9 @@ static void
 ngx_http_sp_job_set_state(ngx_http_sp_claimed_t *c,
     ngx_http_sp_job_state_e state)
 {
+#if (NGX_DEBUG)
     static const char  *names[] = { "running", "ending", "gone" };
+#endif
 
     ngx_log_debug4(NGX_LOG_DEBUG_CORE, c->job.log, 0,
                    "job %V \"%V\" %s -> %s", &c->job.id, &c->job.kind->name,

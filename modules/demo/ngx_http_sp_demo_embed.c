@@ -8,9 +8,9 @@
  */
 
 
-#include <math.h>
-
 #include "ngx_http_sp_demo.h"
+
+#include <math.h>
 
 
 #define NGX_HTTP_SP_DEMO_DIMENSIONS      256

@@ -7,9 +7,9 @@
  * digest only.
  */
 
-#include <openssl/evp.h>
-
 #include "ngx_http_sp_quota.h"
+
+#include <openssl/evp.h>
 
 
 /* a longer subject is stored as its digest */

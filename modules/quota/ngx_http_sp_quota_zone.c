@@ -13,9 +13,9 @@
  * request pass, or deny one, of the two subjects concerned.
  */
 
-#include <openssl/rand.h>
-
 #include "ngx_http_sp_quota.h"
+
+#include <openssl/rand.h>
 
 #include "sp_siphash.h"
 
