@@ -44,9 +44,13 @@ static void ngx_http_sp_data_set_state(ngx_http_request_t *r,
     ngx_http_sp_data_ctx_t *ctx, ngx_http_sp_data_state_e state);
 
 
+#if (NGX_DEBUG)
+
 static const char *const  ngx_http_sp_data_states[] = {
     "body", "call", "done"
 };
+
+#endif
 
 
 ngx_int_t

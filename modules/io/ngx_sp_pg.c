@@ -42,9 +42,13 @@ static void ngx_sp_pg_drain(ngx_sp_pg_t *pg, const char *reason);
 static void ngx_sp_pg_orphan_handler(ngx_event_t *ev);
 
 
+#if (NGX_DEBUG)
+
 static const char  *ngx_sp_pg_states[] = {
     "closed", "connecting", "idle", "busy"
 };
+
+#endif
 
 
 ngx_int_t
@@ -222,13 +226,10 @@ ngx_sp_pg_submit(ngx_sp_pg_t *pg, ngx_sp_pg_op_t *op)
 static void
 ngx_sp_pg_set_state(ngx_sp_pg_conn_t *conn, ngx_sp_pg_state_e state)
 {
-    ngx_sp_pg_t  *pg;
-
-    pg = conn->link.pg;
-
-    ngx_log_debug4(NGX_LOG_DEBUG_CORE, pg->log, 0,
-                   "pg \"%V\" connection %ui: %s -> %s", &pg->name,
-                   (ngx_uint_t) (conn - pg->conns),
+    ngx_log_debug4(NGX_LOG_DEBUG_CORE, conn->link.pg->log, 0,
+                   "pg \"%V\" connection %ui: %s -> %s",
+                   &conn->link.pg->name,
+                   (ngx_uint_t) (conn - conn->link.pg->conns),
                    ngx_sp_pg_states[conn->state], ngx_sp_pg_states[state]);
 
     conn->state = state;

@@ -44,9 +44,13 @@ static void ngx_sp_redis_drop(ngx_sp_redis_t *redis, ngx_queue_t *queue,
     const char *reason);
 
 
+#if (NGX_DEBUG)
+
 static const char  *ngx_sp_redis_states[] = {
     "closed", "connecting", "handshake", "ready", "down"
 };
+
+#endif
 
 
 ngx_int_t

@@ -83,9 +83,13 @@ static void ngx_http_sp_memory_job_set_state(ngx_http_sp_memory_job_t *ctx,
     ngx_http_sp_memory_job_state_e state);
 
 
+#if (NGX_DEBUG)
+
 static const char *const  ngx_http_sp_memory_job_states[] = {
     "read", "ask", "save", "embed", "apply"
 };
+
+#endif
 
 static const ngx_sp_pg_statement_t  ngx_http_sp_memory_job_reads = {
     ngx_string("select mem.extract_input($1::bigint, $2::int, $3::bigint, "

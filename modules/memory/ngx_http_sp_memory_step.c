@@ -32,9 +32,13 @@ static void ngx_http_sp_memory_set_state(ngx_http_request_t *r,
     ngx_http_sp_memory_ctx_t *ctx, ngx_http_sp_memory_state_e state);
 
 
+#if (NGX_DEBUG)
+
 static const char *const  ngx_http_sp_memory_states[] = {
     "start", "recall", "done"
 };
+
+#endif
 
 
 ngx_int_t

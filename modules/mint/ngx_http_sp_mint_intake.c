@@ -73,9 +73,13 @@ static ngx_sp_pg_statement_t  ngx_http_sp_mint_accept_sql = {
 };
 
 
+#if (NGX_DEBUG)
+
 static const char *ngx_http_sp_mint_intake_names[] = {
     "body", "storing", "stored"
 };
+
+#endif
 
 
 static const char *ngx_http_sp_mint_fields[] = {

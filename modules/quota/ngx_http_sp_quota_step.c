@@ -28,9 +28,13 @@ static void ngx_http_sp_quota_set_state(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx, ngx_http_sp_quota_state_e state);
 
 
+#if (NGX_DEBUG)
+
 static const char  *ngx_http_sp_quota_states[] = {
     "start", "waiting", "decided"
 };
+
+#endif
 
 
 ngx_int_t

@@ -41,9 +41,13 @@ static ngx_http_sp_wallet_endpoint_t  ngx_http_sp_wallet_endpoints[] = {
 };
 
 
+#if (NGX_DEBUG)
+
 static const char *const  ngx_http_sp_wallet_states[] = {
     "start", "redis", "pg"
 };
+
+#endif
 
 
 ngx_int_t
