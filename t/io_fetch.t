@@ -42,7 +42,7 @@ events { $events }
 http {
     %%HTTP%%
     fetch_timeout 1s;
-    fetch_connect_timeout 400ms;
+    fetch_connect_timeout 3s;
     fetch_max_active 8;
     $trusted
     server {
@@ -82,7 +82,7 @@ http {
             io_probe_fetch http://127.0.0.1:$port/\$arg_p;
             io_probe_max_body 100;
         }
-        location /url { io_probe_fetch \$arg_u; }
+        location /url { io_probe_fetch \$arg_u; io_probe_timeout 9s; }
         location /short { io_probe_fetch \$arg_u; io_probe_timeout 100ms; }
         location /newline {
             io_probe_fetch http://127.0.0.1:$port/echo;
@@ -91,6 +91,7 @@ http {
         location /tls {
             io_probe_fetch https://127.0.0.1:%%PORT2%%/proto;
             io_probe_repeat 5;
+            io_probe_timeout 9s;
         }
         location /name { io_probe_fetch https://localhost:%%PORT2%%/proto; }
         location /dns {
@@ -248,7 +249,7 @@ sleep 0.1;
 
 my $u = 'http://127.0.0.1:' . $full->sockport . '/';
 
-like(body("/url?u=$u"), qr/^unavailable sent=0 elapsed=[4-9]\d\d .*imeout/,
+like(body("/url?u=$u"), qr/^unavailable sent=0 elapsed=[3-5]\d\d\d .*imeout/,
      'a connect that hangs');
 like(body("/short?u=$u"), qr/^timeout sent=0 elapsed=1\d\d /,
      '.. a shorter deadline');

@@ -103,7 +103,7 @@ for (@steps) {
 
     ok(mint(($m->authorize(1, tag => "$method-$when"))[0]),
        "accepted, killed $when $method");
-    ok($t->wait_until(sub { !$m->faults }, 30), 'it happened');
+    ok($t->wait_until(sub { !$m->faults }, 90), 'it happened');
 }
 
 ok($t->wait_until(sub { !unfinished() }, 60), 'all come to an end');
