@@ -309,21 +309,37 @@ exception
 end
 $$;
 
--- rows: one more than the limit, each with its place
+create type api.item as (
+    at    timestamptz,
+    id    uuid,
+    body  jsonb
+);
 
-create function api.page(items jsonb[], places api.place[], at_most int)
+-- next: the cursor of the next page, NULL: this is the last
+
+create function api.list_reply(items jsonb[], next text, at_most int)
 returns api.reply
-language sql stable
+language sql immutable
 as $$
     select (200, jsonb_build_object(
-        'data', to_jsonb(items[1:at_most]),
-        'page', jsonb_build_object(
-            'next', case when cardinality(items) > at_most then
-                translate(encode(convert_to(jsonb_build_array(
-                    places[at_most].at, places[at_most].id)::text, 'UTF8'),
-                    'base64'), E'+/=\n', '-_')
-                end,
-            'limit', at_most)), null)::api.reply
+        'data', to_jsonb(items),
+        'page', jsonb_build_object('next', next, 'limit', at_most)), null)
+        ::api.reply
+$$;
+
+-- items: in order, and one more than the limit where there is a next page
+
+create function api.page(items api.item[], at_most int) returns api.reply
+language sql stable
+as $$
+    select api.list_reply(
+        array(select i.body from unnest(items[1:at_most]) as i),
+        case when cardinality(items) > at_most then
+            translate(encode(convert_to(jsonb_build_array(
+                items[at_most].at, items[at_most].id)::text, 'UTF8'),
+                'base64'), E'+/=\n', '-_')
+            end,
+        at_most)
 $$;
 
 
@@ -352,8 +368,6 @@ as $$
 declare
     after   api.place := api.page_after(query);
     at_most int := api.page_limit(query);
-    items   jsonb[];
-    places  api.place[];
     which   text := coalesce(query ->> 'scope', 'all');
     words   text := query ->> 'q';
 begin
@@ -362,26 +376,21 @@ begin
                          '"scope" must be all, public or mine');
     end if;
 
-    select array_agg(api.character_json(c.*)
-                     order by c.created_at desc, c.id desc),
-           array_agg((c.created_at, c.id)::api.place
-                     order by c.created_at desc, c.id desc)
-      into items, places
-      from (select x.*
-              from chat.character as x
-             where x.deleted_at is null
-               and (x.created_at, x.id) < (after.at, after.id)
-               and case which
-                   when 'public' then x.is_public
-                   when 'mine' then x.owner_id = (select auth.uid())
-                   else true end
-               and (words is null
-                    or strpos(lower(x.name || ' ' || x.description),
-                              lower(words)) > 0)
-             order by x.created_at desc, x.id desc
-             limit at_most + 1) as c;
-
-    return api.page(coalesce(items, '{}'), places, at_most);
+    return api.page(array(
+        select (c.created_at, c.id, api.character_json(c.*))::api.item
+          from (select x.*
+                  from chat.character as x
+                 where x.deleted_at is null
+                   and (x.created_at, x.id) < (after.at, after.id)
+                   and case which
+                       when 'public' then x.is_public
+                       when 'mine' then x.owner_id = (select auth.uid())
+                       else true end
+                   and (words is null
+                        or strpos(lower(x.name || ' ' || x.description),
+                                  lower(words)) > 0)
+                 order by x.created_at desc, x.id desc
+                 limit at_most + 1) as c), at_most);
 end
 $$;
 
@@ -537,25 +546,18 @@ as $$
 declare
     after   api.place := api.page_after(query);
     at_most int := api.page_limit(query);
-    items   jsonb[];
     about   uuid := api.uuid_value(query ->> 'character_id',
                                    'character_id');
-    places  api.place[];
 begin
-    select array_agg(api.chat_json(c.*)
-                     order by c.last_message_at desc, c.id desc),
-           array_agg((c.last_message_at, c.id)::api.place
-                     order by c.last_message_at desc, c.id desc)
-      into items, places
-      from (select x.*
-              from chat.chat as x
-             where x.user_id = (select auth.uid())
-               and (about is null or x.character_id = about)
-               and (x.last_message_at, x.id) < (after.at, after.id)
-             order by x.last_message_at desc, x.id desc
-             limit at_most + 1) as c;
-
-    return api.page(coalesce(items, '{}'), places, at_most);
+    return api.page(array(
+        select (c.last_message_at, c.id, api.chat_json(c.*))::api.item
+          from (select x.*
+                  from chat.chat as x
+                 where x.user_id = (select auth.uid())
+                   and (about is null or x.character_id = about)
+                   and (x.last_message_at, x.id) < (after.at, after.id)
+                 order by x.last_message_at desc, x.id desc
+                 limit at_most + 1) as c), at_most);
 end
 $$;
 
@@ -673,11 +675,8 @@ begin
              order by x.seq desc
              limit at_most) as m;
 
-    return (200, jsonb_build_object(
-        'data', to_jsonb(coalesce(items, '{}')),
-        'page', jsonb_build_object(
-            'next', case when next > 1 then next::text end,
-            'limit', at_most)), null)::api.reply;
+    return api.list_reply(coalesce(items, '{}'),
+                          case when next > 1 then next::text end, at_most);
 end
 $$;
 
@@ -703,29 +702,22 @@ as $$
 declare
     after   api.place := api.page_after(query);
     at_most int := api.page_limit(query);
-    items   jsonb[];
     about   uuid := api.uuid_value(query ->> 'character_id',
                                    'character_id');
-    places  api.place[];
     words   tsquery := mem.or_query(query ->> 'q');
 begin
-    select array_agg(api.memory_json(m.*)
-                     order by m.created_at desc, m.id desc),
-           array_agg((m.created_at, m.id)::api.place
-                     order by m.created_at desc, m.id desc)
-      into items, places
-      from (select x.*
-              from mem.memory as x
-             where x.user_id = (select auth.uid())
-               and x.invalid_at is null
-               and (about is null or x.character_id = about)
-               and (not query ? 'kind' or x.kind = query ->> 'kind')
-               and (not query ? 'q' or x.tsv @@ words)
-               and (x.created_at, x.id) < (after.at, after.id)
-             order by x.created_at desc, x.id desc
-             limit at_most + 1) as m;
-
-    return api.page(coalesce(items, '{}'), places, at_most);
+    return api.page(array(
+        select (m.created_at, m.id, api.memory_json(m.*))::api.item
+          from (select x.*
+                  from mem.memory as x
+                 where x.user_id = (select auth.uid())
+                   and x.invalid_at is null
+                   and (about is null or x.character_id = about)
+                   and (not query ? 'kind' or x.kind = query ->> 'kind')
+                   and (not query ? 'q' or x.tsv @@ words)
+                   and (x.created_at, x.id) < (after.at, after.id)
+                 order by x.created_at desc, x.id desc
+                 limit at_most + 1) as m), at_most);
 end
 $$;
 
@@ -1011,7 +1003,7 @@ grant execute on function api.fail(int, text, text, text),
     api.pattern(text), api.ids(text),
     api.call(text, text, jsonb, jsonb), api.path_id(text[], int),
     api.page_limit(jsonb), api.page_after(jsonb),
-    api.page(jsonb[], api.place[], int),
+    api.list_reply(jsonb[], text, int), api.page(api.item[], int),
     api.character_json(chat.character),
     api.one_character(uuid, boolean),
     api.characters_list(text[], jsonb, jsonb),

@@ -7,18 +7,14 @@ as $$
 declare
     after    api.place := api.page_after(query);
     at_most  int := api.page_limit(query);
-    items    jsonb[];
-    places   api.place[];
 begin
-    select array_agg(mint.view(j)), array_agg((j.created_at, j.id)::api.place)
-      into items, places
-      from (select *
-              from mint.job
-             where (created_at, id) < (after.at, after.id)
-             order by created_at desc, id desc
-             limit at_most + 1) as j;
-
-    return api.page(coalesce(items, '{}'), places, at_most);
+    return api.page(array(
+        select (j.created_at, j.id, mint.view(j))::api.item
+          from (select *
+                  from mint.job
+                 where (created_at, id) < (after.at, after.id)
+                 order by created_at desc, id desc
+                 limit at_most + 1) as j), at_most);
 end
 $$;
 
