@@ -196,54 +196,46 @@ end
 $$;
 
 
-create function gateway.job_finish(id bigint, owner text, epoch bigint)
+-- The lease ends: the job is in another state, from now on or after a delay.
+
+create function gateway.job_leave(id bigint, owner text, epoch bigint,
+    state text, delay interval, reason text)
 returns boolean
 language plpgsql
 as $$
 begin
     update gateway.job as j
-       set state = 'done', lease_owner = null, lease_until = null,
-           error = null, updated_at = now()
-     where j.id = job_finish.id and j.lease_owner = owner
-       and j.epoch = job_finish.epoch and j.state = 'running';
+       set state = job_leave.state, lease_owner = null, lease_until = null,
+           not_before = coalesce(clock_timestamp() + delay, j.not_before),
+           error = left(reason, 500), updated_at = now()
+     where j.id = job_leave.id and j.lease_owner = owner
+       and j.epoch = job_leave.epoch and j.state = 'running';
 
     return found;
 end
 $$;
 
+create function gateway.job_finish(id bigint, owner text, epoch bigint)
+returns boolean
+language sql
+as $$
+    select gateway.job_leave(id, owner, epoch, 'done', null, null)
+$$;
 
 create function gateway.job_retry(id bigint, owner text, epoch bigint,
     delay interval, reason text)
 returns boolean
-language plpgsql
+language sql
 as $$
-begin
-    update gateway.job as j
-       set state = 'ready', lease_owner = null, lease_until = null,
-           not_before = clock_timestamp() + delay,
-           error = left(reason, 500), updated_at = now()
-     where j.id = job_retry.id and j.lease_owner = owner
-       and j.epoch = job_retry.epoch and j.state = 'running';
-
-    return found;
-end
+    select gateway.job_leave(id, owner, epoch, 'ready', delay, reason)
 $$;
-
 
 create function gateway.job_fail(id bigint, owner text, epoch bigint,
     reason text)
 returns boolean
-language plpgsql
+language sql
 as $$
-begin
-    update gateway.job as j
-       set state = 'dead', lease_owner = null, lease_until = null,
-           error = left(reason, 500), updated_at = now()
-     where j.id = job_fail.id and j.lease_owner = owner
-       and j.epoch = job_fail.epoch and j.state = 'running';
-
-    return found;
-end
+    select gateway.job_leave(id, owner, epoch, 'dead', null, reason)
 $$;
 
 
@@ -306,6 +298,8 @@ grant execute on function gateway.job_renew(bigint, text, bigint, interval)
     to sallyport_gateway;
 grant execute on function gateway.job_save(bigint, text, bigint, jsonb)
     to sallyport_gateway;
+grant execute on function gateway.job_leave(bigint, text, bigint, text,
+    interval, text) to sallyport_gateway;
 grant execute on function gateway.job_finish(bigint, text, bigint)
     to sallyport_gateway;
 grant execute on function gateway.job_retry(bigint, text, bigint, interval,
