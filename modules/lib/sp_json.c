@@ -13,7 +13,9 @@
 #define SP_JSON_DEPTH  32
 
 
-static sp_json_status_e sp_json_check(const char *text, size_t len,
+static sp_json_status_e sp_json_check_bytes(const char *text, size_t len,
+    size_t *offset);
+static sp_json_status_e sp_json_check_depth(const char *text, size_t len,
     unsigned depth, size_t *offset);
 static sp_json_status_e sp_json_status(const json_error_t *error);
 static int sp_json_is_plain(uint8_t c);
@@ -81,15 +83,20 @@ sp_json_parse(const char *text, size_t len, const sp_json_limits_t *limits,
         }
     }
 
-    status = sp_json_check(text, len, depth, offset);
+    status = sp_json_check_bytes(text, len, offset);
     if (status != SP_JSON_OK) {
         return status;
     }
 
-    *value = sp_json_load(text, len);
+    *value = sp_json_load(text, len, depth);
 
     if (*value != NULL) {
         return SP_JSON_OK;
+    }
+
+    status = sp_json_check_depth(text, len, depth, offset);
+    if (status != SP_JSON_OK) {
+        return status;
     }
 
     /* malformed, or out of memory: jansson tells which, and where */
@@ -106,17 +113,14 @@ sp_json_parse(const char *text, size_t len, const sp_json_limits_t *limits,
 
 
 /*
- * What jansson does not tell apart, does not cap or does not see: UTF-8 of
- * the whole text, depth, and NUL bytes, which it skips.  Brackets inside of
- * strings do not count.
+ * What jansson does not tell apart or does not see: UTF-8 of the whole text,
+ * and NUL bytes, which it skips
  */
 
 static sp_json_status_e
-sp_json_check(const char *text, size_t len, unsigned depth, size_t *offset)
+sp_json_check_bytes(const char *text, size_t len, size_t *offset)
 {
-    int          quoted;
     size_t       i;
-    unsigned     level;
     const char  *nul;
 
     nul = len != 0 ? memchr(text, '\0', len) : NULL;
@@ -130,6 +134,20 @@ sp_json_check(const char *text, size_t len, unsigned depth, size_t *offset)
         *offset = i;
         return SP_JSON_UTF8;
     }
+
+    return SP_JSON_OK;
+}
+
+
+/* what jansson does not cap; brackets inside of strings do not count */
+
+static sp_json_status_e
+sp_json_check_depth(const char *text, size_t len, unsigned depth,
+    size_t *offset)
+{
+    int       quoted;
+    size_t    i;
+    unsigned  level;
 
     quoted = 0;
     level = 0;

@@ -2,12 +2,13 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * A quick builder of jansson values from text whose UTF-8 and depth are
- * checked already.  It judges nothing: what it does not take is left to
- * jansson, which refuses it or not, and says why.
+ * A quick builder of jansson values from text whose UTF-8 is checked already.
+ * It judges nothing: what it does not take is left to jansson, which refuses
+ * it or not, and says why.
  */
 
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,10 +18,14 @@
 /* more digits than any int64_t is sure to hold */
 #define SP_JSON_DIGITS  18
 
+/* 0x01 in every byte */
+#define SP_JSON_BYTES   0x0101010101010101ull
+
 
 typedef struct {
     const char    *pos;
     const char    *last;
+    unsigned       depth;        /* levels that may still be opened */
     char          *text;         /* of a string with escapes */
 } sp_json_loader_t;
 
@@ -40,18 +45,20 @@ static int sp_json_load_escaped(sp_json_loader_t *l, const char *start,
 static char *sp_json_load_escape(sp_json_loader_t *l, char *dst);
 static char *sp_json_load_unicode(sp_json_loader_t *l, char *dst);
 static int sp_json_load_hex(sp_json_loader_t *l, unsigned *code);
+static const char *sp_json_load_plain(const char *p, const char *last);
 static int sp_json_load_at(sp_json_loader_t *l, char c);
 static void sp_json_load_space(sp_json_loader_t *l);
 
 
 json_t *
-sp_json_load(const char *text, size_t len)
+sp_json_load(const char *text, size_t len, unsigned depth)
 {
     json_t            *value;
     sp_json_loader_t   l;
 
     l.pos = text;
     l.last = text + len;
+    l.depth = depth;
     l.text = NULL;
 
     sp_json_load_space(&l);
@@ -75,6 +82,7 @@ static json_t *
 sp_json_load_value(sp_json_loader_t *l)
 {
     size_t       len;
+    json_t      *value;
     const char  *text;
 
     if (l->pos == l->last) {
@@ -84,10 +92,18 @@ sp_json_load_value(sp_json_loader_t *l)
     switch (*l->pos) {
 
     case '{':
-        return sp_json_load_object(l);
-
     case '[':
-        return sp_json_load_array(l);
+        if (l->depth == 0) {
+            return NULL;
+        }
+
+        l->depth--;
+
+        value = (*l->pos == '{') ? sp_json_load_object(l)
+                                 : sp_json_load_array(l);
+        l->depth++;
+
+        return value;
 
     case '"':
         if (sp_json_load_string(l, &text, &len) != 0) {
@@ -351,28 +367,63 @@ sp_json_load_string(sp_json_loader_t *l, const char **text, size_t *len)
 
     start = l->pos;
 
-    for (p = start; p < l->last; p++) {
+    p = sp_json_load_plain(start, l->last);
 
-        if (*p == '"') {
-            *text = start;
-            *len = (size_t) (p - start);
-
-            l->pos = p + 1;
-
-            return 0;
-        }
-
-        if (*p == '\\') {
-            l->pos = p;
-            return sp_json_load_escaped(l, start, text, len);
-        }
-
-        if ((unsigned char) *p < 0x20) {
-            return -1;
-        }
+    if (p == l->last) {
+        return -1;
     }
 
-    return -1;
+    if (*p == '\\') {
+        l->pos = p;
+        return sp_json_load_escaped(l, start, text, len);
+    }
+
+    if (*p != '"') {
+        return -1;
+    }
+
+    *text = start;
+    *len = (size_t) (p - start);
+
+    l->pos = p + 1;
+
+    return 0;
+}
+
+
+/* the first byte that is a quote, a backslash or a control character */
+
+static const char *
+sp_json_load_plain(const char *p, const char *last)
+{
+    uint64_t  word, quote, slash, special;
+
+    while ((size_t) (last - p) >= sizeof(word)) {
+        memcpy(&word, p, sizeof(word));
+
+        /* the top bit of a byte that is below 0x20, or of one that is 0 */
+
+        quote = word ^ SP_JSON_BYTES * '"';
+        slash = word ^ SP_JSON_BYTES * '\\';
+
+        special = ((word - SP_JSON_BYTES * 0x20) & ~word)
+                  | ((quote - SP_JSON_BYTES) & ~quote)
+                  | ((slash - SP_JSON_BYTES) & ~slash);
+
+        if (special & SP_JSON_BYTES * 0x80) {
+            break;
+        }
+
+        p += sizeof(word);
+    }
+
+    while (p < last && *p != '"' && *p != '\\'
+           && (unsigned char) *p >= 0x20)
+    {
+        p++;
+    }
+
+    return p;
 }
 
 
@@ -408,12 +459,18 @@ sp_json_load_escaped(sp_json_loader_t *l, const char *start,
             return 0;
         }
 
-        if ((unsigned char) *l->pos < 0x20) {
-            return -1;
-        }
-
         if (*l->pos != '\\') {
-            *dst++ = *l->pos++;
+            start = l->pos;
+            l->pos = sp_json_load_plain(start, l->last);
+            n = (size_t) (l->pos - start);
+
+            if (n == 0) {
+                return -1;
+            }
+
+            memcpy(dst, start, n);
+            dst += n;
+
             continue;
         }
 

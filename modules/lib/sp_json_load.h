@@ -15,10 +15,11 @@
 
 
 /*
- * In: valid UTF-8 without NUL bytes, its depth capped.  Out: a new reference,
- * equal to what jansson makes of the text, or NULL: ask jansson.
+ * In: valid UTF-8 without NUL bytes.  Out: a new reference, equal to what
+ * jansson makes of the text, or NULL, which a text deeper than "depth" always
+ * is: ask jansson.
  */
-json_t *sp_json_load(const char *text, size_t len);
+json_t *sp_json_load(const char *text, size_t len, unsigned depth);
 
 
 #endif /* _SP_JSON_LOAD_H_INCLUDED_ */

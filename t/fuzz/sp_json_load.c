@@ -37,7 +37,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
-    ours = sp_json_load(text, size);
+    ours = sp_json_load(text, size, 100);
     theirs = json_loadb(text, size, JSON_REJECT_DUPLICATES|JSON_DECODE_ANY,
                         NULL);
 
