@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sp_prompt.h"
+#include "sp_utf8.h"
 
 
 /* role, separators and the like, per message */
@@ -418,13 +419,21 @@ sp_prompt_add(sp_prompt_text_t *text, const char *p, size_t len)
 size_t
 sp_prompt_tokens(const char *text, size_t len)
 {
-    size_t         i, bytes, wide;
+    size_t         i, n, bytes, wide;
     unsigned char  c;
 
     bytes = 0;
     wide = 0;
 
     for (i = 0; i < len; i++) {
+        n = sp_utf8_ascii(text + i, len - i);
+
+        if (n != 0) {
+            bytes += n;
+            i += n - 1;
+            continue;
+        }
+
         c = (unsigned char) text[i];
 
         if (c >= 0xe0) {
@@ -445,11 +454,19 @@ sp_prompt_tokens(const char *text, size_t len)
 size_t
 sp_prompt_length(const char *text, size_t len)
 {
-    size_t  i, n;
+    size_t  i, n, run;
 
     n = 0;
 
     for (i = 0; i < len; i++) {
+        run = sp_utf8_ascii(text + i, len - i);
+
+        if (run != 0) {
+            n += run;
+            i += run - 1;
+            continue;
+        }
+
         if (((unsigned char) text[i] & 0xc0) != 0x80) {
             n++;
         }

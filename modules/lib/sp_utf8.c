@@ -76,24 +76,32 @@ sp_utf8_char(const char *text, size_t len)
 
 
 size_t
+sp_utf8_ascii(const char *text, size_t len)
+{
+    size_t    n;
+    uint64_t  word;
+
+    for (n = 0; len - n >= sizeof(word); n += sizeof(word)) {
+        memcpy(&word, text + n, sizeof(word));
+
+        if ((word & SP_UTF8_ASCII_MASK) != 0) {
+            break;
+        }
+    }
+
+    return n;
+}
+
+
+size_t
 sp_utf8_valid(const char *text, size_t len)
 {
-    size_t    i, n;
-    uint64_t  word;
+    size_t  i, n;
 
     i = 0;
 
     while (i < len) {
-
-        while (len - i >= sizeof(word)) {
-            memcpy(&word, text + i, sizeof(word));
-
-            if ((word & SP_UTF8_ASCII_MASK) != 0) {
-                break;
-            }
-
-            i += sizeof(word);
-        }
+        i += sp_utf8_ascii(text + i, len - i);
 
         if (i == len) {
             break;

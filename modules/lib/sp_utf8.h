@@ -20,6 +20,9 @@
  */
 size_t sp_utf8_char(const char *text, size_t len);
 
+/* how many bytes from here are ASCII, as far as whole words of 8 go */
+size_t sp_utf8_ascii(const char *text, size_t len);
+
 /* the offset of the first byte that is not valid, or len */
 size_t sp_utf8_valid(const char *text, size_t len);
 
