@@ -73,6 +73,7 @@ static double now(void);
 static void record(histogram_t *h, double us);
 static double percentile(const histogram_t *h, double part);
 static void build_request(int argc, char **argv);
+static void read_users(const char *path);
 static int open_connection(connection_t *c);
 static void start(connection_t *c, double due);
 static int receive(connection_t *c);
@@ -88,6 +89,9 @@ static int           port, upstream, count = 64, stream, idle, loop;
 static double        duration = 3, rate;
 static char          request[BUFFER];
 static size_t        request_len;
+static char         *users;              /* with -A */
+static size_t        user_len, nusers, user;
+static char         *user_place;         /* in the request */
 static connection_t *connections;
 static uint64_t      done, errors, first_bytes;
 static histogram_t   latency, first, gap;
@@ -206,7 +210,7 @@ build_request(int argc, char **argv)
     content = NULL;
     path = "/";
 
-    while ((c = getopt(argc, argv, "p:U:u:c:d:r:H:b:si")) != -1) {
+    while ((c = getopt(argc, argv, "p:U:u:c:d:r:H:A:b:si")) != -1) {
         switch (c) {
         case 'p': port = atoi(optarg); break;
         case 'U': upstream = atoi(optarg); break;
@@ -223,23 +227,66 @@ build_request(int argc, char **argv)
                                    "%s\r\n", optarg);
             break;
 
+        case 'A':
+            read_users(optarg);
+            n += (size_t) snprintf(headers + n, sizeof(headers) - n,
+                                   "%.*s\r\n", (int) user_len, users);
+            break;
+
         default:
             exit(2);
         }
     }
 
     if (content == NULL) {
-        request_len = (size_t) snprintf(request, sizeof(request),
-                                        "GET %s HTTP/1.1\r\nHost: bench\r\n"
-                                        "%s\r\n", path, headers);
-        return;
+        n = (size_t) snprintf(request, sizeof(request),
+                              "GET %s HTTP/1.1\r\nHost: bench\r\n%s\r\n",
+                              path, headers);
+
+    } else {
+        n = (size_t) snprintf(request, sizeof(request),
+                              "POST %s HTTP/1.1\r\nHost: bench\r\n"
+                              "Content-Type: application/json\r\n"
+                              "Content-Length: %zu\r\n%s\r\n%s",
+                              path, strlen(content), headers, content);
     }
 
-    request_len = (size_t) snprintf(request, sizeof(request),
-                                    "POST %s HTTP/1.1\r\nHost: bench\r\n"
-                                    "Content-Type: application/json\r\n"
-                                    "Content-Length: %zu\r\n%s\r\n%s",
-                                    path, strlen(content), headers, content);
+    request_len = n;
+
+    if (nusers != 0) {
+        user_place = memmem(request, n, users, user_len);
+    }
+}
+
+
+/* header lines of one length: each request carries the next */
+
+static void
+read_users(const char *path)
+{
+    FILE    *f;
+    long     size;
+
+    f = fopen(path, "r");
+
+    if (f == NULL || fseek(f, 0, SEEK_END) != 0 || (size = ftell(f)) <= 0) {
+        perror(path);
+        exit(1);
+    }
+
+    rewind(f);
+    users = malloc((size_t) size + 1);
+
+    if (users == NULL || fread(users, 1, (size_t) size, f) != (size_t) size) {
+        fprintf(stderr, "load: cannot read %s\n", path);
+        exit(1);
+    }
+
+    (void) fclose(f);
+
+    users[size] = '\0';
+    user_len = strcspn(users, "\n");
+    nusers = (size_t) size / (user_len + 1);
 }
 
 
@@ -288,6 +335,11 @@ start(connection_t *c, double due)
     c->in_body = 0;
     c->status = 0;
     memset(c->tail, 0, sizeof(c->tail));
+
+    if (user_place != NULL) {
+        memcpy(user_place, users + user * (user_len + 1), user_len);
+        user = (user + 1) % nusers;
+    }
 
     if (send(c->fd, request, request_len, MSG_NOSIGNAL)
         != (ssize_t) request_len)
