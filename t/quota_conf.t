@@ -15,6 +15,7 @@ use Test::More;
 my $t = Sallyport::Test->new;
 
 my $policy = 'quota_policy free { requests 60/m; }';
+my $redis = 'redis_server main unix:/nowhere.sock;';
 
 # http block, location, what must be said ('' : accepted)
 my @cases = (
@@ -48,6 +49,13 @@ my @cases = (
     [ "$policy quota_failure fail;", '', qr/invalid value "fail"/ ],
     [ "$policy quota_zone 1k;", '', qr/"quota_zone" is too small/ ],
     [ "$policy quota_redis none;", '', qr/none/ ],
+    [ "$policy $redis quota_redis main slice=0%;", 'quota free by=address;',
+      '' ],
+    [ "$policy $redis quota_redis main slice=10%;", 'quota free by=address;',
+      '' ],
+    map({ [ "$policy $redis quota_redis main $_;", '',
+            qr/invalid parameter "\Q$_\E": allowed is "slice=0%" to "slice=10%"/ ]
+        } qw(slice=11% slice=5 slice=% slice=-1% slices=1% slice=x%)),
     [ "$policy $policy", '', qr/duplicate quota_policy "free"/ ],
     [ 'quota_policy a/b { requests 1/s; }', '',
       qr{invalid name "a/b" of a quota_policy} ],

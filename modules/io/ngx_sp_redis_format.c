@@ -19,6 +19,7 @@
 
 
 static ngx_sp_redis_slot_t *ngx_sp_redis_alloc_slot(size_t size);
+static u_char *ngx_sp_redis_head(u_char *p, u_char kind, size_t n);
 static size_t ngx_sp_redis_bulk_size(const ngx_str_t *value);
 static u_char *ngx_sp_redis_bulk(u_char *p, const ngx_str_t *value);
 
@@ -42,7 +43,7 @@ ngx_sp_redis_format(ngx_uint_t argc, const ngx_str_t *argv)
         return NULL;
     }
 
-    p = ngx_sprintf(slot->data, "*%ui" CRLF, argc);
+    p = ngx_sp_redis_head(slot->data, '*', argc);
 
     for (i = 0; i < argc; i++) {
         p = ngx_sp_redis_bulk(p, &argv[i]);
@@ -88,7 +89,7 @@ ngx_sp_redis_format_evalsha(const ngx_sp_redis_script_t *script,
         return NULL;
     }
 
-    p = ngx_sprintf(slot->data, "*%ui" CRLF, argc + 3);
+    p = ngx_sp_redis_head(slot->data, '*', argc + 3);
     p = ngx_sp_redis_bulk(p, &command);
     p = ngx_sp_redis_bulk(p, &sha1);
 
@@ -132,7 +133,7 @@ ngx_sp_redis_format_eval(const ngx_sp_redis_slot_t *evalsha)
         return NULL;
     }
 
-    p = ngx_sprintf(slot->data, "*%ui" CRLF, evalsha->nargs + 2);
+    p = ngx_sp_redis_head(slot->data, '*', evalsha->nargs + 2);
     p = ngx_sp_redis_bulk(p, &command);
     p = ngx_sp_redis_bulk(p, &evalsha->script->source);
     p = ngx_cpymem(p, evalsha->tail, tail);
@@ -175,6 +176,29 @@ ngx_sp_redis_alloc_slot(size_t size)
 }
 
 
+/* ngx_sprintf() would take a third of the time of a command */
+
+static u_char *
+ngx_sp_redis_head(u_char *p, u_char kind, size_t n)
+{
+    u_char  digits[NGX_INT_T_LEN], *d;
+
+    d = digits + sizeof(digits);
+
+    do {
+        *--d = (u_char) (n % 10 + '0');
+        n /= 10;
+    } while (n != 0);
+
+    *p++ = kind;
+    p = ngx_cpymem(p, d, digits + sizeof(digits) - d);
+    *p++ = CR;
+    *p++ = LF;
+
+    return p;
+}
+
+
 static size_t
 ngx_sp_redis_bulk_size(const ngx_str_t *value)
 {
@@ -185,7 +209,7 @@ ngx_sp_redis_bulk_size(const ngx_str_t *value)
 static u_char *
 ngx_sp_redis_bulk(u_char *p, const ngx_str_t *value)
 {
-    p = ngx_sprintf(p, "$%uz" CRLF, value->len);
+    p = ngx_sp_redis_head(p, '$', value->len);
 
     if (value->len != 0) {
         p = ngx_cpymem(p, value->data, value->len);

@@ -8,6 +8,7 @@
  *     _conf.c     the quota_policy block
  *     _step.c     the admit step: what happens to a request
  *     _key.c      which policy, whose limits
+ *     _slice.c    several units at once for a client that asks often
  *     _redis.c    the server-side script, its arguments and its reply
  *     _zone.c     the limits in shared memory: fallback and deny cache
  *     _answer.c   header fields and the 429 answer
@@ -30,6 +31,11 @@
  * beyond this, so that the lag never adds up against a client.
  */
 #define NGX_HTTP_SP_QUOTA_SLACK   100000    /* microseconds */
+
+
+/* percent of a burst that one gateway may hold */
+#define NGX_HTTP_SP_QUOTA_SLICE      1
+#define NGX_HTTP_SP_QUOTA_MAX_SLICE  10
 
 
 /* what became of a request: $quota_result and a metric label */
@@ -67,14 +73,14 @@ typedef struct {
     ngx_str_t                     name;      /* "requests-60" */
     ngx_int_t                     units;
     ngx_int_t                     window;    /* seconds */
-    ngx_str_t                     interval;  /* as the script takes them */
-    ngx_str_t                     capacity;
 } ngx_http_sp_quota_limit_t;
 
 
 typedef struct {
     ngx_str_t                     name;
     ngx_str_t                     header;    /* RateLimit-Policy */
+    uint64_t                      id;        /* of the name, unlike a window */
+    int64_t                       burst;     /* units, of the smallest */
     ngx_uint_t                    nlimits;
     ngx_http_sp_quota_limit_t     limits[NGX_HTTP_SP_QUOTA_LIMITS];
     sp_gcra_limit_t               gcra[NGX_HTTP_SP_QUOTA_LIMITS];
@@ -86,6 +92,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                   policies;  /* of pointers to policies */
     ngx_sp_redis_t               *redis;     /* NULL: this machine only */
+    ngx_uint_t                    slice;     /* percent of a burst */
     ngx_shm_zone_t               *zone;
     size_t                        size;
     ngx_http_sp_metric_t         *latency;
@@ -123,6 +130,12 @@ typedef struct {
     ngx_shm_zone_t               *zone;
     ngx_sp_redis_op_t             op;
 
+    /* what Redis is asked, see _slice.c */
+
+    ngx_uint_t                    units;     /* wanted */
+    ngx_uint_t                    unused;    /* given back */
+    ngx_atomic_uint_t             slice;     /* 0: the request's unit only */
+
     /* written by the op's "done", or by the zone */
 
     ngx_uint_t                    valid;     /* results are */
@@ -158,6 +171,22 @@ ngx_int_t ngx_http_sp_quota_choose(ngx_http_request_t *r,
 ngx_int_t ngx_http_sp_quota_subject(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 
+/* _slice.c */
+
+/* spends a unit that was charged before: 1, and the results are set */
+ngx_uint_t ngx_http_sp_quota_slice_spend(ngx_http_sp_quota_ctx_t *ctx);
+
+/* how many units to ask for: sets units, unused, slice */
+void ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx,
+    ngx_uint_t percent);
+
+/* of the units granted, one is this request's */
+void ngx_http_sp_quota_slice_keep(const ngx_http_sp_quota_ctx_t *ctx,
+    ngx_uint_t granted);
+
+/* microseconds: the end of the slice in the word */
+int64_t ngx_http_sp_quota_slice_until(ngx_atomic_uint_t word);
+
 /* _redis.c */
 
 /* one script for all limits; the op is done with ctx->valid set or not */
@@ -180,6 +209,14 @@ int64_t ngx_http_sp_quota_ahead(ngx_shm_zone_t *zone, uint64_t hash,
 /* what Redis says: never moves a limit back */
 void ngx_http_sp_quota_remember(ngx_shm_zone_t *zone, uint64_t hash,
     const ngx_http_sp_quota_limit_t *limit, int64_t tat, int64_t now);
+
+/* what was charged too much, in microseconds */
+void ngx_http_sp_quota_forget(ngx_shm_zone_t *zone, uint64_t hash,
+    const ngx_http_sp_quota_limit_t *limit, int64_t us);
+
+/* the word of a slice; NULL: there is none, only without "create" */
+ngx_atomic_t *ngx_http_sp_quota_slice_word(const ngx_http_sp_quota_ctx_t *ctx,
+    ngx_uint_t create);
 
 /* decides and charges here: 1 when all limits allow */
 ngx_uint_t ngx_http_sp_quota_local(ngx_shm_zone_t *zone,

@@ -80,6 +80,7 @@ ngx_http_sp_quota_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     policy->name = value[1];
+    policy->id = (uint64_t) ngx_crc32_long(value[1].data, value[1].len) << 32;
     policy->shadow = NGX_CONF_UNSET;
 
     slot = ngx_array_push(&qmcf->policies);
@@ -233,6 +234,7 @@ ngx_http_sp_quota_add(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy,
     ngx_int_t burst, ngx_str_t *rate)
 {
     u_char                     *p;
+    int64_t                     units;
     ngx_uint_t                  i, n;
     ngx_http_sp_quota_limit_t  *limit;
 
@@ -260,22 +262,19 @@ ngx_http_sp_quota_add(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy,
         return NGX_CONF_ERROR;
     }
 
-    p = ngx_pnalloc(cf->pool, sizeof("requests-") - 1 + 3 * NGX_INT64_LEN);
+    p = ngx_pnalloc(cf->pool, sizeof("requests-") - 1 + NGX_INT64_LEN);
     if (p == NULL) {
         return NGX_CONF_ERROR;
     }
 
     limit->name.data = p;
-    p = ngx_sprintf(p, "requests-%i", limit->window);
-    limit->name.len = p - limit->name.data;
+    limit->name.len = ngx_sprintf(p, "requests-%i", limit->window) - p;
 
-    limit->interval.data = p;
-    p = ngx_sprintf(p, "%L", policy->gcra[n].interval);
-    limit->interval.len = p - limit->interval.data;
+    units = policy->gcra[n].capacity / policy->gcra[n].interval;
 
-    limit->capacity.data = p;
-    p = ngx_sprintf(p, "%L", policy->gcra[n].capacity);
-    limit->capacity.len = p - limit->capacity.data;
+    if (n == 0 || units < policy->burst) {
+        policy->burst = units;
+    }
 
     policy->nlimits++;
 

@@ -51,7 +51,7 @@ static ngx_command_t  ngx_http_sp_quota_commands[] = {
       NULL },
 
     { ngx_string("quota_redis"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
       ngx_http_sp_quota_redis,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -242,6 +242,7 @@ ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sp_quota_main_conf_t  *qmcf = conf;
 
+    ngx_int_t   percent;
     ngx_str_t  *value;
 
     if (qmcf->redis != NULL) {
@@ -249,6 +250,28 @@ ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
+
+    if (cf->args->nelts == 3) {
+        percent = NGX_ERROR;
+
+        if (value[2].len > sizeof("slice=%") - 1
+            && ngx_strncmp(value[2].data, "slice=", 6) == 0
+            && value[2].data[value[2].len - 1] == '%')
+        {
+            percent = ngx_atoi(value[2].data + 6, value[2].len - 7);
+        }
+
+        if (percent == NGX_ERROR || percent > NGX_HTTP_SP_QUOTA_MAX_SLICE) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\": allowed is "
+                               "\"slice=0%%\" to \"slice=%d%%\"", &value[2],
+                               NGX_HTTP_SP_QUOTA_MAX_SLICE);
+            return NGX_CONF_ERROR;
+        }
+
+        qmcf->slice = percent;
+    }
+
     qmcf->redis = ngx_http_sp_redis(cf, &value[1]);
 
     return (qmcf->redis == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
@@ -343,6 +366,7 @@ ngx_http_sp_quota_create_main_conf(ngx_conf_t *cf)
      */
 
     qmcf->size = NGX_CONF_UNSET_SIZE;
+    qmcf->slice = NGX_HTTP_SP_QUOTA_SLICE;
 
     if (ngx_array_init(&qmcf->policies, cf->pool, 4,
                        sizeof(ngx_http_sp_quota_policy_t *))

@@ -4,7 +4,8 @@
  *
  * The admit step: who is it, which policy, do all its limits allow.
  *
- *     START -> DECIDED                  known to be used up, or no Redis
+ *     START -> DECIDED                  charged before with others, known to
+ *                                       be used up, or no Redis
  *     START -> WAITING -> DECIDED       Redis was asked
  *
  * This is the plugin to read first: a step is called, keeps its state in its
@@ -99,6 +100,12 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
                                                 : NGX_HTTP_SP_QUOTA_DENIED);
     }
 
+    /* charged in Redis already, with an earlier request of this client */
+
+    if (ngx_http_sp_quota_slice_spend(ctx)) {
+        return ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_ALLOWED);
+    }
+
     if (!ngx_sp_redis_ready(qmcf->redis)) {
         return ngx_http_sp_quota_failed(r, ctx);
     }
@@ -108,6 +115,8 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
     if (ngx_http_sp_quota_known_denied(qmcf, ctx)) {
         return ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_DENIED);
     }
+
+    ngx_http_sp_quota_slice_want(ctx, qmcf->slice);
 
     if (ngx_http_sp_quota_ask(r, ctx) != NGX_OK) {
         return NGX_ERROR;
@@ -215,7 +224,10 @@ ngx_http_sp_quota_decide(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx,
 }
 
 
-/* denied whatever Redis would say: it only ever knows of more requests */
+/*
+ * Denied whatever Redis would say: it only ever knows of more requests, or of
+ * fewer by what other gateways gave back of their slices, which can wait
+ */
 
 static ngx_uint_t
 ngx_http_sp_quota_known_denied(const ngx_http_sp_quota_main_conf_t *qmcf,

@@ -7,10 +7,11 @@
  * away, and is all there is where no Redis is configured.
  *
  * There is no lock, so a worker that is killed leaves none behind: an entry
- * is a key and a tat, both changed by compare-and-swap.  A full bucket drops
- * the entry that is free the earliest; nothing ever fails for lack of space.
- * Two workers that race for an entry that is being dropped may let one more
- * request pass, or deny one, of the two subjects concerned.
+ * is a key and a word, both changed by compare-and-swap.  The word is the tat
+ * of a limit or, where the key is odd, the slice of a policy.  A full bucket
+ * drops the entry that is free the earliest; nothing ever fails for lack of
+ * space.  Two workers that race for an entry that is being dropped may let one
+ * more request pass, or deny one, of the two subjects concerned.
  */
 
 #include "ngx_http_sp_quota.h"
@@ -21,12 +22,12 @@
 
 
 #define NGX_HTTP_SP_QUOTA_WAYS     8
-#define NGX_HTTP_SP_QUOTA_VERSION  1
+#define NGX_HTTP_SP_QUOTA_VERSION  2
 
 
 typedef struct {
     ngx_atomic_t                  key;
-    ngx_atomic_t                  tat;
+    ngx_atomic_t                  word;
 } ngx_http_sp_quota_entry_t;
 
 
@@ -40,10 +41,13 @@ typedef struct {
 
 static ngx_int_t ngx_http_sp_quota_zone_init(ngx_shm_zone_t *zone,
     void *data);
-static ngx_http_sp_quota_entry_t *ngx_http_sp_quota_lookup(
-    ngx_shm_zone_t *zone, uint64_t hash,
-    const ngx_http_sp_quota_limit_t *limit, ngx_uint_t create);
-static ngx_uint_t ngx_http_sp_quota_charge(ngx_http_sp_quota_entry_t *entry,
+static ngx_atomic_t *ngx_http_sp_quota_limit_word(ngx_shm_zone_t *zone,
+    uint64_t hash, const ngx_http_sp_quota_limit_t *limit, ngx_uint_t create);
+static ngx_atomic_t *ngx_http_sp_quota_lookup(
+    const ngx_http_sp_quota_table_t *table, uint64_t key, ngx_uint_t create);
+static uint64_t ngx_http_sp_quota_mix(uint64_t key);
+static int64_t ngx_http_sp_quota_until(const ngx_http_sp_quota_entry_t *entry);
+static ngx_uint_t ngx_http_sp_quota_charge(ngx_atomic_t *word,
     const sp_gcra_limit_t *gcra, int64_t now, sp_gcra_result_t *result);
 
 
@@ -156,16 +160,16 @@ int64_t
 ngx_http_sp_quota_ahead(ngx_shm_zone_t *zone, uint64_t hash,
     const ngx_http_sp_quota_limit_t *limit, int64_t now)
 {
-    int64_t                     tat;
-    ngx_http_sp_quota_entry_t  *entry;
+    int64_t        tat;
+    ngx_atomic_t  *word;
 
-    entry = ngx_http_sp_quota_lookup(zone, hash, limit, 0);
+    word = ngx_http_sp_quota_limit_word(zone, hash, limit, 0);
 
-    if (entry == NULL) {
+    if (word == NULL) {
         return 0;
     }
 
-    tat = (int64_t) entry->tat;
+    tat = (int64_t) *word;
 
     return (tat > now) ? tat - now : 0;
 }
@@ -175,23 +179,37 @@ void
 ngx_http_sp_quota_remember(ngx_shm_zone_t *zone, uint64_t hash,
     const ngx_http_sp_quota_limit_t *limit, int64_t tat, int64_t now)
 {
-    ngx_atomic_uint_t           old;
-    ngx_http_sp_quota_entry_t  *entry;
+    ngx_atomic_t       *word;
+    ngx_atomic_uint_t   old;
 
     if (tat <= now) {
         return;
     }
 
-    entry = ngx_http_sp_quota_lookup(zone, hash, limit, 1);
+    word = ngx_http_sp_quota_limit_word(zone, hash, limit, 1);
 
     do {
-        old = entry->tat;
+        old = *word;
 
         if ((int64_t) old >= tat) {
             return;
         }
 
-    } while (!ngx_atomic_cmp_set(&entry->tat, old, (ngx_atomic_uint_t) tat));
+    } while (!ngx_atomic_cmp_set(word, old, (ngx_atomic_uint_t) tat));
+}
+
+
+void
+ngx_http_sp_quota_forget(ngx_shm_zone_t *zone, uint64_t hash,
+    const ngx_http_sp_quota_limit_t *limit, int64_t us)
+{
+    ngx_atomic_t  *word;
+
+    word = ngx_http_sp_quota_limit_word(zone, hash, limit, 0);
+
+    if (word != NULL && (int64_t) *word > us) {
+        (void) ngx_atomic_fetch_add(word, -us);
+    }
 }
 
 
@@ -200,7 +218,7 @@ ngx_http_sp_quota_local(ngx_shm_zone_t *zone, ngx_http_sp_quota_ctx_t *ctx)
 {
     int64_t                      now, tats[NGX_HTTP_SP_QUOTA_LIMITS];
     ngx_uint_t                   i, n;
-    ngx_http_sp_quota_entry_t   *entries[NGX_HTTP_SP_QUOTA_LIMITS];
+    ngx_atomic_t                *words[NGX_HTTP_SP_QUOTA_LIMITS];
     ngx_http_sp_quota_policy_t  *policy;
 
     policy = ctx->policy;
@@ -208,12 +226,12 @@ ngx_http_sp_quota_local(ngx_shm_zone_t *zone, ngx_http_sp_quota_ctx_t *ctx)
     now = ngx_http_sp_quota_now();
 
     for (i = 0; i < n; i++) {
-        entries[i] = ngx_http_sp_quota_lookup(zone, ctx->hash,
-                                              &policy->limits[i], 1);
+        words[i] = ngx_http_sp_quota_limit_word(zone, ctx->hash,
+                                                &policy->limits[i], 1);
     }
 
     for (i = 0; i < n; i++) {
-        if (!ngx_http_sp_quota_charge(entries[i], &policy->gcra[i], now,
+        if (!ngx_http_sp_quota_charge(words[i], &policy->gcra[i], now,
                                       &ctx->results[i]))
         {
             break;
@@ -227,12 +245,11 @@ ngx_http_sp_quota_local(ngx_shm_zone_t *zone, ngx_http_sp_quota_ctx_t *ctx)
     /* all or nothing: give back what the limits before this one took */
 
     while (i-- > 0) {
-        (void) ngx_atomic_fetch_add(&entries[i]->tat,
-                                    -policy->gcra[i].interval);
+        (void) ngx_atomic_fetch_add(words[i], -policy->gcra[i].interval);
     }
 
     for (i = 0; i < n; i++) {
-        tats[i] = (int64_t) entries[i]->tat;
+        tats[i] = (int64_t) *words[i];
     }
 
     (void) sp_gcra_all(policy->gcra, tats, n, now, 1, ctx->results);
@@ -242,48 +259,76 @@ ngx_http_sp_quota_local(ngx_shm_zone_t *zone, ngx_http_sp_quota_ctx_t *ctx)
 
 
 static ngx_uint_t
-ngx_http_sp_quota_charge(ngx_http_sp_quota_entry_t *entry,
-    const sp_gcra_limit_t *gcra, int64_t now, sp_gcra_result_t *result)
+ngx_http_sp_quota_charge(ngx_atomic_t *word, const sp_gcra_limit_t *gcra,
+    int64_t now, sp_gcra_result_t *result)
 {
     ngx_atomic_uint_t  old;
 
     do {
-        old = entry->tat;
+        old = *word;
         sp_gcra(gcra, (int64_t) old, now, 1, result);
 
         if (!result->allowed) {
             return 0;
         }
 
-    } while (!ngx_atomic_cmp_set(&entry->tat, old,
-                                 (ngx_atomic_uint_t) result->tat));
+    } while (!ngx_atomic_cmp_set(word, old, (ngx_atomic_uint_t) result->tat));
 
     return 1;
 }
 
 
-/* never NULL with "create" */
+/* of a limit: an even key */
 
-static ngx_http_sp_quota_entry_t *
-ngx_http_sp_quota_lookup(ngx_shm_zone_t *zone, uint64_t hash,
+static ngx_atomic_t *
+ngx_http_sp_quota_limit_word(ngx_shm_zone_t *zone, uint64_t hash,
     const ngx_http_sp_quota_limit_t *limit, ngx_uint_t create)
 {
-    uint64_t                    key;
+    uint64_t  key;
+
+    key = ngx_http_sp_quota_mix(hash ^ (uint64_t) limit->window) & ~1ull;
+
+    /* 0 is an entry that was never used */
+
+    return ngx_http_sp_quota_lookup(zone->data, key ? key : 2, create);
+}
+
+
+/* of a slice: an odd key */
+
+ngx_atomic_t *
+ngx_http_sp_quota_slice_word(const ngx_http_sp_quota_ctx_t *ctx,
+    ngx_uint_t create)
+{
+    uint64_t  key;
+
+    key = ngx_http_sp_quota_mix(ctx->hash ^ ctx->policy->id) | 1;
+
+    return ngx_http_sp_quota_lookup(ctx->zone->data, key, create);
+}
+
+
+static uint64_t
+ngx_http_sp_quota_mix(uint64_t key)
+{
+    key *= 0x9e3779b97f4a7c15ull;
+
+    return key ^ key >> 32;
+}
+
+
+/* never NULL with "create" */
+
+static ngx_atomic_t *
+ngx_http_sp_quota_lookup(const ngx_http_sp_quota_table_t *table, uint64_t key,
+    ngx_uint_t create)
+{
     ngx_uint_t                  i;
-    ngx_atomic_uint_t           old, tat;
+    ngx_atomic_uint_t           old, word;
     ngx_http_sp_quota_entry_t  *bucket, *entry;
-    ngx_http_sp_quota_table_t  *table;
 
-    table = zone->data;
-
-    key = (hash ^ (uint64_t) limit->window) * 0x9e3779b97f4a7c15ull;
-    key ^= key >> 32;
-
-    if (key == 0) {
-        key = 1;
-    }
-
-    bucket = &table->entries[(key & table->mask) * NGX_HTTP_SP_QUOTA_WAYS];
+    bucket = &table->entries[(key >> 1 & table->mask)
+                             * NGX_HTTP_SP_QUOTA_WAYS];
 
     for ( ;; ) {
         entry = &bucket[0];
@@ -291,10 +336,12 @@ ngx_http_sp_quota_lookup(ngx_shm_zone_t *zone, uint64_t hash,
         for (i = 0; i < NGX_HTTP_SP_QUOTA_WAYS; i++) {
 
             if (bucket[i].key == key) {
-                return &bucket[i];
+                return &bucket[i].word;
             }
 
-            if ((int64_t) bucket[i].tat < (int64_t) entry->tat) {
+            if (ngx_http_sp_quota_until(&bucket[i])
+                < ngx_http_sp_quota_until(entry))
+            {
                 entry = &bucket[i];
             }
         }
@@ -304,11 +351,21 @@ ngx_http_sp_quota_lookup(ngx_shm_zone_t *zone, uint64_t hash,
         }
 
         old = entry->key;
-        tat = entry->tat;
+        word = entry->word;
 
         if (ngx_atomic_cmp_set(&entry->key, old, key)) {
-            (void) ngx_atomic_cmp_set(&entry->tat, tat, 0);
-            return entry;
+            (void) ngx_atomic_cmp_set(&entry->word, word, 0);
+            return &entry->word;
         }
     }
+}
+
+
+/* the time at which an entry says nothing any more, in microseconds */
+
+static int64_t
+ngx_http_sp_quota_until(const ngx_http_sp_quota_entry_t *entry)
+{
+    return (entry->key & 1) ? ngx_http_sp_quota_slice_until(entry->word)
+                            : (int64_t) entry->word;
 }
