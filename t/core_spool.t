@@ -126,6 +126,19 @@ all_stored('beside a bad one');
 is(scalar $t->sql("select record ->> 'finish_reason' from gateway.ledger
                    where error is not null"), $bad, 'which is kept as it was');
 
+# a worker was killed before it gave a file its name
+
+for my $age (0, 3600) {
+    my $path = $t->dir . "/spool/turns/new-1-2-$age";
+    open my $fh, '>', $path or die "$path: $!\n";
+    close $fh;
+    utime time - $age, time - $age, $path;
+}
+
+ok($t->wait_until(sub { !-e $t->dir . '/spool/turns/new-1-2-3600' }, 8),
+   'an old file without a name is removed');
+ok(-e $t->dir . '/spool/turns/new-1-2-0', 'a new one is not');
+
 # a line that is no JSON at all stands in a file
 
 $t->file('spool/turns/turns-1-1-1.jsonl', join "\n",

@@ -354,6 +354,12 @@ ngx_int_t ngx_http_sp_add_usage_listener(ngx_conf_t *cf,
 ngx_sp_redis_t *ngx_http_sp_redis(ngx_conf_t *cf, const ngx_str_t *name);
 ngx_sp_pg_t *ngx_http_sp_pg(ngx_conf_t *cf, const ngx_str_t *name);
 
+/*
+ * This server has the schema of sql/: what has been over for long is deleted
+ * there.  Once is enough; whoever adds a job kind need not call it.
+ */
+ngx_int_t ngx_http_sp_housekeeping(ngx_conf_t *cf, ngx_sp_pg_t *pg);
+
 
 /* Metrics */
 

@@ -20,6 +20,7 @@
 typedef struct ngx_http_sp_core_ctx_s  ngx_http_sp_core_ctx_t;
 typedef struct ngx_http_sp_metrics_s   ngx_http_sp_metrics_t;
 typedef struct ngx_http_sp_spool_s     ngx_http_sp_spool_t;
+typedef struct ngx_http_sp_house_s     ngx_http_sp_house_t;
 
 
 typedef struct {
@@ -54,6 +55,7 @@ typedef struct {
     ngx_array_t                    pg;            /* ngx_sp_pg_t * */
     ngx_array_t                    probes;        /* probe_t */
     ngx_array_t                    runners;       /* runner_t * */
+    ngx_array_t                    houses;        /* house_t * */
     ngx_array_t                    ops;           /* ops_t */
 
     ngx_sp_fetch_conf_t            fetch;
@@ -223,6 +225,12 @@ ngx_int_t ngx_http_sp_spool_append(ngx_http_sp_spool_t *spool,
 ngx_int_t ngx_http_sp_runners_init_process(
     ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
 void ngx_http_sp_runners_exit_process(ngx_http_sp_core_main_conf_t *mcf);
+
+/* ngx_http_sp_core_house.c */
+
+void ngx_http_sp_houses_init_process(ngx_http_sp_core_main_conf_t *mcf,
+    ngx_cycle_t *cycle);
+void ngx_http_sp_houses_exit_process(ngx_http_sp_core_main_conf_t *mcf);
 
 /* ngx_http_sp_core_health.c */
 

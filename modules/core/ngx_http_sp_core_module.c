@@ -217,6 +217,8 @@ ngx_http_sp_core_create_main_conf(ngx_conf_t *cf)
         || ngx_array_init(&mcf->pg, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->runners, cf->pool, 4, sizeof(void *))
            != NGX_OK
+        || ngx_array_init(&mcf->houses, cf->pool, 2, sizeof(void *))
+           != NGX_OK
         || ngx_array_init(&mcf->ops, cf->pool, 4, sizeof(ngx_http_sp_ops_t))
            != NGX_OK
         || ngx_array_init(&mcf->probes, cf->pool, 4,
@@ -384,6 +386,8 @@ ngx_http_sp_core_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_http_sp_houses_init_process(mcf, cycle);
+
     return ngx_http_sp_runners_init_process(mcf, cycle);
 }
 
@@ -406,6 +410,7 @@ ngx_http_sp_core_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_sp_runners_exit_process(mcf);
+    ngx_http_sp_houses_exit_process(mcf);
     ngx_http_sp_spool_exit_process(mcf->spool);
     ngx_http_sp_servers_exit_process(mcf);
     ngx_http_sp_metrics_exit_process(mcf);

@@ -109,7 +109,9 @@ ngx_http_sp_add_job_kind(ngx_conf_t *cf, ngx_sp_pg_t *pg,
     runner->pg = pg;
     runner->lease = (ngx_msec_t) kind->lease * 1000;
 
-    if (ngx_http_sp_runner_metrics(cf, runner) != NGX_OK) {
+    if (ngx_http_sp_runner_metrics(cf, runner) != NGX_OK
+        || ngx_http_sp_housekeeping(cf, pg) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -15,6 +15,7 @@
 #define NGX_HTTP_SP_SPOOL_SCAN       5000
 #define NGX_HTTP_SP_SPOOL_SCAN_SOON  300
 #define NGX_HTTP_SP_SPOOL_ADOPT      16       /* segments at once */
+#define NGX_HTTP_SP_SPOOL_LEFTOVER   60       /* seconds, without a name */
 #define NGX_HTTP_SP_SPOOL_LINE       (16 * 1024 * 1024)
 
 
@@ -32,6 +33,8 @@ static void ngx_http_sp_spool_scan_handler(ngx_event_t *ev);
 static ngx_int_t ngx_http_sp_spool_adopt(ngx_http_sp_spool_t *spool,
     const ngx_str_t *name);
 static ngx_uint_t ngx_http_sp_spool_is_segment(const ngx_str_t *name);
+static void ngx_http_sp_spool_leftover(ngx_http_sp_spool_t *spool,
+    const ngx_str_t *name);
 
 
 /* turn_store server [batch=number] [flush=time] */
@@ -57,7 +60,9 @@ ngx_http_sp_spool_store_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     spool->pg = ngx_http_sp_pg(cf, &value[1]);
-    if (spool->pg == NULL) {
+    if (spool->pg == NULL
+        || ngx_http_sp_housekeeping(cf, spool->pg) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -510,10 +515,16 @@ ngx_http_sp_spool_scan_handler(ngx_event_t *ev)
             name.data = ngx_de_name(&dir);
             name.len = ngx_de_namelen(&dir);
 
-            if (ngx_http_sp_spool_is_segment(&name)
-                && ngx_http_sp_spool_adopt(spool, &name) == NGX_OK)
+            if (ngx_http_sp_spool_is_segment(&name)) {
+
+                if (ngx_http_sp_spool_adopt(spool, &name) == NGX_OK) {
+                    n++;
+                }
+
+            } else if (name.len < 100
+                       && ngx_strncmp(name.data, "new-", 4) == 0)
             {
-                n++;
+                ngx_http_sp_spool_leftover(spool, &name);
             }
         }
 
@@ -538,6 +549,28 @@ ngx_http_sp_spool_is_segment(const ngx_str_t *name)
            && name->len < 100
            && ngx_strncmp(name->data, "turns-", 6) == 0
            && ngx_strncmp(name->data + name->len - 6, ".jsonl", 6) == 0;
+}
+
+
+/* of a worker that was killed before it gave the file its name */
+
+static void
+ngx_http_sp_spool_leftover(ngx_http_sp_spool_t *spool, const ngx_str_t *name)
+{
+    ngx_file_info_t  fi;
+    u_char           path[NGX_MAX_PATH];
+
+    ngx_sprintf(path, "%V/%V%Z", &spool->path->name, name);
+
+    if (ngx_link_info(path, &fi) == NGX_FILE_ERROR
+        || !ngx_is_file(&fi)
+        || ngx_file_size(&fi) != 0
+        || ngx_time() - ngx_file_mtime(&fi) < NGX_HTTP_SP_SPOOL_LEFTOVER)
+    {
+        return;
+    }
+
+    (void) ngx_delete_file(path);
 }
 
 

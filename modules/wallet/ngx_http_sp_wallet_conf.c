@@ -551,7 +551,9 @@ ngx_http_sp_wallet_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     wlcf->pg = ngx_http_sp_pg(cf, &pg);
-    if (wlcf->pg == NULL) {
+    if (wlcf->pg == NULL
+        || ngx_http_sp_housekeeping(cf, wlcf->pg) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
