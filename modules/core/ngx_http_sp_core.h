@@ -28,6 +28,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_sp_conf.h"
 #include "ngx_sp_op.h"
 #include "ngx_sp_redis.h"
 #include "ngx_sp_pg.h"

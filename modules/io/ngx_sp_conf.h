@@ -2,8 +2,8 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * Helpers for the arguments of "redis_server" and "pg_server".  Each logs
- * what was found and what is allowed, with file and line.
+ * Helpers for arguments and blocks of directives.  Each logs what was found
+ * and what is allowed, with file and line.
  */
 
 #ifndef _NGX_SP_CONF_H_INCLUDED_
@@ -28,6 +28,31 @@ ngx_int_t ngx_sp_conf_msec(ngx_conf_t *cf, const char *directive,
 ngx_int_t ngx_sp_conf_number(ngx_conf_t *cf, const char *directive,
     const char *key, const ngx_str_t *value, ngx_uint_t min, ngx_uint_t max,
     ngx_uint_t *out);
+
+/*
+ * Slots of a directive table for a number (ngx_uint_t), a time (ngx_msec_t)
+ * and a size (size_t), unset before; cmd->post is the bounds.
+ */
+typedef struct {
+    ngx_int_t    min;
+    ngx_int_t    max;
+    const char  *expected;             /* "a time from 10ms to 1h" */
+} ngx_sp_conf_bounds_t;
+
+char *ngx_sp_conf_number_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_sp_conf_msec_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_sp_conf_size_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/*
+ * In the setter of a directive with a block: parses it.  A line is found in
+ * "settings" by its name, its arguments are counted (NGX_CONF_TAKE1 to 7,
+ * NGX_CONF_FLAG), and its setter is called with "conf"; NGX_CONF_OK or
+ * NGX_CONF_ERROR.  The table ends with ngx_null_command.
+ */
+typedef ngx_command_t  ngx_sp_conf_setting_t;
+
+char *ngx_sp_conf_block(ngx_conf_t *cf, ngx_sp_conf_setting_t *settings,
+    void *conf);
 
 /* numeric text of the first address, without the port; NUL-terminated */
 ngx_int_t ngx_sp_conf_address(ngx_conf_t *cf, const char *directive,

@@ -43,6 +43,7 @@ typedef struct {
     ngx_str_t                     trusted_certificate;
     ngx_int_t                     keepalive;
     ngx_flag_t                    stream_usage;
+    ngx_uint_t                    models;       /* of the block */
     unsigned                      ssl:1;
 
     ngx_str_t                     headers;      /* of every request */

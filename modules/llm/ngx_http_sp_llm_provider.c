@@ -9,76 +9,80 @@
 #include "ngx_http_sp_llm.h"
 
 
-typedef struct {
-    ngx_http_sp_llm_main_conf_t  *lmcf;
-    ngx_http_sp_llm_provider_t   *provider;
-    ngx_uint_t                    models;
-} ngx_http_sp_llm_block_t;
-
-
-typedef struct {
-    ngx_str_t                     name;
-    ngx_uint_t                    min;      /* values */
-    ngx_uint_t                    max;
-    char                       *(*set)(ngx_conf_t *cf,
-                                      ngx_http_sp_llm_block_t *block,
-                                      ngx_str_t *value);
-} ngx_http_sp_llm_param_t;
-
-
 static ngx_http_sp_llm_provider_t *ngx_http_sp_llm_create_provider(
     ngx_conf_t *cf);
 static char *ngx_http_sp_llm_end_provider(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block);
+    ngx_http_sp_llm_main_conf_t *lmcf, ngx_http_sp_llm_provider_t *provider);
 static ngx_int_t ngx_http_sp_llm_provider_headers(ngx_conf_t *cf,
     ngx_http_sp_llm_provider_t *provider);
 static ngx_int_t ngx_http_sp_llm_provider_metrics(ngx_conf_t *cf,
     ngx_http_sp_llm_provider_t *provider);
-static char *ngx_http_sp_llm_param(ngx_conf_t *cf, ngx_command_t *dummy,
+static char *ngx_http_sp_llm_dialect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_sp_llm_dialect(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
-static char *ngx_http_sp_llm_url(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
-static char *ngx_http_sp_llm_upstream(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
-static char *ngx_http_sp_llm_key_file(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
-static char *ngx_http_sp_llm_trusted(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
-static char *ngx_http_sp_llm_keepalive(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
-static char *ngx_http_sp_llm_stream_usage(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
-static char *ngx_http_sp_llm_connect_timeout(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
-static char *ngx_http_sp_llm_send_timeout(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
-static char *ngx_http_sp_llm_read_timeout(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
-static char *ngx_http_sp_llm_timeout(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_msec_t *timeout);
-static char *ngx_http_sp_llm_buffer_size(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
-static char *ngx_http_sp_llm_model(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value);
+static char *ngx_http_sp_llm_url(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sp_llm_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sp_llm_model(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
-static ngx_http_sp_llm_param_t  ngx_http_sp_llm_params[] = {
+static ngx_sp_conf_bounds_t  ngx_http_sp_llm_keepalive = {
+    0, 10000, "the number of idle connections per worker, 0 to 10000"
+};
 
-    { ngx_string("dialect"), 1, 1, ngx_http_sp_llm_dialect },
-    { ngx_string("url"), 1, 1, ngx_http_sp_llm_url },
-    { ngx_string("upstream"), 1, 1, ngx_http_sp_llm_upstream },
-    { ngx_string("key_file"), 1, 1, ngx_http_sp_llm_key_file },
-    { ngx_string("trusted_certificate"), 1, 1, ngx_http_sp_llm_trusted },
-    { ngx_string("keepalive"), 1, 1, ngx_http_sp_llm_keepalive },
-    { ngx_string("stream_usage"), 1, 1, ngx_http_sp_llm_stream_usage },
-    { ngx_string("connect_timeout"), 1, 1, ngx_http_sp_llm_connect_timeout },
-    { ngx_string("send_timeout"), 1, 1, ngx_http_sp_llm_send_timeout },
-    { ngx_string("read_timeout"), 1, 1, ngx_http_sp_llm_read_timeout },
-    { ngx_string("buffer_size"), 1, 1, ngx_http_sp_llm_buffer_size },
-    { ngx_string("model"), 1, 3, ngx_http_sp_llm_model },
-    { ngx_null_string, 0, 0, NULL }
+static ngx_sp_conf_bounds_t  ngx_http_sp_llm_timeout = {
+    1, NGX_MAX_INT_T_VALUE, "a time above 0"
+};
+
+static ngx_sp_conf_bounds_t  ngx_http_sp_llm_buffer = {
+    1024, 1024 * 1024, "1k to 1m"
+};
+
+
+static ngx_sp_conf_setting_t  ngx_http_sp_llm_params[] = {
+
+    { ngx_string("dialect"), NGX_CONF_TAKE1, ngx_http_sp_llm_dialect, 0,
+      0, NULL },
+
+    { ngx_string("url"), NGX_CONF_TAKE1, ngx_http_sp_llm_url, 0, 0, NULL },
+
+    { ngx_string("upstream"), NGX_CONF_TAKE1, ngx_conf_set_str_slot, 0,
+      offsetof(ngx_http_sp_llm_provider_t, upstream_name), NULL },
+
+    { ngx_string("key_file"), NGX_CONF_TAKE1, ngx_http_sp_llm_key_file, 0,
+      0, NULL },
+
+    { ngx_string("trusted_certificate"), NGX_CONF_TAKE1, ngx_conf_set_str_slot,
+      0, offsetof(ngx_http_sp_llm_provider_t, trusted_certificate), NULL },
+
+    { ngx_string("keepalive"), NGX_CONF_TAKE1, ngx_sp_conf_number_slot, 0,
+      offsetof(ngx_http_sp_llm_provider_t, keepalive),
+      &ngx_http_sp_llm_keepalive },
+
+    { ngx_string("stream_usage"), NGX_CONF_FLAG, ngx_conf_set_flag_slot, 0,
+      offsetof(ngx_http_sp_llm_provider_t, stream_usage), NULL },
+
+    { ngx_string("connect_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
+      offsetof(ngx_http_sp_llm_provider_t, upstream.connect_timeout),
+      &ngx_http_sp_llm_timeout },
+
+    { ngx_string("send_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
+      offsetof(ngx_http_sp_llm_provider_t, upstream.send_timeout),
+      &ngx_http_sp_llm_timeout },
+
+    { ngx_string("read_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
+      offsetof(ngx_http_sp_llm_provider_t, upstream.read_timeout),
+      &ngx_http_sp_llm_timeout },
+
+    { ngx_string("buffer_size"), NGX_CONF_TAKE1, ngx_sp_conf_size_slot, 0,
+      offsetof(ngx_http_sp_llm_provider_t, upstream.buffer_size),
+      &ngx_http_sp_llm_buffer },
+
+    { ngx_string("model"), NGX_CONF_TAKE123, ngx_http_sp_llm_model, 0,
+      0, NULL },
+
+      ngx_null_command
 };
 
 
@@ -90,9 +94,7 @@ ngx_http_sp_llm_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char                         *rv;
     ngx_str_t                    *value;
     ngx_uint_t                    i;
-    ngx_conf_t                    save;
-    ngx_http_sp_llm_block_t       block;
-    ngx_http_sp_llm_provider_t  **provider;
+    ngx_http_sp_llm_provider_t   *created, **provider;
 
     value = cf->args->elts;
 
@@ -115,30 +117,20 @@ ngx_http_sp_llm_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    *provider = ngx_http_sp_llm_create_provider(cf);
-    if (*provider == NULL) {
+    created = ngx_http_sp_llm_create_provider(cf);
+    if (created == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    (*provider)->name = value[1];
+    *provider = created;
+    created->name = value[1];
 
-    block.lmcf = lmcf;
-    block.provider = *provider;
-    block.models = 0;
-
-    save = *cf;
-    cf->handler = ngx_http_sp_llm_param;
-    cf->handler_conf = (void *) &block;
-
-    rv = ngx_conf_parse(cf, NULL);
-
-    *cf = save;
-
+    rv = ngx_sp_conf_block(cf, ngx_http_sp_llm_params, created);
     if (rv != NGX_CONF_OK) {
         return rv;
     }
 
-    return ngx_http_sp_llm_end_provider(cf, &block);
+    return ngx_http_sp_llm_end_provider(cf, lmcf, created);
 }
 
 
@@ -151,7 +143,7 @@ ngx_http_sp_llm_create_provider(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     every string, ssl, url, and of upstream: buffering,
+     *     every string, ssl, url, models, and of upstream: buffering,
      *     ignore_client_abort, pass_request_headers, next_upstream_tries,
      *     next_upstream_timeout, cache, store, local = 0 or NULL
      */
@@ -188,12 +180,11 @@ ngx_http_sp_llm_create_provider(ngx_conf_t *cf)
 
 
 static char *
-ngx_http_sp_llm_end_provider(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block)
+ngx_http_sp_llm_end_provider(ngx_conf_t *cf,
+    ngx_http_sp_llm_main_conf_t *lmcf, ngx_http_sp_llm_provider_t *provider)
 {
-    ngx_http_upstream_conf_t    *ucf;
-    ngx_http_sp_llm_provider_t  *provider;
+    ngx_http_upstream_conf_t  *ucf;
 
-    provider = block->provider;
     ucf = &provider->upstream;
 
     if (provider->url.url.data == NULL) {
@@ -203,7 +194,7 @@ ngx_http_sp_llm_end_provider(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block)
         return NGX_CONF_ERROR;
     }
 
-    if (block->models == 0) {
+    if (provider->models == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "llm_provider \"%V\" has no \"model\"",
                            &provider->name);
@@ -242,7 +233,7 @@ ngx_http_sp_llm_end_provider(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block)
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_sp_llm_connect(cf, block->lmcf, provider);
+    return ngx_http_sp_llm_connect(cf, lmcf, provider);
 }
 
 
@@ -355,51 +346,14 @@ ngx_http_sp_llm_provider_metrics(ngx_conf_t *cf,
 
 
 static char *
-ngx_http_sp_llm_param(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
+ngx_http_sp_llm_dialect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_sp_llm_block_t *block = conf;
+    ngx_http_sp_llm_provider_t *provider = conf;
 
-    ngx_str_t                *value;
-    ngx_http_sp_llm_param_t  *param;
+    ngx_str_t  *value;
 
     value = cf->args->elts;
 
-    for (param = ngx_http_sp_llm_params; param->name.len != 0; param++) {
-
-        if (param->name.len != value[0].len
-            || ngx_strncmp(param->name.data, value[0].data, value[0].len)
-               != 0)
-        {
-            continue;
-        }
-
-        if (cf->args->nelts - 1 < param->min
-            || cf->args->nelts - 1 > param->max)
-        {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" takes %ui to %ui values", &value[0],
-                               param->min, param->max);
-            return NGX_CONF_ERROR;
-        }
-
-        return param->set(cf, block, value);
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown parameter \"%V\" in llm_provider, expected "
-                       "dialect, url, upstream, key_file, "
-                       "trusted_certificate, keepalive, stream_usage, "
-                       "connect_timeout, send_timeout, read_timeout, "
-                       "buffer_size or model", &value[0]);
-
-    return NGX_CONF_ERROR;
-}
-
-
-static char *
-ngx_http_sp_llm_dialect(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
-    ngx_str_t *value)
-{
     if (ngx_strcmp(value[1].data, "openai") != 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown dialect \"%V\", allowed: openai",
@@ -407,26 +361,28 @@ ngx_http_sp_llm_dialect(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
         return NGX_CONF_ERROR;
     }
 
-    block->provider->dialect = SP_CHAT_OPENAI;
+    provider->dialect = SP_CHAT_OPENAI;
 
     return NGX_CONF_OK;
 }
 
 
 static char *
-ngx_http_sp_llm_url(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
-    ngx_str_t *value)
+ngx_http_sp_llm_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    size_t                       add;
-    ngx_url_t                   *u;
-    ngx_http_sp_llm_provider_t  *provider;
+    ngx_http_sp_llm_provider_t *provider = conf;
 
-    provider = block->provider;
+    size_t      add;
+    ngx_str_t  *value;
+    ngx_url_t  *u;
+
     u = &provider->url;
 
     if (u->url.data != NULL) {
-        return "has a duplicate \"url\"";
+        return "is duplicate";
     }
+
+    value = cf->args->elts;
 
     if (ngx_strncmp(value[1].data, "https://", 8) == 0) {
         add = 8;
@@ -490,176 +446,49 @@ ngx_http_sp_llm_url(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
 
 
 static char *
-ngx_http_sp_llm_upstream(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
-    ngx_str_t *value)
+ngx_http_sp_llm_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    block->provider->upstream_name = value[1];
+    ngx_http_sp_llm_provider_t *provider = conf;
 
-    return NGX_CONF_OK;
-}
+    ngx_str_t  *value;
 
-
-static char *
-ngx_http_sp_llm_key_file(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
-    ngx_str_t *value)
-{
-    if (block->provider->key.len != 0) {
-        return "has a duplicate \"key_file\"";
+    if (provider->key.len != 0) {
+        return "is duplicate";
     }
 
-    return ngx_sp_secret_api_key(cf, &value[1], &block->provider->key)
+    value = cf->args->elts;
+
+    return ngx_sp_secret_api_key(cf, &value[1], &provider->key)
            == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
-}
-
-
-static char *
-ngx_http_sp_llm_trusted(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
-    ngx_str_t *value)
-{
-    block->provider->trusted_certificate = value[1];
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_sp_llm_keepalive(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
-    ngx_str_t *value)
-{
-    ngx_int_t  n;
-
-    n = ngx_atoi(value[1].data, value[1].len);
-
-    if (n == NGX_ERROR || n > 10000) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"keepalive\" is \"%V\", expected the number of "
-                           "idle connections per worker, 0 to 10000",
-                           &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    block->provider->keepalive = n;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_sp_llm_stream_usage(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
-    ngx_str_t *value)
-{
-    if (ngx_strcmp(value[1].data, "on") == 0) {
-        block->provider->stream_usage = 1;
-
-    } else if (ngx_strcmp(value[1].data, "off") == 0) {
-        block->provider->stream_usage = 0;
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"stream_usage\" is \"%V\", allowed: on, off",
-                           &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_sp_llm_connect_timeout(ngx_conf_t *cf,
-    ngx_http_sp_llm_block_t *block, ngx_str_t *value)
-{
-    return ngx_http_sp_llm_timeout(cf, value,
-                              &block->provider->upstream.connect_timeout);
-}
-
-
-static char *
-ngx_http_sp_llm_send_timeout(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
-    ngx_str_t *value)
-{
-    return ngx_http_sp_llm_timeout(cf, value,
-                              &block->provider->upstream.send_timeout);
-}
-
-
-static char *
-ngx_http_sp_llm_read_timeout(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
-    ngx_str_t *value)
-{
-    return ngx_http_sp_llm_timeout(cf, value,
-                              &block->provider->upstream.read_timeout);
-}
-
-
-static char *
-ngx_http_sp_llm_timeout(ngx_conf_t *cf, ngx_str_t *value, ngx_msec_t *timeout)
-{
-    ngx_int_t  n;
-
-    n = ngx_parse_time(&value[1], 0);
-
-    if (n == NGX_ERROR || n == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is \"%V\", expected a time above 0",
-                           &value[0], &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    *timeout = n;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_sp_llm_buffer_size(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
-    ngx_str_t *value)
-{
-    ssize_t  size;
-
-    size = ngx_parse_size(&value[1]);
-
-    if (size == NGX_ERROR || size < 1024 || size > 1024 * 1024) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"buffer_size\" is \"%V\", expected 1k to 1m",
-                           &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    block->provider->upstream.buffer_size = size;
-
-    return NGX_CONF_OK;
 }
 
 
 /* model REAL [as=ALIAS] [context=TOKENS] */
 
 static char *
-ngx_http_sp_llm_model(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
-    ngx_str_t *value)
+ngx_http_sp_llm_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ssize_t                   context;
-    ngx_str_t                 alias, size;
-    ngx_uint_t                i;
-    ngx_http_sp_llm_model_t  *model;
+    ngx_http_sp_llm_provider_t *provider = conf;
 
+    ssize_t                       context;
+    ngx_str_t                    *value, alias, text;
+    ngx_uint_t                    i;
+    ngx_http_sp_llm_model_t      *model;
+    ngx_http_sp_llm_main_conf_t  *lmcf;
+
+    value = cf->args->elts;
     alias = value[1];
     context = 0;
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "as=", 3) == 0 && value[i].len > 3) {
-            alias.len = value[i].len - 3;
-            alias.data = value[i].data + 3;
+        if (ngx_sp_conf_arg(&value[i], "as=", &text) && text.len != 0) {
+            alias = text;
             continue;
         }
 
-        if (ngx_strncmp(value[i].data, "context=", 8) == 0) {
-            size.len = value[i].len - 8;
-            size.data = value[i].data + 8;
-
-            context = ngx_parse_size(&size);
+        if (ngx_sp_conf_arg(&value[i], "context=", &text)) {
+            context = ngx_parse_size(&text);
 
             if (context > 0) {
                 continue;
@@ -672,7 +501,8 @@ ngx_http_sp_llm_model(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
         return NGX_CONF_ERROR;
     }
 
-    model = ngx_http_sp_llm_lookup(block->lmcf, &alias);
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_llm_module);
+    model = ngx_http_sp_llm_lookup(lmcf, &alias);
 
     if (model != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -682,7 +512,7 @@ ngx_http_sp_llm_model(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
         return NGX_CONF_ERROR;
     }
 
-    model = ngx_array_push(&block->lmcf->models);
+    model = ngx_array_push(&lmcf->models);
     if (model == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -690,9 +520,9 @@ ngx_http_sp_llm_model(ngx_conf_t *cf, ngx_http_sp_llm_block_t *block,
     model->alias = alias;
     model->name = value[1];
     model->context = context;
-    model->provider = block->provider;
+    model->provider = provider;
 
-    block->models++;
+    provider->models++;
 
     return NGX_CONF_OK;
 }

@@ -65,7 +65,7 @@ typedef struct {
     ngx_uint_t               in_flight;
     ngx_msec_t               poll;
     ngx_msec_t               resend;
-    uint64_t                 max_gas;
+    ngx_uint_t               max_gas;
     uint64_t                 max_fee;        /* wei per gas */
     uint64_t                 min_tip;        /* wei per gas */
 

@@ -15,40 +15,20 @@
 #define NGX_HTTP_SP_MINT_ID_MAX    9007199254740991ULL
 
 
-typedef struct {
-    ngx_str_t   name;
-    ngx_uint_t  min;                   /* arguments */
-    ngx_uint_t  max;
-    char     *(*set)(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
-                    ngx_str_t *value, void *field);
-    size_t      offset;
-} ngx_http_sp_mint_setting_t;
-
-
 static ngx_http_sp_mint_chain_t *ngx_http_sp_mint_chain_create(
     ngx_conf_t *cf, ngx_http_sp_mint_main_conf_t *mmcf);
-static char *ngx_http_sp_mint_line(ngx_conf_t *cf, ngx_command_t *dummy,
+static char *ngx_http_sp_mint_set_id(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_sp_mint_set_id(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
-static char *ngx_http_sp_mint_set_rpc(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
-static char *ngx_http_sp_mint_set_contract(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
-static char *ngx_http_sp_mint_set_domain(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
-static char *ngx_http_sp_mint_set_signer(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
-static char *ngx_http_sp_mint_set_pg(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
-static char *ngx_http_sp_mint_set_number(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
-static char *ngx_http_sp_mint_set_msec(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
-static char *ngx_http_sp_mint_set_gas(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
-static char *ngx_http_sp_mint_set_wei(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field);
+static char *ngx_http_sp_mint_set_rpc(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sp_mint_set_contract(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sp_mint_set_domain(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sp_mint_set_signer(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sp_mint_set_wei(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static ngx_int_t ngx_http_sp_mint_chain_done(ngx_conf_t *cf,
     ngx_http_sp_mint_main_conf_t *mmcf, ngx_http_sp_mint_chain_t *chain);
 static void ngx_http_sp_mint_defaults(ngx_http_sp_mint_chain_t *chain);
@@ -58,34 +38,66 @@ static ngx_int_t ngx_http_sp_mint_metrics(ngx_conf_t *cf,
     ngx_http_sp_mint_chain_t *chain);
 
 
-static ngx_http_sp_mint_setting_t  ngx_http_sp_mint_settings[] = {
-    { ngx_string("id"), 1, 1, ngx_http_sp_mint_set_id, 0 },
-    { ngx_string("rpc"), 1, 1, ngx_http_sp_mint_set_rpc, 0 },
-    { ngx_string("contract"), 1, 1, ngx_http_sp_mint_set_contract, 0 },
-    { ngx_string("domain"), 1, 2, ngx_http_sp_mint_set_domain, 0 },
-    { ngx_string("signer"), 1, 2, ngx_http_sp_mint_set_signer, 0 },
-    { ngx_string("pg"), 1, 1, ngx_http_sp_mint_set_pg, 0 },
+static ngx_sp_conf_bounds_t  ngx_http_sp_mint_numbers = {
+    1, 1000, "a number from 1 to 1000"
+};
 
-    { ngx_string("confirmations"), 1, 1, ngx_http_sp_mint_set_number,
-      offsetof(ngx_http_sp_mint_chain_t, confirmations) },
-    { ngx_string("in_flight"), 1, 1, ngx_http_sp_mint_set_number,
-      offsetof(ngx_http_sp_mint_chain_t, in_flight) },
+static ngx_sp_conf_bounds_t  ngx_http_sp_mint_times = {
+    10, 3600000, "a time from 10ms to 1h"
+};
 
-    { ngx_string("poll"), 1, 1, ngx_http_sp_mint_set_msec,
-      offsetof(ngx_http_sp_mint_chain_t, poll) },
-    { ngx_string("resend"), 1, 1, ngx_http_sp_mint_set_msec,
-      offsetof(ngx_http_sp_mint_chain_t, resend) },
-    { ngx_string("rpc_timeout"), 1, 1, ngx_http_sp_mint_set_msec,
-      offsetof(ngx_http_sp_mint_chain_t, rpc_timeout) },
+static ngx_sp_conf_bounds_t  ngx_http_sp_mint_gas = {
+    21000, 100000000, "a number from 21000 to 100000000"
+};
 
-    { ngx_string("max_gas"), 1, 1, ngx_http_sp_mint_set_gas,
-      offsetof(ngx_http_sp_mint_chain_t, max_gas) },
-    { ngx_string("max_fee"), 1, 1, ngx_http_sp_mint_set_wei,
-      offsetof(ngx_http_sp_mint_chain_t, max_fee) },
-    { ngx_string("min_tip"), 1, 1, ngx_http_sp_mint_set_wei,
-      offsetof(ngx_http_sp_mint_chain_t, min_tip) },
 
-    { ngx_null_string, 0, 0, NULL, 0 }
+static ngx_sp_conf_setting_t  ngx_http_sp_mint_settings[] = {
+
+    { ngx_string("id"), NGX_CONF_TAKE1, ngx_http_sp_mint_set_id, 0, 0, NULL },
+
+    { ngx_string("rpc"), NGX_CONF_TAKE1, ngx_http_sp_mint_set_rpc, 0,
+      0, NULL },
+
+    { ngx_string("contract"), NGX_CONF_TAKE1, ngx_http_sp_mint_set_contract, 0,
+      0, NULL },
+
+    { ngx_string("domain"), NGX_CONF_TAKE12, ngx_http_sp_mint_set_domain, 0,
+      0, NULL },
+
+    { ngx_string("signer"), NGX_CONF_TAKE12, ngx_http_sp_mint_set_signer, 0,
+      0, NULL },
+
+    { ngx_string("pg"), NGX_CONF_TAKE1, ngx_conf_set_str_slot, 0,
+      offsetof(ngx_http_sp_mint_chain_t, pg_name), NULL },
+
+    { ngx_string("confirmations"), NGX_CONF_TAKE1, ngx_sp_conf_number_slot, 0,
+      offsetof(ngx_http_sp_mint_chain_t, confirmations),
+      &ngx_http_sp_mint_numbers },
+
+    { ngx_string("in_flight"), NGX_CONF_TAKE1, ngx_sp_conf_number_slot, 0,
+      offsetof(ngx_http_sp_mint_chain_t, in_flight),
+      &ngx_http_sp_mint_numbers },
+
+    { ngx_string("poll"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
+      offsetof(ngx_http_sp_mint_chain_t, poll), &ngx_http_sp_mint_times },
+
+    { ngx_string("resend"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
+      offsetof(ngx_http_sp_mint_chain_t, resend), &ngx_http_sp_mint_times },
+
+    { ngx_string("rpc_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
+      offsetof(ngx_http_sp_mint_chain_t, rpc_timeout),
+      &ngx_http_sp_mint_times },
+
+    { ngx_string("max_gas"), NGX_CONF_TAKE1, ngx_sp_conf_number_slot, 0,
+      offsetof(ngx_http_sp_mint_chain_t, max_gas), &ngx_http_sp_mint_gas },
+
+    { ngx_string("max_fee"), NGX_CONF_TAKE1, ngx_http_sp_mint_set_wei, 0,
+      offsetof(ngx_http_sp_mint_chain_t, max_fee), NULL },
+
+    { ngx_string("min_tip"), NGX_CONF_TAKE1, ngx_http_sp_mint_set_wei, 0,
+      offsetof(ngx_http_sp_mint_chain_t, min_tip), NULL },
+
+      ngx_null_command
 };
 
 
@@ -95,7 +107,6 @@ ngx_http_sp_mint_chain_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_sp_mint_main_conf_t *mmcf = conf;
 
     char                      *rv;
-    ngx_conf_t                 save;
     ngx_http_sp_mint_chain_t  *chain;
 
     chain = ngx_http_sp_mint_chain_create(cf, mmcf);
@@ -103,15 +114,7 @@ ngx_http_sp_mint_chain_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    save = *cf;
-    cf->ctx = chain;
-    cf->handler = ngx_http_sp_mint_line;
-    cf->handler_conf = conf;
-
-    rv = ngx_conf_parse(cf, NULL);
-
-    *cf = save;
-
+    rv = ngx_sp_conf_block(cf, ngx_http_sp_mint_settings, chain);
     if (rv != NGX_CONF_OK) {
         return rv;
     }
@@ -180,6 +183,7 @@ ngx_http_sp_mint_chain_create(ngx_conf_t *cf,
     chain->poll = NGX_CONF_UNSET_MSEC;
     chain->resend = NGX_CONF_UNSET_MSEC;
     chain->rpc_timeout = NGX_CONF_UNSET_MSEC;
+    chain->max_gas = NGX_CONF_UNSET_UINT;
 
     chain->rpc = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
     if (chain->rpc == NULL) {
@@ -200,57 +204,17 @@ ngx_http_sp_mint_chain_create(ngx_conf_t *cf,
 
 
 static char *
-ngx_http_sp_mint_line(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
+ngx_http_sp_mint_set_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char                        *rv;
-    ngx_str_t                   *value;
-    ngx_http_sp_mint_chain_t    *chain;
-    ngx_http_sp_mint_setting_t  *s;
+    ngx_http_sp_mint_chain_t *chain = conf;
 
-    value = cf->args->elts;
-    chain = cf->ctx;
+    ngx_str_t  *value;
 
-    for (s = ngx_http_sp_mint_settings; s->name.len != 0; s++) {
-
-        if (s->name.len != value[0].len
-            || ngx_strncmp(s->name.data, value[0].data, value[0].len) != 0)
-        {
-            continue;
-        }
-
-        if (cf->args->nelts - 1 < s->min || cf->args->nelts - 1 > s->max) {
-            rv = "has a wrong number of arguments";
-
-        } else {
-            rv = s->set(cf, chain, value, (u_char *) chain + s->offset);
-        }
-
-        if (rv == NGX_CONF_OK || rv == NGX_CONF_ERROR) {
-            return rv;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" of mint_chain %s",
-                           &value[0], rv);
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"%V\" is not known in mint_chain; known are id, rpc, "
-                       "contract, domain, signer, pg, confirmations, "
-                       "in_flight, poll, resend, rpc_timeout, max_gas, "
-                       "max_fee and min_tip", &value[0]);
-
-    return NGX_CONF_ERROR;
-}
-
-
-static char *
-ngx_http_sp_mint_set_id(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
-    ngx_str_t *value, void *field)
-{
     if (chain->id != 0) {
         return "is duplicate";
     }
+
+    value = cf->args->elts;
 
     if (sp_u256_from_decimal(&chain->id_word, (char *) value[1].data,
                              value[1].len)
@@ -266,10 +230,13 @@ ngx_http_sp_mint_set_id(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
 
 
 static char *
-ngx_http_sp_mint_set_rpc(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
-    ngx_str_t *value, void *field)
+ngx_http_sp_mint_set_rpc(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t  *url;
+    ngx_http_sp_mint_chain_t *chain = conf;
+
+    ngx_str_t  *url, *value;
+
+    value = cf->args->elts;
 
     if (!(value[1].len > 7
           && ngx_strncmp(value[1].data, "http://", 7) == 0)
@@ -291,12 +258,17 @@ ngx_http_sp_mint_set_rpc(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
 
 
 static char *
-ngx_http_sp_mint_set_contract(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain, ngx_str_t *value, void *field)
+ngx_http_sp_mint_set_contract(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_http_sp_mint_chain_t *chain = conf;
+
+    ngx_str_t  *value;
+
     if (chain->contract_text.len != 0) {
         return "is duplicate";
     }
+
+    value = cf->args->elts;
 
     if (sp_eth_address_parse_loose(chain->contract, (char *) value[1].data,
                                    value[1].len)
@@ -321,12 +293,17 @@ ngx_http_sp_mint_set_contract(ngx_conf_t *cf,
 
 
 static char *
-ngx_http_sp_mint_set_domain(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
-    ngx_str_t *value, void *field)
+ngx_http_sp_mint_set_domain(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_http_sp_mint_chain_t *chain = conf;
+
+    ngx_str_t  *value;
+
     if (chain->domain_name.len != 0) {
         return "is duplicate";
     }
+
+    value = cf->args->elts;
 
     if (value[1].len == 0) {
         return "must not be empty";
@@ -343,11 +320,12 @@ ngx_http_sp_mint_set_domain(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
 
 
 static char *
-ngx_http_sp_mint_set_signer(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
-    ngx_str_t *value, void *field)
+ngx_http_sp_mint_set_signer(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t   key_file, keystore, password;
-    ngx_uint_t  i;
+    ngx_http_sp_mint_chain_t *chain = conf;
+
+    ngx_str_t   *value, key_file, keystore, password;
+    ngx_uint_t   i;
 
     if (chain->signer_text.len != 0) {
         return "is duplicate";
@@ -357,21 +335,14 @@ ngx_http_sp_mint_set_signer(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
     ngx_str_null(&keystore);
     ngx_str_null(&password);
 
+    value = cf->args->elts;
+
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "key_file=", 9) == 0) {
-            key_file.data = value[i].data + 9;
-            key_file.len = value[i].len - 9;
-
-        } else if (ngx_strncmp(value[i].data, "keystore=", 9) == 0) {
-            keystore.data = value[i].data + 9;
-            keystore.len = value[i].len - 9;
-
-        } else if (ngx_strncmp(value[i].data, "password_file=", 14) == 0) {
-            password.data = value[i].data + 14;
-            password.len = value[i].len - 14;
-
-        } else {
+        if (!ngx_sp_conf_arg(&value[i], "key_file=", &key_file)
+            && !ngx_sp_conf_arg(&value[i], "keystore=", &keystore)
+            && !ngx_sp_conf_arg(&value[i], "password_file=", &password))
+        {
             return "takes key_file=path, or keystore=path with "
                    "password_file=path";
         }
@@ -407,106 +378,23 @@ ngx_http_sp_mint_set_signer(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
 }
 
 
-static char *
-ngx_http_sp_mint_set_pg(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
-    ngx_str_t *value, void *field)
-{
-    if (chain->pg_name.len != 0) {
-        return "is duplicate";
-    }
-
-    chain->pg_name = value[1];
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_sp_mint_set_number(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
-    ngx_str_t *value, void *field)
-{
-    ngx_uint_t *number = field;
-
-    ngx_int_t  n;
-
-    if (*number != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
-
-    n = ngx_atoi(value[1].data, value[1].len);
-
-    if (n < 1 || n > 1000) {
-        return "must be a number from 1 to 1000";
-    }
-
-    *number = (ngx_uint_t) n;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_sp_mint_set_msec(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
-    ngx_str_t *value, void *field)
-{
-    ngx_msec_t *msec = field;
-
-    ngx_int_t  n;
-
-    if (*msec != NGX_CONF_UNSET_MSEC) {
-        return "is duplicate";
-    }
-
-    n = ngx_parse_time(&value[1], 0);
-
-    if (n < 10 || n > 3600000) {
-        return "must be a time from 10ms to 1h";
-    }
-
-    *msec = (ngx_msec_t) n;
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_sp_mint_set_gas(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
-    ngx_str_t *value, void *field)
-{
-    ngx_int_t  n;
-
-    if (chain->max_gas != 0) {
-        return "is duplicate";
-    }
-
-    n = ngx_atoi(value[1].data, value[1].len);
-
-    if (n < 21000 || n > 100000000) {
-        return "must be a number from 21000 to 100000000";
-    }
-
-    chain->max_gas = (uint64_t) n;
-
-    return NGX_CONF_OK;
-}
-
-
 /* wei per gas */
 
 static char *
-ngx_http_sp_mint_set_wei(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain,
-    ngx_str_t *value, void *field)
+ngx_http_sp_mint_set_wei(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    uint64_t *wei = field;
-
     size_t      len;
-    uint64_t    unit;
+    uint64_t    unit, *wei;
+    ngx_str_t  *value;
     sp_u256_t   n;
+
+    wei = (uint64_t *) ((u_char *) conf + cmd->offset);
 
     if (*wei != 0) {
         return "is duplicate";
     }
 
+    value = cf->args->elts;
     unit = 1;
     len = value[1].len;
 
@@ -582,10 +470,7 @@ ngx_http_sp_mint_defaults(ngx_http_sp_mint_chain_t *chain)
     ngx_conf_init_msec_value(chain->poll, 1000);
     ngx_conf_init_msec_value(chain->resend, 15000);
     ngx_conf_init_msec_value(chain->rpc_timeout, 5000);
-
-    if (chain->max_gas == 0) {
-        chain->max_gas = 1000000;
-    }
+    ngx_conf_init_uint_value(chain->max_gas, 1000000);
 
     if (chain->max_fee == 0) {
         chain->max_fee = 500ULL * 1000000000;

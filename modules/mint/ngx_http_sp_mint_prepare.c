@@ -155,7 +155,7 @@ ngx_http_sp_mint_estimate_done(ngx_http_sp_mint_run_t *run)
 
     if (gas > run->chain->max_gas) {
         reason = ngx_http_sp_mint_text(run, 128,
-                     "needs %uL gas, max_gas is %uL", gas,
+                     "needs %uL gas, max_gas is %ui", gas,
                      run->chain->max_gas);
         ngx_http_sp_metric_add(run->chain->failed, 1);
         ngx_http_sp_mint_move_reason(run, "failed", &reason);
