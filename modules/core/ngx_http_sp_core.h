@@ -349,6 +349,17 @@ ngx_int_t ngx_http_sp_add_usage_listener(ngx_conf_t *cf,
     const ngx_http_sp_usage_listener_t *listener);
 
 
+/* Variables */
+
+/* in the preconfiguration; the table ends with ngx_http_null_variable */
+ngx_int_t ngx_http_sp_add_variables(ngx_conf_t *cf,
+    ngx_http_variable_t *table);
+
+/* in a setter: a text with variables; NULL after logging what is wrong */
+ngx_http_complex_value_t *ngx_http_sp_complex_value(ngx_conf_t *cf,
+    ngx_str_t *text);
+
+
 /* Servers: "redis_server" and "pg_server" of the configuration */
 
 /* NULL after logging that the name is unknown, with file and line */
@@ -381,6 +392,24 @@ typedef struct ngx_http_sp_metric_s  ngx_http_sp_metric_t;
 ngx_http_sp_metric_t *ngx_http_sp_add_metric(ngx_conf_t *cf,
     ngx_http_sp_metric_type_e type, const char *name, const char *help,
     const ngx_str_t *labels);
+
+/*
+ * A table of metrics and the fields of "conf" that keep them, up to one
+ * without a name.  With a label, it and its value stand before those of the
+ * table; or NULL.
+ */
+typedef struct {
+    ngx_http_sp_metric_type_e    type;
+    const char                  *name;
+    const char                  *help;
+    const char                  *labels;   /* or "" */
+    size_t                       offset;   /* of an ngx_http_sp_metric_t * */
+} ngx_http_sp_metric_slot_t;
+
+ngx_int_t ngx_http_sp_add_metrics(ngx_conf_t *cf,
+    const ngx_http_sp_metric_slot_t *table, void *conf, const char *label,
+    const ngx_str_t *value);
+
 void ngx_http_sp_metric_add(ngx_http_sp_metric_t *metric, ngx_int_t n);
 void ngx_http_sp_metric_set(ngx_http_sp_metric_t *metric, ngx_int_t n);
 void ngx_http_sp_metric_observe(ngx_http_sp_metric_t *metric,

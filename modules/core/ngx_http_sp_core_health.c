@@ -47,7 +47,7 @@ ngx_http_sp_health_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sp_core_loc_conf_t *lcf = conf;
 
-    ngx_str_t   *value, *name;
+    ngx_str_t   *value, *name, arg;
     ngx_uint_t   i;
 
     value = cf->args->elts;
@@ -72,8 +72,8 @@ ngx_http_sp_health_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     for (i = 2; i < cf->args->nelts; i++) {
 
         if (!lcf->health_ready
-            || value[i].len <= 7
-            || ngx_strncmp(value[i].data, "ignore=", 7) != 0)
+            || !ngx_sp_conf_arg(&value[i], "ignore=", &arg)
+            || arg.len == 0)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" in \"health\", "
@@ -86,8 +86,7 @@ ngx_http_sp_health_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        name->data = value[i].data + 7;
-        name->len = value[i].len - 7;
+        *name = arg;
     }
 
     return ngx_http_sp_set_content(cf, ngx_http_sp_health_handler);

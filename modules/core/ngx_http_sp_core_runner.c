@@ -16,10 +16,6 @@
 #define NGX_HTTP_SP_RUNNER_OWNER   128
 
 
-static ngx_int_t ngx_http_sp_runner_metrics(ngx_conf_t *cf,
-    ngx_http_sp_runner_t *runner);
-static ngx_http_sp_metric_t *ngx_http_sp_runner_counter(ngx_conf_t *cf,
-    const ngx_str_t *kind, const char *result);
 static ngx_int_t ngx_http_sp_runner_start(ngx_http_sp_runner_t *runner,
     ngx_cycle_t *cycle);
 static void ngx_http_sp_runner_notify(void *data, const ngx_str_t *payload);
@@ -43,6 +39,36 @@ static const ngx_sp_pg_statement_t  ngx_http_sp_runner_claim_sql = {
 static const ngx_sp_pg_statement_t  ngx_http_sp_runner_due_sql = {
     ngx_string("select ceil(greatest(gateway.job_due($1), 0))::bigint"),
     1
+};
+
+
+static const ngx_http_sp_metric_slot_t  ngx_http_sp_runner_metrics[] = {
+
+    { NGX_HTTP_SP_GAUGE, "sallyport_jobs_running",
+      "Jobs that run now.", "",
+      offsetof(ngx_http_sp_runner_t, gauge) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_jobs_total",
+      "Runs of jobs by what became of them.", "result=\"done\"",
+      offsetof(ngx_http_sp_runner_t, done) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_jobs_total",
+      "Runs of jobs by what became of them.", "result=\"retried\"",
+      offsetof(ngx_http_sp_runner_t, retried) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_jobs_total",
+      "Runs of jobs by what became of them.", "result=\"failed\"",
+      offsetof(ngx_http_sp_runner_t, failed) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_jobs_total",
+      "Runs of jobs by what became of them.", "result=\"lost\"",
+      offsetof(ngx_http_sp_runner_t, lost) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_jobs_total",
+      "Runs of jobs by what became of them.", "result=\"released\"",
+      offsetof(ngx_http_sp_runner_t, released) },
+
+    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 
@@ -109,7 +135,9 @@ ngx_http_sp_add_job_kind(ngx_conf_t *cf, ngx_sp_pg_t *pg,
     runner->pg = pg;
     runner->lease = (ngx_msec_t) kind->lease * 1000;
 
-    if (ngx_http_sp_runner_metrics(cf, runner) != NGX_OK
+    if (ngx_http_sp_add_metrics(cf, ngx_http_sp_runner_metrics, runner,
+                                "kind", &kind->name)
+        != NGX_OK
         || ngx_http_sp_housekeeping(cf, pg) != NGX_OK)
     {
         return NGX_ERROR;
@@ -123,71 +151,6 @@ ngx_http_sp_add_job_kind(ngx_conf_t *cf, ngx_sp_pg_t *pg,
     *elt = runner;
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sp_runner_metrics(ngx_conf_t *cf, ngx_http_sp_runner_t *runner)
-{
-    u_char           *p;
-    ngx_str_t         labels;
-    const ngx_str_t  *kind;
-
-    kind = &runner->kind->name;
-
-    p = ngx_pnalloc(cf->pool, sizeof("kind=\"\"") + kind->len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    labels.data = p;
-    labels.len = ngx_sprintf(p, "kind=\"%V\"", kind) - p;
-
-    runner->gauge = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_GAUGE,
-                                           "sallyport_jobs_running",
-                                           "Jobs that run now.", &labels);
-
-    runner->done = ngx_http_sp_runner_counter(cf, kind, "done");
-    runner->retried = ngx_http_sp_runner_counter(cf, kind, "retried");
-    runner->failed = ngx_http_sp_runner_counter(cf, kind, "failed");
-    runner->lost = ngx_http_sp_runner_counter(cf, kind, "lost");
-    runner->released = ngx_http_sp_runner_counter(cf, kind, "released");
-
-    if (runner->gauge == NULL
-        || runner->done == NULL
-        || runner->retried == NULL
-        || runner->failed == NULL
-        || runner->lost == NULL
-        || runner->released == NULL)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_http_sp_metric_t *
-ngx_http_sp_runner_counter(ngx_conf_t *cf, const ngx_str_t *kind,
-    const char *result)
-{
-    u_char     *p;
-    ngx_str_t   labels;
-
-    p = ngx_pnalloc(cf->pool, sizeof("kind=\"\",result=\"\"") + kind->len
-                              + ngx_strlen(result));
-    if (p == NULL) {
-        return NULL;
-    }
-
-    labels.data = p;
-    labels.len = ngx_sprintf(p, "kind=\"%V\",result=\"%s\"", kind, result)
-                 - p;
-
-    return ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-                                  "sallyport_jobs_total",
-                                  "Runs of jobs by what became of them.",
-                                  &labels);
 }
 
 

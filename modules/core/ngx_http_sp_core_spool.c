@@ -7,7 +7,6 @@
 
 
 #include "ngx_http_sp_core_spool.h"
-#include "ngx_sp_conf.h"
 
 #include <sys/file.h>
 
@@ -21,8 +20,6 @@
 
 static ngx_http_sp_spool_t *ngx_http_sp_spool_conf(ngx_conf_t *cf,
     ngx_http_sp_core_main_conf_t *mcf);
-static ngx_int_t ngx_http_sp_spool_metrics(ngx_conf_t *cf,
-    ngx_http_sp_spool_t *spool);
 static ngx_int_t ngx_http_sp_spool_write(ngx_http_sp_spool_t *spool,
     const ngx_str_t *line);
 static void ngx_http_sp_spool_complain(ngx_http_sp_spool_t *spool,
@@ -35,6 +32,33 @@ static ngx_int_t ngx_http_sp_spool_adopt(ngx_http_sp_spool_t *spool,
 static ngx_uint_t ngx_http_sp_spool_is_segment(const ngx_str_t *name);
 static void ngx_http_sp_spool_leftover(ngx_http_sp_spool_t *spool,
     const ngx_str_t *name);
+
+
+static const ngx_http_sp_metric_slot_t  ngx_http_sp_spool_metrics[] = {
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_turns_accepted_total",
+      "Turns written to the spool.", "",
+      offsetof(ngx_http_sp_spool_t, accepted) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_turns_stored_total",
+      "Turns stored in PostgreSQL.", "",
+      offsetof(ngx_http_sp_spool_t, stored) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_turns_dropped_total",
+      "Turns that are lost: the spool was full, or could not be written, "
+      "or PostgreSQL refused them.", "",
+      offsetof(ngx_http_sp_spool_t, dropped) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_spool_adopted_total",
+      "Files of the spool taken over from workers that have ended.", "",
+      offsetof(ngx_http_sp_spool_t, adopted) },
+
+    { NGX_HTTP_SP_GAUGE, "sallyport_spool_bytes",
+      "Turns that wait for PostgreSQL.", "",
+      offsetof(ngx_http_sp_spool_t, bytes) },
+
+    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+};
 
 
 /* turn_store server [batch=number] [flush=time] */
@@ -221,53 +245,14 @@ ngx_http_sp_spool_init_conf(ngx_conf_t *cf,
     }
 
     if (ngx_add_path(cf, &spool->path) != NGX_OK
-        || ngx_http_sp_spool_metrics(cf, spool) != NGX_OK)
+        || ngx_http_sp_add_metrics(cf, ngx_http_sp_spool_metrics, spool, NULL,
+                                   NULL)
+           != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sp_spool_metrics(ngx_conf_t *cf, ngx_http_sp_spool_t *spool)
-{
-    ngx_str_t  none;
-
-    ngx_str_set(&none, "");
-
-    spool->accepted = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-        "sallyport_turns_accepted_total", "Turns written to the spool.",
-        &none);
-
-    spool->stored = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-        "sallyport_turns_stored_total", "Turns stored in PostgreSQL.",
-        &none);
-
-    spool->dropped = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-        "sallyport_turns_dropped_total",
-        "Turns that are lost: the spool was full, or could not be written, "
-        "or PostgreSQL refused them.", &none);
-
-    spool->adopted = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-        "sallyport_spool_adopted_total",
-        "Files of the spool taken over from workers that have ended.",
-        &none);
-
-    spool->bytes = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_GAUGE,
-        "sallyport_spool_bytes", "Turns that wait for PostgreSQL.", &none);
-
-    if (spool->accepted == NULL
-        || spool->stored == NULL
-        || spool->dropped == NULL
-        || spool->adopted == NULL
-        || spool->bytes == NULL)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }
 
 

@@ -17,6 +17,24 @@ static ngx_int_t ngx_http_sp_data_statement(ngx_conf_t *cf,
     ngx_http_sp_data_loc_conf_t *dlcf, const ngx_str_t *schema);
 
 
+static const ngx_http_sp_metric_slot_t  ngx_http_sp_data_metrics[] = {
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_pg_call_total",
+      "Requests answered by pg_call.", "",
+      offsetof(ngx_http_sp_data_main_conf_t, calls) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_pg_call_errors_total",
+      "Requests of pg_call that the database could not serve (5xx).", "",
+      offsetof(ngx_http_sp_data_main_conf_t, errors) },
+
+    { NGX_HTTP_SP_HISTOGRAM, "sallyport_pg_call_milliseconds",
+      "Time of the SQL call, waiting for a connection included.", "",
+      offsetof(ngx_http_sp_data_main_conf_t, duration) },
+
+    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+};
+
+
 static ngx_command_t  ngx_http_sp_data_commands[] = {
 
     { ngx_string("pg_call"),
@@ -78,31 +96,12 @@ ngx_module_t  ngx_http_sp_data_module = {
 static ngx_int_t
 ngx_http_sp_data_preconfiguration(ngx_conf_t *cf)
 {
-    ngx_str_t                      none;
     ngx_http_sp_data_main_conf_t  *dmcf;
 
     dmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_data_module);
-    ngx_str_null(&none);
 
-    dmcf->calls = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-        "sallyport_pg_call_total", "Requests answered by pg_call.", &none);
-
-    dmcf->errors = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-        "sallyport_pg_call_errors_total",
-        "Requests of pg_call that the database could not serve (5xx).",
-        &none);
-
-    dmcf->duration = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_HISTOGRAM,
-        "sallyport_pg_call_milliseconds",
-        "Time of the SQL call, waiting for a connection included.", &none);
-
-    if (dmcf->calls == NULL || dmcf->errors == NULL
-        || dmcf->duration == NULL)
-    {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_http_sp_add_metrics(cf, ngx_http_sp_data_metrics, dmcf, NULL,
+                                   NULL);
 }
 
 

@@ -80,10 +80,7 @@ ngx_http_sp_demo_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         delay = NGX_ERROR;
 
-        if (ngx_strncmp(value[1].data, "delay=", 6) == 0) {
-            text.len = value[1].len - 6;
-            text.data = value[1].data + 6;
-
+        if (ngx_sp_conf_arg(&value[1], "delay=", &text)) {
             delay = ngx_parse_time(&text, 0);
         }
 

@@ -54,7 +54,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_array_t                values;     /* of complex values */
+    ngx_array_t                values;     /* of ..._complex_value_t * */
     ngx_uint_t                 status;
 } ngx_http_sp_jwt_require_t;
 

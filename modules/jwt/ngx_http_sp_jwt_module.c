@@ -11,8 +11,6 @@
 
 
 static char *ngx_http_sp_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-static char *ngx_http_sp_jwt_complex(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t **cv);
 static char *ngx_http_sp_jwt_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_sp_key_file_t *ngx_http_sp_jwt_file(ngx_conf_t *cf,
@@ -38,6 +36,32 @@ static const ngx_http_sp_step_t  ngx_http_sp_jwt_identify_step = {
     NGX_HTTP_SP_IDENTIFY,
     100,
     ngx_http_sp_jwt_step
+};
+
+
+static const ngx_http_sp_metric_slot_t  ngx_http_sp_jwt_metrics[] = {
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_jwt_tokens_total",
+      "Access tokens looked for.", "result=\"accepted\"",
+      offsetof(ngx_http_sp_jwt_main_conf_t, accepted) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_jwt_tokens_total",
+      "Access tokens looked for.", "result=\"refused\"",
+      offsetof(ngx_http_sp_jwt_main_conf_t, refused) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_jwt_tokens_total",
+      "Access tokens looked for.", "result=\"missing\"",
+      offsetof(ngx_http_sp_jwt_main_conf_t, missing) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_jwt_cache_total",
+      "Lookups of verified tokens.", "result=\"hit\"",
+      offsetof(ngx_http_sp_jwt_main_conf_t, hits) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_jwt_cache_total",
+      "Lookups of verified tokens.", "result=\"miss\"",
+      offsetof(ngx_http_sp_jwt_main_conf_t, misses) },
+
+    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 
@@ -135,7 +159,6 @@ ngx_http_sp_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sp_jwt_loc_conf_t  *jlcf = conf;
 
-    char        *rv;
     ngx_str_t   *value, token;
     ngx_uint_t   i;
 
@@ -166,9 +189,9 @@ ngx_http_sp_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     jlcf->mode = NGX_HTTP_SP_JWT_REQUIRED;
     ngx_http_sp_conf_identity(cf, 1);
 
-    rv = ngx_http_sp_jwt_complex(cf, &value[1], &jlcf->realm);
-    if (rv != NGX_CONF_OK) {
-        return rv;
+    jlcf->realm = ngx_http_sp_complex_value(cf, &value[1]);
+    if (jlcf->realm == NULL) {
+        return NGX_CONF_ERROR;
     }
 
     for (i = 2; i < cf->args->nelts; i++) {
@@ -178,15 +201,12 @@ ngx_http_sp_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        if (ngx_strncmp(value[i].data, "token=$", 7) == 0
-            && value[i].len > 7)
+        if (ngx_sp_conf_arg(&value[i], "token=", &token)
+            && token.len > 1 && token.data[0] == '$')
         {
-            token.data = value[i].data + 6;
-            token.len = value[i].len - 6;
-
-            rv = ngx_http_sp_jwt_complex(cf, &token, &jlcf->token);
-            if (rv != NGX_CONF_OK) {
-                return rv;
+            jlcf->token = ngx_http_sp_complex_value(cf, &token);
+            if (jlcf->token == NULL) {
+                return NGX_CONF_ERROR;
             }
 
             continue;
@@ -195,31 +215,6 @@ ngx_http_sp_jwt(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid parameter \"%V\"; allowed are "
                            "\"optional\" and \"token=$variable\"", &value[i]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_sp_jwt_complex(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t **cv)
-{
-    ngx_http_compile_complex_value_t  ccv;
-
-    *cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (*cv == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = value;
-    ccv.complex_value = *cv;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -321,9 +316,8 @@ ngx_http_sp_jwt_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t                         *value;
     ngx_uint_t                         i;
-    ngx_http_complex_value_t          *cv;
+    ngx_http_complex_value_t         **cv;
     ngx_http_sp_jwt_require_t         *require;
-    ngx_http_compile_complex_value_t   ccv;
 
     value = cf->args->elts;
 
@@ -343,7 +337,7 @@ ngx_http_sp_jwt_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     require->status = NGX_HTTP_UNAUTHORIZED;
 
     if (ngx_array_init(&require->values, cf->pool, cf->args->nelts,
-                       sizeof(ngx_http_complex_value_t))
+                       sizeof(ngx_http_complex_value_t *))
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -373,13 +367,8 @@ ngx_http_sp_jwt_require(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-        ccv.cf = cf;
-        ccv.value = &value[i];
-        ccv.complex_value = cv;
-
-        if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        *cv = ngx_http_sp_complex_value(cf, &value[i]);
+        if (*cv == NULL) {
             return NGX_CONF_ERROR;
         }
     }
@@ -630,33 +619,9 @@ ngx_http_sp_jwt_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_sp_jwt_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_uint_t                    i;
     ngx_http_sp_jwt_main_conf_t  *jmcf;
 
-    static ngx_str_t              zone = ngx_string("auth_jwt_token_cache");
-
-    static const struct {
-        const char               *name;
-        const char               *help;
-        ngx_str_t                 labels;
-        size_t                    offset;
-    } metrics[] = {
-        { "sallyport_jwt_tokens_total", "Access tokens looked for.",
-          ngx_string("result=\"accepted\""),
-          offsetof(ngx_http_sp_jwt_main_conf_t, accepted) },
-        { "sallyport_jwt_tokens_total", "Access tokens looked for.",
-          ngx_string("result=\"refused\""),
-          offsetof(ngx_http_sp_jwt_main_conf_t, refused) },
-        { "sallyport_jwt_tokens_total", "Access tokens looked for.",
-          ngx_string("result=\"missing\""),
-          offsetof(ngx_http_sp_jwt_main_conf_t, missing) },
-        { "sallyport_jwt_cache_total", "Lookups of verified tokens.",
-          ngx_string("result=\"hit\""),
-          offsetof(ngx_http_sp_jwt_main_conf_t, hits) },
-        { "sallyport_jwt_cache_total", "Lookups of verified tokens.",
-          ngx_string("result=\"miss\""),
-          offsetof(ngx_http_sp_jwt_main_conf_t, misses) }
-    };
+    static ngx_str_t  zone = ngx_string("auth_jwt_token_cache");
 
     jmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_jwt_module);
 
@@ -664,18 +629,10 @@ ngx_http_sp_jwt_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
-        ngx_http_sp_metric_t  **metric;
-
-        metric = (ngx_http_sp_metric_t **)
-                                     ((u_char *) jmcf + metrics[i].offset);
-
-        *metric = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-                                         metrics[i].name, metrics[i].help,
-                                         &metrics[i].labels);
-        if (*metric == NULL) {
-            return NGX_ERROR;
-        }
+    if (ngx_http_sp_add_metrics(cf, ngx_http_sp_jwt_metrics, jmcf, NULL, NULL)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     if (jmcf->cache_size == 0) {

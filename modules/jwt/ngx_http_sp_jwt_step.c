@@ -242,15 +242,15 @@ static ngx_int_t
 ngx_http_sp_jwt_required(ngx_http_request_t *r,
     ngx_http_sp_jwt_require_t *require)
 {
-    ngx_str_t                  value;
-    ngx_uint_t                 i;
-    ngx_http_complex_value_t  *cv;
+    ngx_str_t                   value;
+    ngx_uint_t                  i;
+    ngx_http_complex_value_t  **cv;
 
     cv = require->values.elts;
 
     for (i = 0; i < require->values.nelts; i++) {
 
-        if (ngx_http_complex_value(r, &cv[i], &value) != NGX_OK) {
+        if (ngx_http_complex_value(r, cv[i], &value) != NGX_OK) {
             return NGX_ERROR;
         }
 

@@ -237,14 +237,10 @@ ngx_http_sp_llm_characters(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "timeout=", 8) == 0) {
-            text.len = value[i].len - 8;
-            text.data = value[i].data + 8;
+        if (ngx_sp_conf_arg(&value[i], "timeout=", &text)) {
             slot = &llcf->character_timeout;
 
-        } else if (ngx_strncmp(value[i].data, "cache=", 6) == 0) {
-            text.len = value[i].len - 6;
-            text.data = value[i].data + 6;
+        } else if (ngx_sp_conf_arg(&value[i], "cache=", &text)) {
             slot = &llcf->character_cache;
 
         } else {

@@ -15,8 +15,6 @@ static char *ngx_http_sp_llm_end_provider(ngx_conf_t *cf,
     ngx_http_sp_llm_main_conf_t *lmcf, ngx_http_sp_llm_provider_t *provider);
 static ngx_int_t ngx_http_sp_llm_provider_headers(ngx_conf_t *cf,
     ngx_http_sp_llm_provider_t *provider);
-static ngx_int_t ngx_http_sp_llm_provider_metrics(ngx_conf_t *cf,
-    ngx_http_sp_llm_provider_t *provider);
 static char *ngx_http_sp_llm_dialect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_sp_llm_url(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -83,6 +81,36 @@ static ngx_sp_conf_setting_t  ngx_http_sp_llm_params[] = {
       0, NULL },
 
       ngx_null_command
+};
+
+
+static const ngx_http_sp_metric_slot_t  ngx_http_sp_llm_metrics[] = {
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_llm_requests_total",
+      "Requests sent to a provider, by how they ended.",
+      "outcome=\"complete\"", offsetof(ngx_http_sp_llm_provider_t, complete) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_llm_requests_total",
+      "Requests sent to a provider, by how they ended.", "outcome=\"partial\"",
+      offsetof(ngx_http_sp_llm_provider_t, partial) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_llm_requests_total",
+      "Requests sent to a provider, by how they ended.", "outcome=\"failed\"",
+      offsetof(ngx_http_sp_llm_provider_t, failed) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_llm_tokens_total",
+      "Tokens, reported or estimated.", "kind=\"prompt\"",
+      offsetof(ngx_http_sp_llm_provider_t, prompt_tokens) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_llm_tokens_total",
+      "Tokens, reported or estimated.", "kind=\"completion\"",
+      offsetof(ngx_http_sp_llm_provider_t, completion_tokens) },
+
+    { NGX_HTTP_SP_HISTOGRAM, "sallyport_llm_first_byte_milliseconds",
+      "Time to the first text of an answer.", "",
+      offsetof(ngx_http_sp_llm_provider_t, first_byte) },
+
+    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 
@@ -228,7 +256,9 @@ ngx_http_sp_llm_end_provider(ngx_conf_t *cf,
     ngx_conf_init_size_value(ucf->buffer_size, 32768);
 
     if (ngx_http_sp_llm_provider_headers(cf, provider) != NGX_OK
-        || ngx_http_sp_llm_provider_metrics(cf, provider) != NGX_OK)
+        || ngx_http_sp_add_metrics(cf, ngx_http_sp_llm_metrics, provider,
+                                   "provider", &provider->name)
+           != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -275,71 +305,6 @@ ngx_http_sp_llm_provider_headers(ngx_conf_t *cf,
     }
 
     provider->headers.len = p - provider->headers.data;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sp_llm_provider_metrics(ngx_conf_t *cf,
-    ngx_http_sp_llm_provider_t *provider)
-{
-    u_char                  *p;
-    ngx_str_t                labels;
-    ngx_uint_t               i;
-
-    struct {
-        ngx_http_sp_metric_t       **metric;
-        ngx_http_sp_metric_type_e    type;
-        const char                  *name;
-        const char                  *help;
-        const char                  *label;
-    } metrics[] = {
-        { &provider->complete, NGX_HTTP_SP_COUNTER,
-          "sallyport_llm_requests_total",
-          "Requests sent to a provider, by how they ended.",
-          ",outcome=\"complete\"" },
-        { &provider->partial, NGX_HTTP_SP_COUNTER,
-          "sallyport_llm_requests_total",
-          "Requests sent to a provider, by how they ended.",
-          ",outcome=\"partial\"" },
-        { &provider->failed, NGX_HTTP_SP_COUNTER,
-          "sallyport_llm_requests_total",
-          "Requests sent to a provider, by how they ended.",
-          ",outcome=\"failed\"" },
-        { &provider->prompt_tokens, NGX_HTTP_SP_COUNTER,
-          "sallyport_llm_tokens_total",
-          "Tokens, reported or estimated.", ",kind=\"prompt\"" },
-        { &provider->completion_tokens, NGX_HTTP_SP_COUNTER,
-          "sallyport_llm_tokens_total",
-          "Tokens, reported or estimated.", ",kind=\"completion\"" },
-        { &provider->first_byte, NGX_HTTP_SP_HISTOGRAM,
-          "sallyport_llm_first_byte_milliseconds",
-          "Time to the first text of an answer.", "" }
-    };
-
-    for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
-
-        labels.len = sizeof("provider=\"\"") - 1 + provider->name.len
-                     + ngx_strlen(metrics[i].label);
-
-        labels.data = ngx_pnalloc(cf->pool, labels.len);
-        if (labels.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        p = ngx_sprintf(labels.data, "provider=\"%V\"%s", &provider->name,
-                        metrics[i].label);
-        labels.len = p - labels.data;
-
-        *metrics[i].metric = ngx_http_sp_add_metric(cf, metrics[i].type,
-                                                    metrics[i].name,
-                                                    metrics[i].help,
-                                                    &labels);
-        if (*metrics[i].metric == NULL) {
-            return NGX_ERROR;
-        }
-    }
 
     return NGX_OK;
 }

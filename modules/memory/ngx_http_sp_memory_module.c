@@ -7,8 +7,6 @@
 
 
 static ngx_int_t ngx_http_sp_memory_preconfiguration(ngx_conf_t *cf);
-static ngx_int_t ngx_http_sp_memory_metrics(ngx_conf_t *cf,
-    ngx_http_sp_memory_main_conf_t *mmcf);
 static ngx_int_t ngx_http_sp_memory_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_sp_memory_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_sp_memory_create_loc_conf(ngx_conf_t *cf);
@@ -25,6 +23,44 @@ static char *ngx_http_sp_memory_weights(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_uint_t ngx_http_sp_memory_is_weight(const ngx_str_t *value);
 static ngx_int_t ngx_http_sp_memory_init_process(ngx_cycle_t *cycle);
 static void ngx_http_sp_memory_exit_process(ngx_cycle_t *cycle);
+
+
+static const ngx_http_sp_metric_slot_t  ngx_http_sp_memory_metrics[] = {
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_memory_recall_total",
+      "Recalls by outcome.", "result=\"used\"",
+      offsetof(ngx_http_sp_memory_main_conf_t, used) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_memory_recall_total",
+      "Recalls by outcome.", "result=\"none\"",
+      offsetof(ngx_http_sp_memory_main_conf_t, none) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_memory_recall_total",
+      "Recalls by outcome.", "result=\"late\"",
+      offsetof(ngx_http_sp_memory_main_conf_t, late) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_memory_recall_total",
+      "Recalls by outcome.", "result=\"off\"",
+      offsetof(ngx_http_sp_memory_main_conf_t, off) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_memory_lexical_total",
+      "Recalls that had no vector in time.", "",
+      offsetof(ngx_http_sp_memory_main_conf_t, lexical) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_memory_embedding_cached_total",
+      "Embeddings that came from the cache.", "",
+      offsetof(ngx_http_sp_memory_main_conf_t, cached) },
+
+    { NGX_HTTP_SP_HISTOGRAM, "sallyport_memory_recall_milliseconds",
+      "Time that recall added to a request.", "",
+      offsetof(ngx_http_sp_memory_main_conf_t, duration) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_memory_extractions_total",
+      "Extraction jobs that have written.", "",
+      offsetof(ngx_http_sp_memory_main_conf_t, extracted) },
+
+    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+};
 
 
 static ngx_command_t  ngx_http_sp_memory_commands[] = {
@@ -129,69 +165,14 @@ ngx_http_sp_memory_preconfiguration(ngx_conf_t *cf)
 
     mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_memory_module);
 
-    if (ngx_http_sp_memory_metrics(cf, mmcf) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_sp_add_step(cf, &ngx_http_sp_memory_recall_step);
-}
-
-
-static ngx_int_t
-ngx_http_sp_memory_metrics(ngx_conf_t *cf,
-    ngx_http_sp_memory_main_conf_t *mmcf)
-{
-    ngx_str_t    label, none;
-    ngx_uint_t   i;
-
-    static const char  help[] = "Recalls by outcome.";
-
-    static struct {
-        const char  *label;
-        size_t       offset;
-    }  outcomes[] = {
-        { "result=\"used\"", offsetof(ngx_http_sp_memory_main_conf_t, used) },
-        { "result=\"none\"", offsetof(ngx_http_sp_memory_main_conf_t, none) },
-        { "result=\"late\"", offsetof(ngx_http_sp_memory_main_conf_t, late) },
-        { "result=\"off\"", offsetof(ngx_http_sp_memory_main_conf_t, off) }
-    };
-
-    for (i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
-        label.data = (u_char *) outcomes[i].label;
-        label.len = ngx_strlen(label.data);
-
-        *(ngx_http_sp_metric_t **) ((u_char *) mmcf + outcomes[i].offset) =
-            ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-                                   "sallyport_memory_recall_total", help,
-                                   &label);
-    }
-
-    ngx_str_null(&none);
-
-    mmcf->lexical = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-        "sallyport_memory_lexical_total",
-        "Recalls that had no vector in time.", &none);
-
-    mmcf->cached = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-        "sallyport_memory_embedding_cached_total",
-        "Embeddings that came from the cache.", &none);
-
-    mmcf->duration = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_HISTOGRAM,
-        "sallyport_memory_recall_milliseconds",
-        "Time that recall added to a request.", &none);
-
-    mmcf->extracted = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-        "sallyport_memory_extractions_total",
-        "Extraction jobs that have written.", &none);
-
-    if (mmcf->used == NULL || mmcf->none == NULL || mmcf->late == NULL
-        || mmcf->off == NULL || mmcf->lexical == NULL || mmcf->cached == NULL
-        || mmcf->duration == NULL || mmcf->extracted == NULL)
+    if (ngx_http_sp_add_metrics(cf, ngx_http_sp_memory_metrics, mmcf, NULL,
+                                NULL)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return ngx_http_sp_add_step(cf, &ngx_http_sp_memory_recall_step);
 }
 
 
@@ -418,7 +399,6 @@ ngx_http_sp_memory_weights(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sp_memory_loc_conf_t *mlcf = conf;
 
-    size_t       skip;
     ngx_str_t   *slot, text, *value;
     ngx_uint_t   i;
 
@@ -432,24 +412,18 @@ ngx_http_sp_memory_weights(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "vector=", 7) == 0) {
+        if (ngx_sp_conf_arg(&value[i], "vector=", &text)) {
             slot = &mlcf->weight_vector;
-            skip = 7;
 
-        } else if (ngx_strncmp(value[i].data, "lexical=", 8) == 0) {
+        } else if (ngx_sp_conf_arg(&value[i], "lexical=", &text)) {
             slot = &mlcf->weight_lexical;
-            skip = 8;
 
-        } else if (ngx_strncmp(value[i].data, "floor=", 6) == 0) {
+        } else if (ngx_sp_conf_arg(&value[i], "floor=", &text)) {
             slot = &mlcf->floor;
-            skip = 6;
 
         } else {
             goto invalid;
         }
-
-        text.data = value[i].data + skip;
-        text.len = value[i].len - skip;
 
         if (!ngx_http_sp_memory_is_weight(&text)) {
             goto invalid;

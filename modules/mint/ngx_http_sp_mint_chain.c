@@ -34,8 +34,6 @@ static ngx_int_t ngx_http_sp_mint_chain_done(ngx_conf_t *cf,
 static void ngx_http_sp_mint_defaults(ngx_http_sp_mint_chain_t *chain);
 static ngx_int_t ngx_http_sp_mint_identities(ngx_conf_t *cf,
     ngx_http_sp_mint_main_conf_t *mmcf, ngx_http_sp_mint_chain_t *chain);
-static ngx_int_t ngx_http_sp_mint_metrics(ngx_conf_t *cf,
-    ngx_http_sp_mint_chain_t *chain);
 
 
 static ngx_sp_conf_bounds_t  ngx_http_sp_mint_numbers = {
@@ -98,6 +96,44 @@ static ngx_sp_conf_setting_t  ngx_http_sp_mint_settings[] = {
       offsetof(ngx_http_sp_mint_chain_t, min_tip), NULL },
 
       ngx_null_command
+};
+
+
+static const ngx_http_sp_metric_slot_t  ngx_http_sp_mint_metrics[] = {
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_mint_accepted_total",
+      "Mint authorizations accepted", "",
+      offsetof(ngx_http_sp_mint_chain_t, accepted) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_mint_refused_total",
+      "Mint authorizations refused", "",
+      offsetof(ngx_http_sp_mint_chain_t, refused) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_mint_confirmed_total",
+      "Mints confirmed on the chain", "",
+      offsetof(ngx_http_sp_mint_chain_t, confirmed) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_mint_reverted_total",
+      "Mint transactions reverted on the chain", "",
+      offsetof(ngx_http_sp_mint_chain_t, reverted) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_mint_failed_total",
+      "Mints that failed without a token", "",
+      offsetof(ngx_http_sp_mint_chain_t, failed) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_mint_unknown_sends_total",
+      "Sends whose outcome was unknown", "",
+      offsetof(ngx_http_sp_mint_chain_t, unknown_sends) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_mint_reorgs_total",
+      "Mined transactions that left the chain again", "",
+      offsetof(ngx_http_sp_mint_chain_t, reorgs) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_mint_rpc_errors_total",
+      "Calls to chain nodes that failed", "",
+      offsetof(ngx_http_sp_mint_chain_t, rpc_errors) },
+
+    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 
@@ -446,7 +482,8 @@ ngx_http_sp_mint_chain_done(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    return ngx_http_sp_mint_metrics(cf, chain);
+    return ngx_http_sp_add_metrics(cf, ngx_http_sp_mint_metrics, chain,
+                                   "chain", &chain->name);
 }
 
 
@@ -539,57 +576,6 @@ ngx_http_sp_mint_identities(ngx_conf_t *cf,
     domain.contract = chain->contract;
 
     sp_eip712_domain(chain->separator, &domain);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sp_mint_metrics(ngx_conf_t *cf, ngx_http_sp_mint_chain_t *chain)
-{
-    u_char     *p;
-    ngx_uint_t  i;
-    ngx_str_t   labels;
-
-    struct {
-        ngx_http_sp_metric_t  **metric;
-        const char             *name;
-        const char             *help;
-    } metrics[] = {
-        { &chain->accepted, "sallyport_mint_accepted_total",
-          "Mint authorizations accepted" },
-        { &chain->refused, "sallyport_mint_refused_total",
-          "Mint authorizations refused" },
-        { &chain->confirmed, "sallyport_mint_confirmed_total",
-          "Mints confirmed on the chain" },
-        { &chain->reverted, "sallyport_mint_reverted_total",
-          "Mint transactions reverted on the chain" },
-        { &chain->failed, "sallyport_mint_failed_total",
-          "Mints that failed without a token" },
-        { &chain->unknown_sends, "sallyport_mint_unknown_sends_total",
-          "Sends whose outcome was unknown" },
-        { &chain->reorgs, "sallyport_mint_reorgs_total",
-          "Mined transactions that left the chain again" },
-        { &chain->rpc_errors, "sallyport_mint_rpc_errors_total",
-          "Calls to chain nodes that failed" },
-    };
-
-    p = ngx_pnalloc(cf->pool, sizeof("chain=\"\"") + chain->name.len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    labels.data = p;
-    labels.len = ngx_sprintf(p, "chain=\"%V\"", &chain->name) - p;
-
-    for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
-        *metrics[i].metric = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-                                 metrics[i].name, metrics[i].help, &labels);
-
-        if (*metrics[i].metric == NULL) {
-            return NGX_ERROR;
-        }
-    }
 
     return NGX_OK;
 }

@@ -14,8 +14,6 @@ static char *ngx_http_sp_quota_by(ngx_conf_t *cf,
     ngx_http_sp_quota_loc_conf_t *qlcf, ngx_str_t *by);
 static char *ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static ngx_http_complex_value_t *ngx_http_sp_quota_complex(ngx_conf_t *cf,
-    ngx_str_t *text);
 static ngx_int_t ngx_http_sp_quota_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_sp_quota_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -31,6 +29,20 @@ static ngx_conf_enum_t  ngx_http_sp_quota_failures[] = {
     { ngx_string("open"), NGX_HTTP_SP_QUOTA_FAIL_OPEN },
     { ngx_string("closed"), NGX_HTTP_SP_QUOTA_FAIL_CLOSED },
     { ngx_null_string, 0 }
+};
+
+
+static const ngx_http_sp_metric_slot_t  ngx_http_sp_quota_metrics[] = {
+
+    { NGX_HTTP_SP_HISTOGRAM, "sallyport_quota_redis_duration",
+      "milliseconds until Redis decided", "",
+      offsetof(ngx_http_sp_quota_main_conf_t, latency) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_quota_redis_errors_total",
+      "decisions that Redis did not make in time", "",
+      offsetof(ngx_http_sp_quota_main_conf_t, errors) },
+
+    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 
@@ -160,7 +172,7 @@ ngx_http_sp_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ngx_strlchr(value[1].data, value[1].data + value[1].len, '$')
         != NULL)
     {
-        qlcf->choice = ngx_http_sp_quota_complex(cf, &value[1]);
+        qlcf->choice = ngx_http_sp_complex_value(cf, &value[1]);
 
         if (qlcf->choice == NULL) {
             return NGX_CONF_ERROR;
@@ -172,23 +184,16 @@ ngx_http_sp_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 2; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "default=", 8) == 0
-            && qlcf->choice != NULL && qlcf->name.len == 0)
+        if (qlcf->choice != NULL && qlcf->name.len == 0
+            && ngx_sp_conf_arg(&value[i], "default=", &qlcf->name)
+            && qlcf->name.len > 0)
         {
-            qlcf->name.data = value[i].data + 8;
-            qlcf->name.len = value[i].len - 8;
-
-            if (qlcf->name.len > 0) {
-                continue;
-            }
+            continue;
         }
 
-        if (ngx_strncmp(value[i].data, "by=", 3) == 0
-            && qlcf->by == NGX_HTTP_SP_QUOTA_BY_DEFAULT)
+        if (qlcf->by == NGX_HTTP_SP_QUOTA_BY_DEFAULT
+            && ngx_sp_conf_arg(&value[i], "by=", &by))
         {
-            by.data = value[i].data + 3;
-            by.len = value[i].len - 3;
-
             if (ngx_http_sp_quota_by(cf, qlcf, &by) != NGX_CONF_OK) {
                 return NGX_CONF_ERROR;
             }
@@ -223,7 +228,7 @@ ngx_http_sp_quota_by(ngx_conf_t *cf, ngx_http_sp_quota_loc_conf_t *qlcf,
 
     if (ngx_strlchr(by->data, by->data + by->len, '$') != NULL) {
         qlcf->by = NGX_HTTP_SP_QUOTA_BY_VALUE;
-        qlcf->value = ngx_http_sp_quota_complex(cf, by);
+        qlcf->value = ngx_http_sp_complex_value(cf, by);
 
         return (qlcf->value == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
     }
@@ -278,40 +283,11 @@ ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static ngx_http_complex_value_t *
-ngx_http_sp_quota_complex(ngx_conf_t *cf, ngx_str_t *text)
-{
-    ngx_http_complex_value_t          *cv;
-    ngx_http_compile_complex_value_t   ccv;
-
-    cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (cv == NULL) {
-        return NULL;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = text;
-    ccv.complex_value = cv;
-
-    return (ngx_http_compile_complex_value(&ccv) == NGX_OK) ? cv : NULL;
-}
-
-
 static ngx_int_t
 ngx_http_sp_quota_preconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_sp_quota_variables; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
+    if (ngx_http_sp_add_variables(cf, ngx_http_sp_quota_variables) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ngx_http_sp_quota_script_init();
@@ -384,8 +360,6 @@ ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_sp_quota_main_conf_t  *qmcf = conf;
 
-    ngx_str_t  labels;
-
     ngx_conf_init_size_value(qmcf->size, 4 * 1024 * 1024);
 
     if (qmcf->size < 64 * 1024) {
@@ -398,16 +372,10 @@ ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_OK;
     }
 
-    ngx_str_set(&labels, "");
-
-    qmcf->latency = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_HISTOGRAM,
-                        "sallyport_quota_redis_duration",
-                        "milliseconds until Redis decided", &labels);
-    qmcf->errors = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-                       "sallyport_quota_redis_errors_total",
-                       "decisions that Redis did not make in time", &labels);
-
-    if (qmcf->latency == NULL || qmcf->errors == NULL) {
+    if (ngx_http_sp_add_metrics(cf, ngx_http_sp_quota_metrics, qmcf, NULL,
+                                NULL)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

@@ -17,7 +17,8 @@
 static char *ngx_http_sp_wallet_issuer_option(ngx_conf_t *cf,
     ngx_http_sp_wallet_main_conf_t *wmcf, ngx_str_t *value);
 static char *ngx_http_sp_wallet_issuer_time(ngx_conf_t *cf,
-    ngx_str_t *value, size_t skip, time_t least, time_t most, time_t *result);
+    ngx_str_t *value, ngx_str_t *text, time_t least, time_t most,
+    time_t *result);
 static char *ngx_http_sp_wallet_issuer_keys(ngx_conf_t *cf,
     ngx_http_sp_wallet_main_conf_t *wmcf);
 static ngx_int_t ngx_http_sp_wallet_issuer_jwks(ngx_conf_t *cf,
@@ -102,39 +103,35 @@ static char *
 ngx_http_sp_wallet_issuer_option(ngx_conf_t *cf,
     ngx_http_sp_wallet_main_conf_t *wmcf, ngx_str_t *value)
 {
-    ngx_str_t  name;
+    ngx_str_t  text;
 
-    if (ngx_strncmp(value->data, "key_file=", 9) == 0 && value->len > 9) {
-        name.data = value->data + 9;
-        name.len = value->len - 9;
-
-        wmcf->key = ngx_sp_key_file(cf, &name);
+    if (ngx_sp_conf_arg(value, "key_file=", &text) && text.len > 0) {
+        wmcf->key = ngx_sp_key_file(cf, &text);
 
         return wmcf->key != NULL ? NGX_CONF_OK : NGX_CONF_ERROR;
     }
 
-    if (ngx_strncmp(value->data, "audience=", 9) == 0 && value->len > 9
+    if (ngx_sp_conf_arg(value, "audience=", &text) && text.len > 0
         && value->len <= NGX_HTTP_SP_WALLET_NAME_MAX)
     {
-        wmcf->audience.data = value->data + 9;
-        wmcf->audience.len = value->len - 9;
+        wmcf->audience = text;
 
         return NGX_CONF_OK;
     }
 
-    if (ngx_strncmp(value->data, "access=", 7) == 0) {
-        return ngx_http_sp_wallet_issuer_time(cf, value, 7, 60, 86400,
+    if (ngx_sp_conf_arg(value, "access=", &text)) {
+        return ngx_http_sp_wallet_issuer_time(cf, value, &text, 60, 86400,
                                               &wmcf->access);
     }
 
-    if (ngx_strncmp(value->data, "refresh=", 8) == 0) {
-        return ngx_http_sp_wallet_issuer_time(cf, value, 8, 3600, 366 * 86400,
-                                              &wmcf->refresh);
+    if (ngx_sp_conf_arg(value, "refresh=", &text)) {
+        return ngx_http_sp_wallet_issuer_time(cf, value, &text, 3600,
+                                              366 * 86400, &wmcf->refresh);
     }
 
-    if (ngx_strncmp(value->data, "session=", 8) == 0) {
-        return ngx_http_sp_wallet_issuer_time(cf, value, 8, 3600, 366 * 86400,
-                                              &wmcf->session);
+    if (ngx_sp_conf_arg(value, "session=", &text)) {
+        return ngx_http_sp_wallet_issuer_time(cf, value, &text, 3600,
+                                              366 * 86400, &wmcf->session);
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -145,15 +142,10 @@ ngx_http_sp_wallet_issuer_option(ngx_conf_t *cf,
 
 
 static char *
-ngx_http_sp_wallet_issuer_time(ngx_conf_t *cf, ngx_str_t *value, size_t skip,
-    time_t least, time_t most, time_t *result)
+ngx_http_sp_wallet_issuer_time(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_str_t *text, time_t least, time_t most, time_t *result)
 {
-    ngx_str_t  text;
-
-    text.data = value->data + skip;
-    text.len = value->len - skip;
-
-    *result = ngx_parse_time(&text, 1);
+    *result = ngx_parse_time(text, 1);
 
     if (*result == (time_t) NGX_ERROR || *result < least || *result > most) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -527,15 +519,9 @@ ngx_http_sp_wallet_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strncmp(value[i].data, "pg=", 3) == 0) {
-            pg.data = value[i].data + 3;
-            pg.len = value[i].len - 3;
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "redis=", 6) == 0) {
-            redis.data = value[i].data + 6;
-            redis.len = value[i].len - 6;
+        if (ngx_sp_conf_arg(&value[i], "pg=", &pg)
+            || ngx_sp_conf_arg(&value[i], "redis=", &redis))
+        {
             continue;
         }
 

@@ -17,6 +17,47 @@ static ngx_int_t ngx_http_sp_wallet_postconfiguration(ngx_conf_t *cf);
 static void ngx_http_sp_wallet_cleanup(void *data);
 
 
+static const ngx_http_sp_metric_slot_t  ngx_http_sp_wallet_metrics[] = {
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_sign_ins_total",
+      "Sign-ins by wallet.", "result=\"accepted\"",
+      offsetof(ngx_http_sp_wallet_main_conf_t,
+               metrics[NGX_HTTP_SP_WALLET_ACCEPTED]) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_sign_ins_total",
+      "Sign-ins by wallet.", "result=\"refused\"",
+      offsetof(ngx_http_sp_wallet_main_conf_t,
+               metrics[NGX_HTTP_SP_WALLET_REFUSED]) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_sign_ins_total",
+      "Sign-ins by wallet.", "result=\"unavailable\"",
+      offsetof(ngx_http_sp_wallet_main_conf_t,
+               metrics[NGX_HTTP_SP_WALLET_UNAVAILABLE]) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_refreshes_total",
+      "Uses of refresh tokens.", "result=\"rotated\"",
+      offsetof(ngx_http_sp_wallet_main_conf_t,
+               metrics[NGX_HTTP_SP_WALLET_ROTATED]) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_refreshes_total",
+      "Uses of refresh tokens.", "result=\"repeated\"",
+      offsetof(ngx_http_sp_wallet_main_conf_t,
+               metrics[NGX_HTTP_SP_WALLET_REPEATED]) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_refreshes_total",
+      "Uses of refresh tokens.", "result=\"reused\"",
+      offsetof(ngx_http_sp_wallet_main_conf_t,
+               metrics[NGX_HTTP_SP_WALLET_REUSED]) },
+
+    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_refreshes_total",
+      "Uses of refresh tokens.", "result=\"refused\"",
+      offsetof(ngx_http_sp_wallet_main_conf_t,
+               metrics[NGX_HTTP_SP_WALLET_ENDED]) },
+
+    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+};
+
+
 static ngx_command_t  ngx_http_sp_wallet_commands[] = {
 
     { ngx_string("token_issuer"),
@@ -231,48 +272,14 @@ ngx_http_sp_wallet_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 static ngx_int_t
 ngx_http_sp_wallet_preconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
-
-    for (v = ngx_http_sp_wallet_variables; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
-        if (var == NULL) {
-            return NGX_ERROR;
-        }
-
-        var->get_handler = v->get_handler;
-        var->data = v->data;
-    }
-
-    return NGX_OK;
+    return ngx_http_sp_add_variables(cf, ngx_http_sp_wallet_variables);
 }
 
 
 static ngx_int_t
 ngx_http_sp_wallet_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_uint_t                       i;
     ngx_http_sp_wallet_main_conf_t  *wmcf;
-
-    static const struct {
-        const char                  *name;
-        const char                  *help;
-        ngx_str_t                    labels;
-    } metrics[NGX_HTTP_SP_WALLET_METRICS] = {
-        { "sallyport_wallet_sign_ins_total", "Sign-ins by wallet.",
-          ngx_string("result=\"accepted\"") },
-        { "sallyport_wallet_sign_ins_total", "Sign-ins by wallet.",
-          ngx_string("result=\"refused\"") },
-        { "sallyport_wallet_sign_ins_total", "Sign-ins by wallet.",
-          ngx_string("result=\"unavailable\"") },
-        { "sallyport_wallet_refreshes_total", "Uses of refresh tokens.",
-          ngx_string("result=\"rotated\"") },
-        { "sallyport_wallet_refreshes_total", "Uses of refresh tokens.",
-          ngx_string("result=\"repeated\"") },
-        { "sallyport_wallet_refreshes_total", "Uses of refresh tokens.",
-          ngx_string("result=\"reused\"") },
-        { "sallyport_wallet_refreshes_total", "Uses of refresh tokens.",
-          ngx_string("result=\"refused\"") }
-    };
 
     wmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_wallet_module);
 
@@ -280,17 +287,8 @@ ngx_http_sp_wallet_postconfiguration(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    for (i = 0; i < NGX_HTTP_SP_WALLET_METRICS; i++) {
-        wmcf->metrics[i] = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
-                                                  metrics[i].name,
-                                                  metrics[i].help,
-                                                  &metrics[i].labels);
-        if (wmcf->metrics[i] == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
+    return ngx_http_sp_add_metrics(cf, ngx_http_sp_wallet_metrics, wmcf, NULL,
+                                   NULL);
 }
 
 
