@@ -175,7 +175,10 @@ for my $kind (sort keys %op) {
     ok(state_is(qr/redis main ready=1\npg main ready=1/), 'connected');
 }
 
-ok(logged(qr/detached op unavailable/, 3), 'ops end with their worker');
+ok(logged(qr/detached op unavailable worker exits/, 3),
+   'ops end with their worker, and say so');
+is(scalar(() = $t->error_log =~ /fetch from "[^"]*" failed/g), 0,
+   'which is no failure of the server');
 
 is($t->sql("select count(*) from public.t where k = 'quit'"), 1,
    'what was accepted before the quit is in the database');

@@ -153,6 +153,9 @@ ngx_sp_fetch_done(ngx_sp_fetch_transfer_t *tr, CURLcode code)
             op->content_type.len = ngx_strlen(type);
         }
 
+    } else if (!fetch->started) {
+        reason = "worker exits";
+
     } else {
         reason = tr->too_large ? "the response is over its cap"
                  : (code == CURLE_OK) ? "the head of the response was cut"
