@@ -33,6 +33,7 @@ like($out, qr/make start/, 'and it says what to do');
 ($status, $out) = $q->command('conf/quickstart/start');
 is($status, 0, 'start') or die $out;
 like($out, qr/ready.*the demo model/, 'says what answers');
+my $chain = $out =~ /^Starting a local chain/m && $out !~ /^No local chain/m;
 like($out, qr{\Q$url\E/v1/chat/completions}, 'and where');
 
 my ($line) = $out =~ /^(curl -N .*?\}\}')$/ms;
@@ -69,6 +70,10 @@ for my $secret (qw(run/keys/sign.pem run/keys/sign.jwk)) {
 
 ($status, $out) = $q->command('conf/quickstart/stop');
 is($status, 0, 'stop');
+like($out, qr/^$_ stopped$/m, "says that $_ stopped")
+    for qw(NGINX Redis PostgreSQL), $chain ? 'The chain' : ();
+unlike($out, qr/chain/, 'and nothing of a chain that was not started')
+    unless $chain;
 is_deeply([ $q->pids ], [], 'nothing is left');
 ($status, $out) = $q->command('conf/quickstart/stop');
 is($status, 0, 'stop again is harmless');
