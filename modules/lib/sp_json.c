@@ -3,6 +3,7 @@
  * Copyright (C) Sallyport authors
  */
 
+#include <stdint.h>
 #include <string.h>
 
 #include "sp_json.h"
@@ -12,13 +13,15 @@
 
 #define SP_JSON_DEPTH  32
 
+/* 0x01 in every byte */
+#define SP_JSON_BYTES  0x0101010101010101ull
+
 
 static sp_json_status_e sp_json_check_bytes(const char *text, size_t len,
     size_t *offset);
 static sp_json_status_e sp_json_check_depth(const char *text, size_t len,
     unsigned depth, size_t *offset);
 static sp_json_status_e sp_json_status(const json_error_t *error);
-static int sp_json_is_plain(uint8_t c);
 static size_t sp_json_escape_char(char out[6], uint8_t c);
 
 
@@ -230,10 +233,39 @@ sp_json_string(const json_t *object, const char *key, size_t *len)
 }
 
 
-static int
-sp_json_is_plain(uint8_t c)
+const char *
+sp_json_plain(const char *p, const char *last, int ascii)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+    uint64_t  word, high, quote, slash, special;
+
+    high = ascii ? SP_JSON_BYTES * 0x80 : 0;
+
+    while ((size_t) (last - p) >= sizeof(word)) {
+        memcpy(&word, p, sizeof(word));
+
+        /* the top bit of a byte that is below 0x20, or of one that is 0 */
+
+        quote = word ^ SP_JSON_BYTES * '"';
+        slash = word ^ SP_JSON_BYTES * '\\';
+
+        special = ((word - SP_JSON_BYTES * 0x20) & ~word)
+                  | ((quote - SP_JSON_BYTES) & ~quote)
+                  | ((slash - SP_JSON_BYTES) & ~slash);
+
+        if ((special & SP_JSON_BYTES * 0x80) | (word & high)) {
+            break;
+        }
+
+        p += sizeof(word);
+    }
+
+    while (p < last && *p != '"' && *p != '\\' && (uint8_t) *p >= 0x20
+           && !(ascii && (uint8_t) *p >= 0x80))
+    {
+        p++;
+    }
+
+    return p;
 }
 
 
@@ -250,12 +282,9 @@ sp_json_escape(char *dst, size_t size, const char *text, size_t len)
 
         /* most text needs no escape at all: runs of it at once */
 
-        for (n = i; n < len && sp_json_is_plain((uint8_t) text[n]); n++) {
-            /* void */
-        }
+        n = (size_t) (sp_json_plain(text + i, text + len, 1) - (text + i));
 
-        if (n != i) {
-            n -= i;
+        if (n != 0) {
 
             if (need < size) {
                 copy = size - need < n ? size - need : n;

@@ -8,7 +8,6 @@
  */
 
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +16,6 @@
 
 /* more digits than any int64_t is sure to hold */
 #define SP_JSON_DIGITS  18
-
-/* 0x01 in every byte */
-#define SP_JSON_BYTES   0x0101010101010101ull
 
 
 typedef struct {
@@ -45,7 +41,6 @@ static int sp_json_load_escaped(sp_json_loader_t *l, const char *start,
 static char *sp_json_load_escape(sp_json_loader_t *l, char *dst);
 static char *sp_json_load_unicode(sp_json_loader_t *l, char *dst);
 static int sp_json_load_hex(sp_json_loader_t *l, unsigned *code);
-static const char *sp_json_load_plain(const char *p, const char *last);
 static int sp_json_load_at(sp_json_loader_t *l, char c);
 static void sp_json_load_space(sp_json_loader_t *l);
 
@@ -367,7 +362,7 @@ sp_json_load_string(sp_json_loader_t *l, const char **text, size_t *len)
 
     start = l->pos;
 
-    p = sp_json_load_plain(start, l->last);
+    p = sp_json_plain(start, l->last, 0);
 
     if (p == l->last) {
         return -1;
@@ -388,42 +383,6 @@ sp_json_load_string(sp_json_loader_t *l, const char **text, size_t *len)
     l->pos = p + 1;
 
     return 0;
-}
-
-
-/* the first byte that is a quote, a backslash or a control character */
-
-static const char *
-sp_json_load_plain(const char *p, const char *last)
-{
-    uint64_t  word, quote, slash, special;
-
-    while ((size_t) (last - p) >= sizeof(word)) {
-        memcpy(&word, p, sizeof(word));
-
-        /* the top bit of a byte that is below 0x20, or of one that is 0 */
-
-        quote = word ^ SP_JSON_BYTES * '"';
-        slash = word ^ SP_JSON_BYTES * '\\';
-
-        special = ((word - SP_JSON_BYTES * 0x20) & ~word)
-                  | ((quote - SP_JSON_BYTES) & ~quote)
-                  | ((slash - SP_JSON_BYTES) & ~slash);
-
-        if (special & SP_JSON_BYTES * 0x80) {
-            break;
-        }
-
-        p += sizeof(word);
-    }
-
-    while (p < last && *p != '"' && *p != '\\'
-           && (unsigned char) *p >= 0x20)
-    {
-        p++;
-    }
-
-    return p;
 }
 
 
@@ -461,7 +420,7 @@ sp_json_load_escaped(sp_json_loader_t *l, const char *start,
 
         if (*l->pos != '\\') {
             start = l->pos;
-            l->pos = sp_json_load_plain(start, l->last);
+            l->pos = sp_json_plain(start, l->last, 0);
             n = (size_t) (l->pos - start);
 
             if (n == 0) {
