@@ -23,9 +23,20 @@ my $nobody = '00000000-0000-4000-8000-0000000000d9';
 my ($t, $p) = Llm::gateway(
     http => 'pg_server main "%%PG%%" timeout=1s;
              auth_jwt_key_file %%DIR%%/jwks.json;
-             llm_characters main cache=200ms timeout=300ms;',
+             llm_characters main cache=200ms timeout=300ms;
+             llm_provider down { url http://127.0.0.1:%%PORT2%%;
+                                 model m as=down; }',
     location => 'auth_jwt "test" optional;',
-    server => 'location = /off { llm_characters off; llm_pass default; }',
+    server => 'location = /off { llm_characters off; llm_pass default; }
+               location = /first {
+                   auth_jwt "test";
+                   error_page 502 = @second;
+                   llm_pass down;
+               }
+               location @second {
+                   auth_jwt "test" optional token=$http_x_second;
+                   llm_pass default;
+               }',
     prepare => sub {
         my ($t) = @_;
 
@@ -91,6 +102,28 @@ for my $opt ({}, { http2 => 1 }) {
 
 is(chat($mira, undef, {}, '/off')->{status}, 200, 'characters are off');
 is(system_of(), undef, 'and not loaded');
+
+
+# -- another location with another token: another one's rights
+
+sub second {
+    my ($sub) = @_;
+    my ($first, $second) = map { $key->token(
+        { sub => $_, exp => int(time) + 600 }) } $alice, $sub || $bob;
+
+    # without a name of a model each location has its own
+    my %body = (messages => [ { role => 'user', content => 'hi' } ],
+                metadata => { character_id => $private });
+
+    return $t->post('/first',
+        { Authorization => "Bearer $first",
+          $sub ? ('X-Second' => $second) : () }, \%body);
+}
+
+is(second($alice)->{status}, 200, 'passed on, the same one');
+like(system_of(), qr/a secret/, 'her own character');
+is(second($bob)->{status}, 404, 'passed on, a stranger: no character');
+is(second()->{status}, 404, 'passed on, nobody');
 
 
 # -- a change is seen when the copy has aged

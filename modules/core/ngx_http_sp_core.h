@@ -183,10 +183,20 @@ typedef struct {
  * NULL: nobody.  Set only by an identify step, after verification; strings
  * live as long as the request.  $identity_sub, $identity_tier,
  * $identity_wallet read it.
+ *
+ * After an internal redirect or an error_page a location that may carry an
+ * identity begins with nobody; one that does not keeps what was proven.
  */
 const ngx_http_sp_identity_t *ngx_http_sp_identity(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_set_identity(ngx_http_request_t *r,
     const ngx_http_sp_identity_t *identity);
+
+/*
+ * How often that made the request somebody else's: a step that keeps what it
+ * found for an identity compares, and begins again.  Contexts for the prompt
+ * are dropped by the core.
+ */
+ngx_uint_t ngx_http_sp_identity_changes(ngx_http_request_t *r);
 
 /*
  * Configuration.  conf_identity(): in the setter of a directive after which

@@ -46,6 +46,82 @@ ngx_http_sp_set_identity(ngx_http_request_t *r,
 }
 
 
+/*
+ * A location that asks who it is judges by its own keys: what another one
+ * has proven before an internal redirect or an error_page does not count
+ * there.  One that does not ask keeps the answer.
+ */
+
+void
+ngx_http_sp_identity_begin(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
+{
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+
+    if (!ctx->judging) {
+
+        if (!lcf->identity) {
+            return;
+        }
+
+        ctx->before = ctx->identity;
+        ctx->judging = 1;
+    }
+
+    /* or the pass before this one was refused while it judged */
+
+    ctx->identity = NULL;
+}
+
+
+/* what was gathered for somebody is not for somebody else */
+
+void
+ngx_http_sp_identity_end(ngx_http_sp_core_ctx_t *ctx)
+{
+    ngx_http_sp_identity_t  *is, *was;
+
+    if (!ctx->judging) {
+        return;
+    }
+
+    is = ctx->identity;
+    was = ctx->before;
+
+    ctx->judging = 0;
+    ctx->before = NULL;
+
+    if (is == was
+        || (is != NULL && was != NULL
+            && is->sub.len == was->sub.len
+            && ngx_memcmp(is->sub.data, was->sub.data, is->sub.len) == 0))
+    {
+        return;
+    }
+
+    ctx->changes++;
+
+    ngx_queue_init(&ctx->contexts);
+
+    if (ctx->turn != NULL && !ctx->settled) {
+        ctx->turn->store = 0;
+        ctx->turn->memory = 0;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_sp_identity_changes(ngx_http_request_t *r)
+{
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_find_ctx(r->main);
+
+    return (ctx != NULL) ? ctx->changes : 0;
+}
+
+
 void
 ngx_http_sp_conf_identity(ngx_conf_t *cf, ngx_flag_t on)
 {

@@ -143,10 +143,13 @@ struct ngx_http_sp_core_ctx_s {
     ngx_http_sp_body_ctx_t         body;
     ngx_http_sp_error_ctx_t        error;
     ngx_http_sp_identity_t        *identity;
+    ngx_http_sp_identity_t        *before;    /* that of earlier passes */
+    ngx_uint_t                     changes;   /* of the identity */
     ngx_queue_t                    contexts;
     ngx_http_sp_turn_t            *turn;
 
     unsigned                       resuming:1;
+    unsigned                       judging:1; /* the identity, anew */
     unsigned                       released:1;
     unsigned                       settled:1;
 };
@@ -164,6 +167,13 @@ ngx_int_t ngx_http_sp_content_handler(ngx_http_request_t *r);
 
 /* the end of a request: nothing is called for it any more */
 void ngx_http_sp_pipeline_release(ngx_http_sp_core_ctx_t *ctx);
+
+/* ngx_http_sp_core_identity.c */
+
+/* a pass begins, and has gone through the identify stage */
+void ngx_http_sp_identity_begin(ngx_http_request_t *r,
+    ngx_http_sp_core_ctx_t *ctx);
+void ngx_http_sp_identity_end(ngx_http_sp_core_ctx_t *ctx);
 
 /* ngx_http_sp_core_body.c */
 

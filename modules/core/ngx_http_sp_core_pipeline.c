@@ -140,10 +140,11 @@ ngx_http_sp_pipeline_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_sp_access_handler(ngx_http_request_t *r)
 {
-    uint64_t                 passed;
-    ngx_int_t                rc;
-    ngx_uint_t               first;
-    ngx_http_sp_core_ctx_t  *ctx;
+    uint64_t                      passed;
+    ngx_int_t                     rc;
+    ngx_uint_t                    first;
+    ngx_http_sp_core_ctx_t       *ctx;
+    ngx_http_sp_core_loc_conf_t  *lcf;
 
     if (r != r->main) {
         return NGX_DECLINED;
@@ -159,6 +160,9 @@ ngx_http_sp_access_handler(ngx_http_request_t *r)
         if (ctx->resuming) {
             passed = ctx->passed;
             first = ctx->first;
+
+        } else {
+            ngx_http_sp_identity_begin(r, ctx);
         }
 
         ctx->resuming = 0;
@@ -170,10 +174,14 @@ ngx_http_sp_access_handler(ngx_http_request_t *r)
     if (rc == NGX_OK) {
 
         /*
-         * only a proven identity may grant access under "satisfy any"
+         * only an identity that this location asked for may grant access
+         * under "satisfy any"
          */
 
-        return (ngx_http_sp_identity(r) != NULL) ? NGX_OK : NGX_DECLINED;
+        lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+
+        return (lcf->identity && ngx_http_sp_identity(r) != NULL)
+               ? NGX_OK : NGX_DECLINED;
     }
 
     if (rc != NGX_AGAIN) {
@@ -203,6 +211,7 @@ ngx_http_sp_walk(ngx_http_request_t *r, uint64_t *passed, ngx_uint_t *first)
 {
     ngx_int_t                       rc;
     ngx_uint_t                      last, n;
+    ngx_http_sp_core_ctx_t         *ctx;
     const ngx_http_sp_step_t      **step;
     ngx_http_sp_core_main_conf_t   *mcf;
 
@@ -223,6 +232,14 @@ ngx_http_sp_walk(ngx_http_request_t *r, uint64_t *passed, ngx_uint_t *first)
 
         if (rc != NGX_OK) {
             return rc;
+        }
+
+        if (step[*first]->stage == NGX_HTTP_SP_IDENTIFY) {
+            ctx = ngx_http_sp_core_find_ctx(r);
+
+            if (ctx != NULL) {
+                ngx_http_sp_identity_end(ctx);
+            }
         }
 
         *first = last;

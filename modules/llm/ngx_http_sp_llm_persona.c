@@ -45,6 +45,7 @@ ngx_http_sp_llm_persona(ngx_http_request_t *r)
     ngx_int_t               rc;
     ngx_str_t               key;
     ngx_msec_t              age;
+    ngx_uint_t              changes;
     ngx_http_sp_llm_ctx_t  *ctx;
 
     ctx = ngx_http_sp_llm_find_ctx(r);
@@ -55,6 +56,19 @@ ngx_http_sp_llm_persona(ngx_http_request_t *r)
         || ctx->conf->characters == NULL)
     {
         return NGX_DECLINED;
+    }
+
+    changes = ngx_http_sp_identity_changes(r);
+
+    if (ctx->persona_changes != changes) {
+
+        /* an earlier pass has asked as somebody else */
+
+        ngx_sp_op_cancel(&ctx->pg.op);
+        ngx_str_null(&ctx->persona);
+
+        ctx->persona_state = NGX_HTTP_SP_LLM_NEW;
+        ctx->persona_changes = changes;
     }
 
     switch (ctx->persona_state) {

@@ -101,6 +101,7 @@ typedef struct {
     ngx_sp_fetch_op_t            fetch;
     ngx_str_t                    embedding;  /* "[0.1,...]"; empty: none */
 
+    ngx_uint_t                   changes;    /* whose it is */
     unsigned                     embed_done:1;
 } ngx_http_sp_memory_ctx_t;
 

@@ -45,6 +45,7 @@ ngx_int_t
 ngx_http_sp_memory_step(ngx_http_request_t *r)
 {
     ngx_int_t                       rc;
+    ngx_uint_t                      changes;
     ngx_http_sp_memory_ctx_t       *ctx;
     ngx_http_sp_memory_loc_conf_t  *mlcf;
 
@@ -58,6 +59,21 @@ ngx_http_sp_memory_step(ngx_http_request_t *r)
                           sizeof(ngx_http_sp_memory_ctx_t));
     if (ctx == NULL) {
         return NGX_ERROR;
+    }
+
+    changes = ngx_http_sp_identity_changes(r);
+
+    if (ctx->changes != changes) {
+
+        /* an earlier pass has looked for somebody else */
+
+        ngx_sp_op_cancel(&ctx->lexical.op.op);
+        ngx_sp_op_cancel(&ctx->fetch.op);
+        ngx_sp_op_cancel(&ctx->vector.op.op);
+
+        ngx_memzero(ctx, sizeof(ngx_http_sp_memory_ctx_t));
+
+        ctx->changes = changes;
     }
 
     ctx->request = r;

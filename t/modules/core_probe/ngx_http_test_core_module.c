@@ -57,6 +57,8 @@ static void *ngx_http_test_core_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_test_core_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_test_core_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static char *ngx_http_test_core_enable(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_test_core_content(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_test_core_abi(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -124,7 +126,7 @@ static ngx_command_t  ngx_http_test_core_commands[] = {
 
     { ngx_string("test_steps"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
+      ngx_http_test_core_enable,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_test_core_loc_conf_t, steps),
       NULL },
@@ -234,6 +236,24 @@ ngx_http_test_core_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->steps, prev->steps, 0);
 
     return NGX_CONF_OK;
+}
+
+
+/* one of the steps proves an identity */
+
+static char *
+ngx_http_test_core_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                          *rv;
+    ngx_http_test_core_loc_conf_t *lcf = conf;
+
+    rv = ngx_conf_set_flag_slot(cf, cmd, conf);
+
+    if (rv == NGX_CONF_OK) {
+        ngx_http_sp_conf_identity(cf, lcf->steps);
+    }
+
+    return rv;
 }
 
 
