@@ -213,6 +213,14 @@ ngx_flag_t ngx_http_sp_has_identity(ngx_conf_t *cf);
 void ngx_http_sp_pg_identity(ngx_http_request_t *r, ngx_sp_pg_op_t *op);
 
 
+/*
+ * The next header of this name behind "h" in headers_in.headers or
+ * headers_out.headers, the first for h NULL; NULL: there is no more.
+ */
+ngx_table_elt_t *ngx_http_sp_next_header(ngx_list_t *headers,
+    const ngx_str_t *name, ngx_table_elt_t *h);
+
+
 /* Answers */
 
 /*

@@ -491,9 +491,10 @@ ngx_http_sp_body_is_json(const ngx_str_t *type)
 static ngx_int_t
 ngx_http_sp_body_headers(ngx_http_request_t *r)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
+    ngx_list_t       *headers;
     ngx_table_elt_t  *h;
+
+    static const ngx_str_t  name = ngx_string("content-encoding");
 
     h = r->headers_in.content_type;
 
@@ -504,26 +505,14 @@ ngx_http_sp_body_headers(ngx_http_request_t *r)
                                  "\"application/json\"");
     }
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    headers = &r->headers_in.headers;
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == sizeof("content-encoding") - 1
-            && ngx_strncmp(h[i].lowcase_key, "content-encoding", 16) == 0
-            && (h[i].value.len != 8
-                || ngx_strncasecmp(h[i].value.data, (u_char *) "identity", 8)
-                   != 0))
+    for (h = ngx_http_sp_next_header(headers, &name, NULL);
+         h != NULL;
+         h = ngx_http_sp_next_header(headers, &name, h))
+    {
+        if (h->value.len != 8
+            || ngx_strncasecmp(h->value.data, (u_char *) "identity", 8) != 0)
         {
             return ngx_http_sp_error(r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
                                      "unsupported_encoding",

@@ -82,31 +82,48 @@ ngx_http_sp_header_repeats(const ngx_str_t *name)
 static void
 ngx_http_sp_header_drop(ngx_http_request_t *r, const ngx_str_t *name)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
+    ngx_list_t       *headers;
     ngx_table_elt_t  *h;
 
-    part = &r->headers_out.headers.part;
-    h = part->elts;
+    headers = &r->headers_out.headers;
 
-    for (i = 0; /* void */ ; i++) {
+    for (h = ngx_http_sp_next_header(headers, name, NULL);
+         h != NULL;
+         h = ngx_http_sp_next_header(headers, name, h))
+    {
+        h->hash = 0;
+    }
+}
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return;
+
+ngx_table_elt_t *
+ngx_http_sp_next_header(ngx_list_t *headers, const ngx_str_t *name,
+    ngx_table_elt_t *h)
+{
+    ngx_uint_t        found, i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *elts;
+
+    found = (h == NULL);
+
+    for (part = &headers->part; part != NULL; part = part->next) {
+        elts = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (!found) {
+                found = (&elts[i] == h);
+
+            } else if (elts[i].key.len == name->len
+                       && ngx_strncasecmp(elts[i].key.data, name->data,
+                                          name->len) == 0)
+            {
+                return &elts[i];
             }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == name->len
-            && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0)
-        {
-            h[i].hash = 0;
         }
     }
+
+    return NULL;
 }
 
 

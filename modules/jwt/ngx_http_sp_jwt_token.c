@@ -10,8 +10,6 @@
 
 static ngx_int_t ngx_http_sp_jwt_bearer(ngx_http_request_t *r,
     ngx_str_t *token);
-static ngx_uint_t ngx_http_sp_jwt_repeated(ngx_http_request_t *r,
-    ngx_table_elt_t *h);
 static ngx_http_sp_jwt_entry_t *ngx_http_sp_jwt_pack(ngx_pool_t *pool,
     const sp_jwt_t *jwt);
 
@@ -48,7 +46,9 @@ ngx_http_sp_jwt_bearer(ngx_http_request_t *r, ngx_str_t *token)
         return NGX_DECLINED;
     }
 
-    if (ngx_http_sp_jwt_repeated(r, h)) {
+    /* the first of several, in NGINX before 1.23 and after it */
+
+    if (ngx_http_sp_next_header(&r->headers_in.headers, &h->key, h) != NULL) {
         return NGX_ERROR;
     }
 
@@ -77,42 +77,6 @@ ngx_http_sp_jwt_bearer(ngx_http_request_t *r, ngx_str_t *token)
     token->len = last - p;
 
     return NGX_OK;
-}
-
-
-/* NGINX before 1.23 keeps the first of several and forgets the others */
-
-static ngx_uint_t
-ngx_http_sp_jwt_repeated(ngx_http_request_t *r, ngx_table_elt_t *h)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *header;
-
-    part = &r->headers_in.headers.part;
-    header = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-
-            if (part->next == NULL) {
-                return 0;
-            }
-
-            part = part->next;
-            header = part->elts;
-            i = 0;
-        }
-
-        if (&header[i] != h && header[i].hash == h->hash
-            && header[i].key.len == h->key.len
-            && ngx_strncasecmp(header[i].key.data, h->key.data, h->key.len)
-               == 0)
-        {
-            return 1;
-        }
-    }
 }
 
 

@@ -10,6 +10,12 @@
 #include "sp_scan.h"
 
 
+#define SP_SCAN_MORE  1
+
+
+static int sp_scan_open(sp_scan_t *s, char open, char close);
+static int sp_scan_next(sp_scan_t *s, char close);
+static int sp_scan_close(sp_scan_t *s, char close);
 static int sp_scan_scalar(sp_scan_t *s);
 
 
@@ -20,20 +26,9 @@ sp_scan_object(sp_scan_t *s, sp_scan_member_pt member, void *data)
     size_t       len;
     const char  *key;
 
-    if (!sp_scan_at(s, '{') || ++s->depth > SP_SCAN_MAX_DEPTH) {
-        return -1;
-    }
+    rc = sp_scan_open(s, '{', '}');
 
-    s->pos++;
-    sp_scan_space(s);
-
-    if (sp_scan_at(s, '}')) {
-        s->pos++;
-        s->depth--;
-        return 0;
-    }
-
-    for ( ;; ) {
+    while (rc == SP_SCAN_MORE) {
 
         if (sp_scan_string(s, &key, &len) != 0) {
             return -1;
@@ -54,21 +49,10 @@ sp_scan_object(sp_scan_t *s, sp_scan_member_pt member, void *data)
             return rc;
         }
 
-        sp_scan_space(s);
-
-        if (sp_scan_at(s, '}')) {
-            s->pos++;
-            s->depth--;
-            return 0;
-        }
-
-        if (!sp_scan_at(s, ',')) {
-            return -1;
-        }
-
-        s->pos++;
-        sp_scan_space(s);
+        rc = sp_scan_next(s, '}');
     }
+
+    return rc;
 }
 
 
@@ -77,42 +61,71 @@ sp_scan_array(sp_scan_t *s, sp_scan_element_pt element, void *data)
 {
     int  rc;
 
-    if (!sp_scan_at(s, '[') || ++s->depth > SP_SCAN_MAX_DEPTH) {
-        return -1;
-    }
+    rc = sp_scan_open(s, '[', ']');
 
-    s->pos++;
-    sp_scan_space(s);
-
-    if (sp_scan_at(s, ']')) {
-        s->pos++;
-        s->depth--;
-        return 0;
-    }
-
-    for ( ;; ) {
-
+    while (rc == SP_SCAN_MORE) {
         rc = element(s, data);
 
         if (rc != 0) {
             return rc;
         }
 
-        sp_scan_space(s);
-
-        if (sp_scan_at(s, ']')) {
-            s->pos++;
-            s->depth--;
-            return 0;
-        }
-
-        if (!sp_scan_at(s, ',')) {
-            return -1;
-        }
-
-        s->pos++;
-        sp_scan_space(s);
+        rc = sp_scan_next(s, ']');
     }
+
+    return rc;
+}
+
+
+/* of an object or array: SP_SCAN_MORE, 0 at its end, -1 */
+
+static int
+sp_scan_open(sp_scan_t *s, char open, char close)
+{
+    if (!sp_scan_at(s, open) || ++s->depth > SP_SCAN_MAX_DEPTH) {
+        return -1;
+    }
+
+    s->pos++;
+    sp_scan_space(s);
+
+    return sp_scan_close(s, close) ? 0 : SP_SCAN_MORE;
+}
+
+
+/* behind a member or element, as sp_scan_open() */
+
+static int
+sp_scan_next(sp_scan_t *s, char close)
+{
+    sp_scan_space(s);
+
+    if (sp_scan_close(s, close)) {
+        return 0;
+    }
+
+    if (!sp_scan_at(s, ',')) {
+        return -1;
+    }
+
+    s->pos++;
+    sp_scan_space(s);
+
+    return SP_SCAN_MORE;
+}
+
+
+static int
+sp_scan_close(sp_scan_t *s, char close)
+{
+    if (!sp_scan_at(s, close)) {
+        return 0;
+    }
+
+    s->pos++;
+    s->depth--;
+
+    return 1;
 }
 
 

@@ -163,6 +163,11 @@ ngx_int_t ngx_http_sp_memory_extract_request(ngx_pool_t *pool,
     ngx_sp_fetch_op_t *fetch);
 json_t *ngx_http_sp_memory_extract_response(const ngx_sp_fetch_op_t *fetch);
 
+/* a request to the API with this body, whose reference it takes */
+ngx_int_t ngx_http_sp_memory_request(ngx_pool_t *pool,
+    const ngx_http_sp_memory_api_t *api, json_t *body,
+    ngx_sp_fetch_op_t *fetch);
+
 /* a JSON value as text from the pool; data NULL: no memory */
 ngx_str_t ngx_http_sp_memory_dump(ngx_pool_t *pool, const json_t *value);
 

@@ -53,23 +53,11 @@ ngx_http_sp_memory_embed_request(ngx_pool_t *pool,
         return NGX_ERROR;
     }
 
-    fetch->body = ngx_http_sp_memory_dump(pool, body);
-
-    json_decref(body);
-
-    if (fetch->body.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    fetch->url = api->url;
-    fetch->headers = api->headers;
-    fetch->nheaders = api->nheaders;
-
     /* a number takes up to 24 bytes of text */
 
     fetch->max_body = 4096 + n * NGX_HTTP_SP_MEMORY_DIMENSIONS * 24;
 
-    return NGX_OK;
+    return ngx_http_sp_memory_request(pool, api, body, fetch);
 }
 
 
@@ -208,6 +196,27 @@ ngx_http_sp_memory_is_vector(const json_t *value, ngx_uint_t dimensions)
     }
 
     return 1;
+}
+
+
+ngx_int_t
+ngx_http_sp_memory_request(ngx_pool_t *pool,
+    const ngx_http_sp_memory_api_t *api, json_t *body,
+    ngx_sp_fetch_op_t *fetch)
+{
+    fetch->body = ngx_http_sp_memory_dump(pool, body);
+
+    json_decref(body);
+
+    if (fetch->body.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    fetch->url = api->url;
+    fetch->headers = api->headers;
+    fetch->nheaders = api->nheaders;
+
+    return NGX_OK;
 }
 
 

@@ -69,20 +69,9 @@ ngx_http_sp_memory_extract_request(ngx_pool_t *pool,
         return NGX_ERROR;
     }
 
-    fetch->body = ngx_http_sp_memory_dump(pool, body);
-
-    json_decref(body);
-
-    if (fetch->body.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    fetch->url = api->url;
-    fetch->headers = api->headers;
-    fetch->nheaders = api->nheaders;
     fetch->max_body = NGX_HTTP_SP_MEMORY_ANSWER;
 
-    return NGX_OK;
+    return ngx_http_sp_memory_request(pool, api, body, fetch);
 }
 
 

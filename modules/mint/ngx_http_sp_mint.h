@@ -313,6 +313,14 @@ void ngx_http_sp_mint_logs(ngx_http_sp_mint_run_t *run);
 
 void ngx_http_sp_mint_rpc(ngx_http_sp_mint_run_t *run, const char *method,
     const ngx_str_t *params, ngx_http_sp_mint_run_pt done);
+
+/* with one text, and how many transactions of the signer there are */
+void ngx_http_sp_mint_rpc_text(ngx_http_sp_mint_run_t *run,
+    const char *method, const ngx_str_t *text, ngx_http_sp_mint_run_pt done);
+void ngx_http_sp_mint_rpc_count(ngx_http_sp_mint_run_t *run,
+    const char *block, ngx_http_sp_mint_run_pt done);
+
+/* NGX_OK: the call was answered with a number */
 ngx_int_t ngx_http_sp_mint_rpc_uint(ngx_http_sp_mint_run_t *run,
     uint64_t *n);
 

@@ -221,8 +221,8 @@ static ngx_int_t
 ngx_http_sp_mint_idempotency_key(ngx_http_request_t *r, ngx_str_t *key)
 {
     size_t            k;
-    ngx_uint_t        found, i;
-    ngx_list_part_t  *part;
+    ngx_list_t       *headers;
+    ngx_uint_t        found;
     ngx_table_elt_t  *h;
 
     static const ngx_str_t  name = ngx_string("idempotency-key");
@@ -230,27 +230,14 @@ ngx_http_sp_mint_idempotency_key(ngx_http_request_t *r, ngx_str_t *key)
     ngx_str_null(key);
 
     found = 0;
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    headers = &r->headers_in.headers;
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == name.len
-            && ngx_strncasecmp(h[i].key.data, name.data, name.len) == 0)
-        {
-            *key = h[i].value;
-            found++;
-        }
+    for (h = ngx_http_sp_next_header(headers, &name, NULL);
+         h != NULL;
+         h = ngx_http_sp_next_header(headers, &name, h))
+    {
+        *key = h->value;
+        found++;
     }
 
     if (found == 0) {

@@ -47,9 +47,7 @@ ngx_http_sp_mint_chain_id_done(ngx_http_sp_mint_run_t *run)
 {
     uint64_t  id;
 
-    if (run->rpc != NGX_HTTP_SP_MINT_RPC_OK
-        || ngx_http_sp_mint_rpc_uint(run, &id) != NGX_OK)
-    {
+    if (ngx_http_sp_mint_rpc_uint(run, &id) != NGX_OK) {
         if (++run->failures < run->chain->rpc->nelts) {
             ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_CHAIN);
             return;
@@ -80,22 +78,14 @@ ngx_http_sp_mint_chain_id_done(ngx_http_sp_mint_run_t *run)
 void
 ngx_http_sp_mint_nonce(ngx_http_sp_mint_run_t *run)
 {
-    ngx_str_t  params;
-
-    params = ngx_http_sp_mint_text(run, 128, "[\"%V\",\"pending\"]",
-                                   &run->chain->signer_text);
-
-    ngx_http_sp_mint_rpc(run, "eth_getTransactionCount", &params,
-                         ngx_http_sp_mint_nonce_done);
+    ngx_http_sp_mint_rpc_count(run, "pending", ngx_http_sp_mint_nonce_done);
 }
 
 
 static void
 ngx_http_sp_mint_nonce_done(ngx_http_sp_mint_run_t *run)
 {
-    if (run->rpc != NGX_HTTP_SP_MINT_RPC_OK
-        || ngx_http_sp_mint_rpc_uint(run, &run->count) != NGX_OK)
-    {
+    if (ngx_http_sp_mint_rpc_uint(run, &run->count) != NGX_OK) {
         ngx_http_sp_mint_no_answer(run);
         return;
     }
@@ -141,10 +131,7 @@ ngx_http_sp_mint_estimate_done(ngx_http_sp_mint_run_t *run)
         return;
     }
 
-    if (run->rpc != NGX_HTTP_SP_MINT_RPC_OK
-        || ngx_http_sp_mint_rpc_uint(run, &gas) != NGX_OK
-        || gas == 0)
-    {
+    if (ngx_http_sp_mint_rpc_uint(run, &gas) != NGX_OK || gas == 0) {
         /* about this mint or the node: others of the lane go on */
 
         ngx_http_sp_mint_defer(run, 0, NGX_HTTP_SP_MINT_LONG);
@@ -359,13 +346,8 @@ ngx_http_sp_mint_sign(ngx_http_sp_mint_run_t *run)
 void
 ngx_http_sp_mint_send(ngx_http_sp_mint_run_t *run)
 {
-    ngx_str_t  params;
-
-    params = ngx_http_sp_mint_text(run, run->item.raw.len + 8, "[\"%V\"]",
-                                   &run->item.raw);
-
-    ngx_http_sp_mint_rpc(run, "eth_sendRawTransaction", &params,
-                         ngx_http_sp_mint_send_done);
+    ngx_http_sp_mint_rpc_text(run, "eth_sendRawTransaction", &run->item.raw,
+                              ngx_http_sp_mint_send_done);
 }
 
 

@@ -105,12 +105,37 @@ ngx_http_sp_mint_rpc(ngx_http_sp_mint_run_t *run, const char *method,
 }
 
 
+void
+ngx_http_sp_mint_rpc_text(ngx_http_sp_mint_run_t *run, const char *method,
+    const ngx_str_t *text, ngx_http_sp_mint_run_pt done)
+{
+    ngx_str_t  params;
+
+    params = ngx_http_sp_mint_text(run, text->len + 8, "[\"%V\"]", text);
+
+    ngx_http_sp_mint_rpc(run, method, &params, done);
+}
+
+
+void
+ngx_http_sp_mint_rpc_count(ngx_http_sp_mint_run_t *run, const char *block,
+    ngx_http_sp_mint_run_pt done)
+{
+    ngx_str_t  params;
+
+    params = ngx_http_sp_mint_text(run, 128, "[\"%V\",\"%s\"]",
+                                   &run->chain->signer_text, block);
+
+    ngx_http_sp_mint_rpc(run, "eth_getTransactionCount", &params, done);
+}
+
+
 ngx_int_t
 ngx_http_sp_mint_rpc_uint(ngx_http_sp_mint_run_t *run, uint64_t *n)
 {
     *n = 0;
 
-    if (!json_is_string(run->answer)) {
+    if (run->rpc != NGX_HTTP_SP_MINT_RPC_OK || !json_is_string(run->answer)) {
         return NGX_ERROR;
     }
 

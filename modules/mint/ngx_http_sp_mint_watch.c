@@ -63,9 +63,7 @@ ngx_http_sp_mint_head(ngx_http_sp_mint_run_t *run)
 static void
 ngx_http_sp_mint_head_done(ngx_http_sp_mint_run_t *run)
 {
-    if (run->rpc != NGX_HTTP_SP_MINT_RPC_OK
-        || ngx_http_sp_mint_rpc_uint(run, &run->head) != NGX_OK)
-    {
+    if (ngx_http_sp_mint_rpc_uint(run, &run->head) != NGX_OK) {
         ngx_http_sp_mint_no_answer(run);
         return;
     }
@@ -84,13 +82,9 @@ ngx_http_sp_mint_head_done(ngx_http_sp_mint_run_t *run)
 void
 ngx_http_sp_mint_receipt(ngx_http_sp_mint_run_t *run)
 {
-    ngx_str_t  params;
-
-    params = ngx_http_sp_mint_text(run, run->item.tx_hash.len + 8, "[\"%V\"]",
-                                   &run->item.tx_hash);
-
-    ngx_http_sp_mint_rpc(run, "eth_getTransactionReceipt", &params,
-                         ngx_http_sp_mint_receipt_done);
+    ngx_http_sp_mint_rpc_text(run, "eth_getTransactionReceipt",
+                              &run->item.tx_hash,
+                              ngx_http_sp_mint_receipt_done);
 }
 
 
@@ -373,17 +367,12 @@ ngx_http_sp_mint_confirm(ngx_http_sp_mint_run_t *run,
 void
 ngx_http_sp_mint_count(ngx_http_sp_mint_run_t *run)
 {
-    ngx_str_t    params;
     const char  *block;
 
     block = (run->item.work == NGX_HTTP_SP_MINT_RECONCILE) ? "finalized"
                                                             : "latest";
 
-    params = ngx_http_sp_mint_text(run, 128, "[\"%V\",\"%s\"]",
-                                   &run->chain->signer_text, block);
-
-    ngx_http_sp_mint_rpc(run, "eth_getTransactionCount", &params,
-                         ngx_http_sp_mint_count_done);
+    ngx_http_sp_mint_rpc_count(run, block, ngx_http_sp_mint_count_done);
 }
 
 
@@ -395,9 +384,7 @@ ngx_http_sp_mint_count_done(ngx_http_sp_mint_run_t *run)
 
     item = &run->item;
 
-    if (run->rpc != NGX_HTTP_SP_MINT_RPC_OK
-        || ngx_http_sp_mint_rpc_uint(run, &run->count) != NGX_OK)
-    {
+    if (ngx_http_sp_mint_rpc_uint(run, &run->count) != NGX_OK) {
         ngx_http_sp_mint_no_answer(run);
         return;
     }
@@ -477,9 +464,7 @@ ngx_http_sp_mint_used_done(ngx_http_sp_mint_run_t *run)
     uint64_t   used;
     ngx_str_t  reason;
 
-    if (run->rpc != NGX_HTTP_SP_MINT_RPC_OK
-        || ngx_http_sp_mint_rpc_uint(run, &used) != NGX_OK)
-    {
+    if (ngx_http_sp_mint_rpc_uint(run, &used) != NGX_OK) {
         ngx_http_sp_mint_no_answer(run);
         return;
     }

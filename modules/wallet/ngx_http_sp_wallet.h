@@ -22,6 +22,7 @@
 #define NGX_HTTP_SP_WALLET_SKEW      60      /* of a wallet's clock, seconds */
 #define NGX_HTTP_SP_WALLET_GRACE     10      /* of a lost refresh, seconds */
 #define NGX_HTTP_SP_WALLET_UUID      36
+#define NGX_HTTP_SP_WALLET_PARAM     64      /* of a query, at most */
 #define NGX_HTTP_SP_WALLET_TOKEN     4096    /* of an access token, at most */
 
 /* "rt1_" and base64url of session, generation, HMAC */
@@ -191,6 +192,10 @@ ngx_int_t ngx_http_sp_wallet_nonce_value(ngx_http_sp_wallet_ctx_t *ctx,
 
 ngx_int_t ngx_http_sp_wallet_redis(ngx_http_sp_wallet_ctx_t *ctx,
     ngx_uint_t argc, const ngx_str_t *argv);
+
+/* a parameter of the next query, of at most NGX_HTTP_SP_WALLET_PARAM bytes */
+ngx_int_t ngx_http_sp_wallet_param(ngx_http_sp_wallet_ctx_t *ctx,
+    ngx_uint_t n, const char *fmt, ...);
 ngx_int_t ngx_http_sp_wallet_query(ngx_http_sp_wallet_ctx_t *ctx,
     const ngx_sp_pg_statement_t *statement);
 

@@ -217,6 +217,29 @@ ngx_http_sp_wallet_redis_done(ngx_sp_op_t *op)
 
 
 ngx_int_t
+ngx_http_sp_wallet_param(ngx_http_sp_wallet_ctx_t *ctx, ngx_uint_t n,
+    const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    p = ngx_pnalloc(ctx->request->pool, NGX_HTTP_SP_WALLET_PARAM);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    va_start(args, fmt);
+    ctx->params[n].data = p;
+    ctx->params[n].len = ngx_vslprintf(p, p + NGX_HTTP_SP_WALLET_PARAM, fmt,
+                                       args)
+                         - p;
+    va_end(args);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_sp_wallet_query(ngx_http_sp_wallet_ctx_t *ctx,
     const ngx_sp_pg_statement_t *statement)
 {

@@ -67,10 +67,8 @@ static ngx_int_t
 ngx_http_sp_wallet_refresh_start(ngx_http_request_t *r,
     ngx_http_sp_wallet_ctx_t *ctx)
 {
-    u_char                          *p;
     ngx_int_t                        rc;
     ngx_str_t                        token;
-    ngx_uint_t                       i;
     ngx_http_sp_wallet_main_conf_t  *wmcf;
 
     rc = ngx_http_sp_wallet_find_refresh(r, ctx, &token);
@@ -88,26 +86,18 @@ ngx_http_sp_wallet_refresh_start(ngx_http_request_t *r,
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_wallet_module);
 
-    p = ngx_pnalloc(r->pool, 4 * 64);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < 4; i++) {
-        ctx->params[i].data = p + 64 * i;
-    }
-
     ctx->params[0].data = ctx->session;
     ctx->params[0].len = sizeof(ctx->session);
-    ctx->params[1].len = ngx_sprintf(ctx->params[1].data, "%uD",
-                                     ctx->generation)
-                         - ctx->params[1].data;
-    ctx->params[2].len = ngx_sprintf(ctx->params[2].data, "%T seconds",
-                                     wmcf->refresh)
-                         - ctx->params[2].data;
-    ctx->params[3].len = ngx_sprintf(ctx->params[3].data, "%d seconds",
-                                     NGX_HTTP_SP_WALLET_GRACE)
-                         - ctx->params[3].data;
+
+    if (ngx_http_sp_wallet_param(ctx, 1, "%uD", ctx->generation) != NGX_OK
+        || ngx_http_sp_wallet_param(ctx, 2, "%T seconds", wmcf->refresh)
+           != NGX_OK
+        || ngx_http_sp_wallet_param(ctx, 3, "%d seconds",
+                                    NGX_HTTP_SP_WALLET_GRACE)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     return ngx_http_sp_wallet_query(ctx, &ngx_http_sp_wallet_refresh_sql);
 }

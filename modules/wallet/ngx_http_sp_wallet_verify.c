@@ -167,33 +167,24 @@ static ngx_int_t
 ngx_http_sp_wallet_sign_in(ngx_http_request_t *r,
     ngx_http_sp_wallet_ctx_t *ctx)
 {
-    u_char                          *p;
-    ngx_uint_t                       i;
+    char                             address[SP_ETH_ADDRESS_TEXT_LEN];
     ngx_http_sp_wallet_main_conf_t  *wmcf;
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_wallet_module);
 
-    p = ngx_pnalloc(r->pool, 4 * 64);
-    if (p == NULL) {
+    sp_eth_address_encode(address, ctx->address);
+
+    if (ngx_http_sp_wallet_param(ctx, 0, "%*s",
+                                 (size_t) SP_ETH_ADDRESS_TEXT_LEN, address)
+        != NGX_OK
+        || ngx_http_sp_wallet_param(ctx, 1, "%uL", ctx->chain_id) != NGX_OK
+        || ngx_http_sp_wallet_param(ctx, 2, "%T seconds", wmcf->refresh)
+           != NGX_OK
+        || ngx_http_sp_wallet_param(ctx, 3, "%T seconds", wmcf->session)
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
-
-    for (i = 0; i < 4; i++) {
-        ctx->params[i].data = p + 64 * i;
-    }
-
-    sp_eth_address_encode((char *) ctx->params[0].data, ctx->address);
-    ctx->params[0].len = SP_ETH_ADDRESS_TEXT_LEN;
-
-    ctx->params[1].len = ngx_sprintf(ctx->params[1].data, "%uL",
-                                     ctx->chain_id)
-                         - ctx->params[1].data;
-    ctx->params[2].len = ngx_sprintf(ctx->params[2].data, "%T seconds",
-                                     wmcf->refresh)
-                         - ctx->params[2].data;
-    ctx->params[3].len = ngx_sprintf(ctx->params[3].data, "%T seconds",
-                                     wmcf->session)
-                         - ctx->params[3].data;
 
     return ngx_http_sp_wallet_query(ctx, &ngx_http_sp_wallet_sign_in_sql);
 }
