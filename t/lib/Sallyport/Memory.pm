@@ -12,7 +12,8 @@ Sallyport::Memory - a gateway with memory, for the tests of it
 
 The model is the fake provider on PORT1, the embedder the demo model on
 PORT2; "embedder" names another URL, "extractor" adds parameters and switches
-extraction on.  With "gates" there are two Gate servers: {model} on PORT4 and
+extraction on; "location" is said in the locations of chats and of the data
+API, "files" are there before the start.  With "gates" there are two Gate servers: {model} on PORT4 and
 {embedder} on PORT5.
 
 =cut
@@ -63,6 +64,9 @@ sub new {
         ? "memory_extractor openai model=demo $arg{extractor};" : '';
     my $http = $arg{http} || 'memory_timeout 2s;';
 
+    $arg{location} = '' unless defined $arg{location};
+    $t->file($_, $arg{files}{$_}) for keys %{ $arg{files} || {} };
+
     $t->conf(<<"EOF");
 %%LOAD%%
 %%GLOBALS%%
@@ -97,6 +101,13 @@ http {
             auth_jwt "test" optional;
             memory on;
             llm_pass default;
+            $arg{location}
+        }
+
+        location /api/ {
+            auth_jwt "test" optional;
+            pg_call main api;
+            $arg{location}
         }
 
         location = /plain {
@@ -147,6 +158,19 @@ sub chat {
             messages => [ @{ $arg{messages} || [] },
                           { role => 'user', content => $text } ] }),
         { http2 => $arg{http2} });
+}
+
+
+# the data API: api(user, method, path, body)
+
+sub api {
+    my ($self, $user, $method, $path, $body) = @_;
+
+    return $self->{t}->request($method, $path, {
+            Authorization => 'Bearer ' . $self->{key}->token(
+                { sub => $user, exp => time + 600 }),
+            $body ? ('Content-Type' => 'application/json') : ()
+        }, $body ? $json->encode($body) : undef);
 }
 
 
