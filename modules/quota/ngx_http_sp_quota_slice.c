@@ -124,9 +124,9 @@ ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx, ngx_uint_t percent)
         size = ngx_min(2 * ngx_http_sp_quota_slice_size(old), max);
         size = ngx_max(size, 1);
 
-    } else if (left == NGX_HTTP_SP_QUOTA_PENDING) {
+    } else if (left > max) {
 
-        /* that request is gone, and what it was granted with it */
+        /* still pending: that request is gone, with what it was granted */
 
         left = 0;
     }

@@ -350,11 +350,14 @@ ngx_http_sp_quota_lookup(const ngx_http_sp_quota_table_t *table, uint64_t key,
             return NULL;
         }
 
+        /* emptied first, so that nobody reads the old word by the new key */
+
         old = entry->key;
         word = entry->word;
 
-        if (ngx_atomic_cmp_set(&entry->key, old, key)) {
-            (void) ngx_atomic_cmp_set(&entry->word, word, 0);
+        if (ngx_atomic_cmp_set(&entry->word, word, 0)
+            && ngx_atomic_cmp_set(&entry->key, old, key))
+        {
             return &entry->word;
         }
     }
