@@ -26,7 +26,7 @@ static ngx_int_t ngx_http_sp_quota_reply(ngx_http_sp_quota_ctx_t *ctx,
 
 /*
  * KEYS: one, of a subject and scope: window and tat (see sp_gcra.h) of each
- * of its limits, so that a request costs Redis the same with one or eight.
+ * of its limits, so that there is one read and one write however many.
  * ARGV: window (seconds), interval, capacity and floor (microseconds) of each
  * limit, packed; the units wanted; those of an earlier slice left unused.
  * The floor is how far ahead of now the limit was by what this machine
