@@ -13,11 +13,11 @@ use Sallyport::Test;
 use Test::More;
 
 
-my $t = Sallyport::Test->new;
+my $t = Sallyport::Test->new(workers => 2);
 
 $t->pg;
 
-my $conf = $t->expand(<<'EOC');
+$t->conf(<<'EOC');
 %%LOAD%%
 %%GLOBALS%%
 events { }
@@ -34,8 +34,6 @@ http {
     }
 }
 EOC
-$conf =~ s/worker_processes 1/worker_processes 2/;
-$t->conf($conf);
 
 my $user = '00000000-0000-4000-8000-000000000001';
 my $her = '00000000-0000-4000-8000-00000000000c';

@@ -13,11 +13,11 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 
-my $t = Sallyport::Test->new;
+my $t = Sallyport::Test->new(workers => 2);
 
 $t->pg;
 
-my $text = $t->expand(<<'EOC');
+$t->conf(<<'EOC');
 %%LOAD%%
 %%GLOBALS%%
 events { }
@@ -33,8 +33,6 @@ http {
     }
 }
 EOC
-$text =~ s/worker_processes 1/worker_processes 2/;
-$t->conf($text);
 
 # made before anybody listens
 my $early = job('{"do":"finish"}');

@@ -13,7 +13,7 @@ use Sallyport::Test;
 use Test::More;
 
 
-my $t = Sallyport::Test->new;
+my $t = Sallyport::Test->new(workers => 2);
 
 $t->pg;
 $t->redis;
@@ -43,9 +43,7 @@ http {
 }
 EOC
 
-my $text = $t->expand($conf);
-$text =~ s/worker_processes 1/worker_processes 2/;
-$t->conf($text);
+$t->conf($conf);
 $t->run;
 
 sub metrics {
@@ -135,7 +133,7 @@ is(grown("$total\{class=\"4xx\"}"), 0, 'kept by a reload');
 is($after->{sallyport_start_time_seconds},
    $before->{sallyport_start_time_seconds}, 'of the same start');
 
-(my $larger = $text) =~ s/512k/800k/;
+(my $larger = $conf) =~ s/512k/800k/;
 $t->conf($larger);
 $t->reload;
 $after = metrics();

@@ -14,11 +14,11 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 
-my $t = Sallyport::Test->new;
+my $t = Sallyport::Test->new(workers => 2);
 
 $t->pg;
 
-my $conf = <<'EOC';
+$t->conf(<<'EOC');
 %%LOAD%%
 %%GLOBALS%%
 events { }
@@ -36,9 +36,6 @@ http {
     }
 }
 EOC
-my $text = $t->expand($conf);
-$text =~ s/worker_processes 1/worker_processes 2/;
-$t->conf($text);
 $t->run;
 
 my $n = 0;

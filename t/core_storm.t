@@ -15,11 +15,11 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 
-my $t = Sallyport::Test->new;
+my $t = Sallyport::Test->new(workers => 2);
 
 $t->pg;
 
-my $text = $t->expand(<<'EOC');
+$t->conf(<<'EOC');
 %%LOAD%%
 %%GLOBALS%%
 events { }
@@ -51,8 +51,6 @@ http {
     }
 }
 EOC
-$text =~ s/worker_processes 1/worker_processes 2/;
-$t->conf($text);
 
 mkdir $t->dir . '/html';
 $t->file('html/dir/a.html', "index\n");

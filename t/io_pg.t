@@ -120,12 +120,7 @@ EOF
 sub conf {
     my ($more_servers, $more_locations) = @_;
 
-    return <<"EOF";
-%%LOAD%%
-%%GLOBALS%%
-events { }
-http {
-    %%HTTP%%
+    return $t->http_conf(<<"EOF");
 $servers
 $more_servers
     server {
@@ -134,7 +129,6 @@ $more_servers
 $locations
 $more_locations
     }
-}
 EOF
 }
 
@@ -187,11 +181,9 @@ my @bad = (
 
 for my $case (@bad) {
     my ($args, $pattern) = @$case;
-    my ($ok, $out) = $t->check_conf(
-        conf("    io_probe_pg_server $args;", ''));
 
-    ok(!$ok, "refused: $args");
-    like($out, qr/$pattern.*check\.conf:\d+/s, '.. with the place and why');
+    $t->refuses(conf("    io_probe_pg_server $args;", ''), $pattern,
+                $args);
 }
 
 my ($ok, $out) = $t->check_conf(conf('    io_probe_listen main "a b";', ''));

@@ -70,14 +70,7 @@ EOF
 sub conf {
     my ($more_servers, $more_locations, $events) = @_;
 
-    $events ||= '';
-
-    return <<"EOF";
-%%LOAD%%
-%%GLOBALS%%
-events { $events }
-http {
-    %%HTTP%%
+    return $t->http_conf(<<"EOF", $events);
 $servers
 $more_servers
     server {
@@ -86,7 +79,6 @@ $more_servers
 $locations
 $more_locations
     }
-}
 EOF
 }
 
@@ -127,11 +119,9 @@ push @bad, [ "a unix:/x password_file=$dir/blank", qr/must hold/ ],
 
 for my $case (@bad) {
     my ($args, $pattern) = @$case;
-    my ($ok, $out) = $t->check_conf(
-        conf("    io_probe_redis_server $args;", ''));
 
-    ok(!$ok, "refused: " . substr $args, 0, 50);
-    like($out, qr/$pattern.*check\.conf:\d+/s, '.. with the place and why');
+    $t->refuses(conf("    io_probe_redis_server $args;", ''), $pattern,
+                substr($args, 0, 50));
 }
 
 

@@ -25,35 +25,13 @@ $t->pg;
 $m->add_user;
 
 my $chain = $m->chain;
-my $proxy = $m->proxy;
-my $jwks = $m->keys_file;
 
-$t->conf(<<"EOF");
-%%LOAD%%
-%%GLOBALS%%
-events { }
-http {
-    %%HTTP%%
-    pg_server main "%%PG%%" timeout=2s;
-    auth_jwt_key_file $jwks;
-
-    mint_chain local {
-        id            $chain->{chain_id};
-        rpc           $proxy;
-        contract      $chain->{contract};
-        signer        key_file=$chain->{key_file};
-        confirmations 1;
-        poll          50ms;
-        resend        300ms;
-        rpc_timeout   1s;
-    }
-
+$t->conf($t->http_conf($m->conf(1) . <<'EOF'));
     server {
         listen 127.0.0.1:%%PORT%%;
         location /api/v1/mints { auth_jwt "test"; mint_relay local; }
         location = /metrics { metrics; }
     }
-}
 EOF
 
 $t->run;

@@ -17,7 +17,7 @@ use Sallyport::Mint;
 use Sallyport::Test;
 
 
-my $t = Sallyport::Test->new;
+my $t = Sallyport::Test->new(workers => 2);
 my $m = Sallyport::Mint->new($t);
 
 plan skip_all => $m->missing if $m->missing;
@@ -27,35 +27,12 @@ $m->add_user;
 $t->allow(qr/exited on signal 9/, qr/open socket/);
 
 my $chain = $m->chain;
-my $proxy = $m->proxy;
-my $jwks = $m->keys_file;
-my $globals = $t->expand('%%GLOBALS%%') =~ s/processes 1/processes 2/r;
 
-$t->conf(<<"EOF");
-%%LOAD%%
-$globals
-events { }
-http {
-    %%HTTP%%
-    pg_server main "%%PG%%" timeout=2s;
-    auth_jwt_key_file $jwks;
-
-    mint_chain local {
-        id            $chain->{chain_id};
-        rpc           $proxy;
-        contract      $chain->{contract};
-        signer        key_file=$chain->{key_file};
-        confirmations 2;
-        poll          50ms;
-        resend        300ms;
-        rpc_timeout   1s;
-    }
-
+$t->conf($t->http_conf($m->conf(2) . <<'EOF'));
     server {
         listen 127.0.0.1:%%PORT%%;
         location /api/v1/mints { auth_jwt "test"; mint_relay local; }
     }
-}
 EOF
 
 $t->run;

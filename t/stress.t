@@ -24,7 +24,7 @@ my $mira = '00000000-0000-4000-8000-0000000000c1';
 my $url = '/v1/chat/completions';
 my $json = JSON::PP->new->canonical->utf8;
 my $key = Sallyport::JWT->new('HS256', kid => 'test');
-my $t = Sallyport::Test->new;
+my $t = Sallyport::Test->new(workers => 2);
 
 # a worker that was killed closes nothing
 $t->allow(qr/exited on signal 9/);
@@ -40,11 +40,9 @@ $t->dbh->do("insert into auth.users (id) values (?)", undef, user($_))
 $t->dbh->do("insert into chat.character (id, name, is_public)
              values ('$mira', 'Mira', true)");
 
-(my $globals = $t->globals) =~ s/worker_processes 1/worker_processes 2/;
-
 $t->conf(<<"EOF");
 %%LOAD%%
-$globals
+%%GLOBALS%%
 events { worker_connections 1024; }
 http {
     %%HTTP%%

@@ -162,6 +162,33 @@ sub http {
 
 # the fault proxy before the node: its URL
 
+# the lines of http {} for mint_chain "local": this node, behind the proxy
+
+sub conf {
+    my ($self, $confirmations) = @_;
+
+    my $jwks = $self->keys_file;
+    my $chain = $self->{chain};
+    my $proxy = $self->proxy;
+
+    return <<"EOF";
+    pg_server main "%%PG%%" timeout=2s;
+    auth_jwt_key_file $jwks;
+
+    mint_chain local {
+        id            $chain->{chain_id};
+        rpc           $proxy;
+        contract      $chain->{contract};
+        signer        key_file=$chain->{key_file};
+        confirmations $confirmations;
+        poll          50ms;
+        resend        300ms;
+        rpc_timeout   1s;
+    }
+EOF
+}
+
+
 sub proxy {
     my ($self) = @_;
 

@@ -39,6 +39,8 @@ Placeholders: LOAD (load_module lines; empty for a static binary), GLOBALS
 PORT1 .. PORT9, PORTH2 (the port of {http2 => 1}), DIR, TOP (the source
 tree), REDIS (unix:/..), PG (conninfo of the login role).
 
+new() takes "workers", their number, for GLOBALS.
+
 Environment: SP_NGINX and SP_MODULES choose the binary and the directory of
 the modules ("" for a static build); SP_LOG the level of error_log; SP_KEEP=1
 keeps the private directory.
@@ -86,6 +88,7 @@ sub new {
         locks   => [],
         allowed => [],
         owner   => $$,
+        workers => $arg{workers} || 1,
     }, $class;
 
     Test::More::diag("private directory: $dir") if $ENV{SP_KEEP};
@@ -386,7 +389,7 @@ sub globals {
 pid $self->{dir}/nginx.pid;
 error_log $self->{dir}/logs/error.log $level;
 $user
-worker_processes 1;
+worker_processes $self->{workers};
 worker_shutdown_timeout 15s;
 END
 }
@@ -428,6 +431,32 @@ sub command {
     my ($self, $conf, @more) = @_;
     return ($self->{nginx}, '-p', $self->{dir}, '-c', $conf,
             '-e', "$self->{dir}/logs/error.log", @more);
+}
+
+
+# a whole configuration around what is inside of http {}
+
+sub http_conf {
+    my ($self, $inside, $events) = @_;
+
+    $events ||= '';
+
+    return "%%LOAD%%\n%%GLOBALS%%\nevents { $events }\n"
+           . "http {\n    %%HTTP%%\n$inside}\n";
+}
+
+
+# two tests: nginx -t refuses it, and says why and where
+
+sub refuses {
+    my ($self, $text, $pattern, $name) = @_;
+
+    my ($ok, $out) = $self->check_conf($text);
+
+    Test::More::ok(!$ok, "refused: $name");
+    Test::More::like($out, qr/$pattern.*check\.conf:\d+/s,
+                     '.. with the place and why');
+    return;
 }
 
 

@@ -33,8 +33,8 @@ static char *ngx_http_test_io_header(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_test_io_show(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static ngx_int_t ngx_http_test_io_push(ngx_conf_t *cf, ngx_array_t *args,
-    ngx_str_t *value);
+static ngx_int_t ngx_http_test_io_values(ngx_conf_t *cf, ngx_array_t *values,
+    ngx_uint_t first);
 static void ngx_http_test_io_set_handler(ngx_conf_t *cf);
 static ngx_int_t ngx_http_test_io_init_process(ngx_cycle_t *cycle);
 static void ngx_http_test_io_exit_process(ngx_cycle_t *cycle);
@@ -397,16 +397,12 @@ ngx_http_test_io_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         i = 4;
     }
 
-    lcf->args = ngx_array_create(cf->pool, 4,
-                                 sizeof(ngx_http_complex_value_t));
-    if (lcf->args == NULL) {
-        return NGX_CONF_ERROR;
-    }
+    lcf->args = ngx_palloc(cf->pool, sizeof(ngx_array_t));
 
-    for ( /* void */ ; i < cf->args->nelts; i++) {
-        if (ngx_http_test_io_push(cf, lcf->args, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
+    if (lcf->args == NULL
+        || ngx_http_test_io_values(cf, lcf->args, i) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     ngx_http_test_io_set_handler(cf);
@@ -420,8 +416,7 @@ ngx_http_test_io_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_test_io_loc_conf_t *lcf = conf;
 
-    ngx_str_t                     *value;
-    ngx_uint_t                     i;
+    ngx_str_t                 *value;
     ngx_http_test_io_query_t  *query;
 
     value = cf->args->elts;
@@ -447,19 +442,8 @@ ngx_http_test_io_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     query->statement.sql = value[2];
     query->statement.nparams = cf->args->nelts - 3;
 
-    if (ngx_array_init(&query->args, cf->pool, 4,
-                       sizeof(ngx_http_complex_value_t))
-        != NGX_OK)
-    {
+    if (ngx_http_test_io_values(cf, &query->args, 3) != NGX_OK) {
         return NGX_CONF_ERROR;
-    }
-
-    for (i = 3; i < cf->args->nelts; i++) {
-        if (ngx_http_test_io_push(cf, &query->args, &value[i])
-            != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
     }
 
     ngx_http_test_io_set_handler(cf);
@@ -473,17 +457,9 @@ ngx_http_test_io_fetch(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_test_io_loc_conf_t *lcf = conf;
 
-    ngx_str_t    *value;
-    ngx_array_t   args;
+    ngx_array_t  args;
 
-    value = cf->args->elts;
-
-    if (ngx_array_init(&args, cf->pool, 2, sizeof(ngx_http_complex_value_t))
-        != NGX_OK
-        || ngx_http_test_io_push(cf, &args, &value[1]) != NGX_OK
-        || (cf->args->nelts > 2
-            && ngx_http_test_io_push(cf, &args, &value[2]) != NGX_OK))
-    {
+    if (ngx_http_test_io_values(cf, &args, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -535,25 +511,39 @@ ngx_http_test_io_show(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* the arguments from "first" on */
+
 static ngx_int_t
-ngx_http_test_io_push(ngx_conf_t *cf, ngx_array_t *args,
-    ngx_str_t *value)
+ngx_http_test_io_values(ngx_conf_t *cf, ngx_array_t *values,
+    ngx_uint_t first)
 {
-    ngx_http_complex_value_t          *cv;
+    ngx_str_t                         *value;
+    ngx_uint_t                         i;
     ngx_http_compile_complex_value_t   ccv;
 
-    cv = ngx_array_push(args);
-    if (cv == NULL) {
+    if (ngx_array_init(values, cf->pool, 4, sizeof(ngx_http_complex_value_t))
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+    value = cf->args->elts;
 
-    ccv.cf = cf;
-    ccv.value = value;
-    ccv.complex_value = cv;
+    for (i = first; i < cf->args->nelts; i++) {
+        ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
 
-    return ngx_http_compile_complex_value(&ccv);
+        ccv.cf = cf;
+        ccv.value = &value[i];
+        ccv.complex_value = ngx_array_push(values);
+
+        if (ccv.complex_value == NULL
+            || ngx_http_compile_complex_value(&ccv) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
