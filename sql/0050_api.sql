@@ -869,7 +869,7 @@ begin
     values (m.scope_id, m.user_id, m.id, 'edit', 'user', m.hash,
         mem.hash(said));
 
-    -- a changed text loses its vector; the next extraction makes a new one
+    -- a changed text loses its vector; a job makes a new one
     if said <> m.content and mem.has_vectors() then
         update mem.memory
            set embedding = null, embed_model = null

@@ -151,6 +151,27 @@ void ngx_http_sp_memory_cache_put(const ngx_str_t *text,
 ngx_int_t ngx_http_sp_memory_cache_init(ngx_uint_t entries);
 void ngx_http_sp_memory_cache_exit(void);
 
+/* what a job waits for after its first failure */
+#define NGX_HTTP_SP_MEMORY_JOB_DELAY  30000
+
+/*
+ * job: a statement in a transaction of the gateway, and its one value; a
+ * fetch to be submitted.  "done" gets job->ctx
+ */
+ngx_int_t ngx_http_sp_memory_job_query(ngx_http_sp_job_t *job,
+    const ngx_sp_pg_statement_t *statement, const ngx_str_t *params,
+    ngx_sp_op_handler_pt done);
+ngx_str_t ngx_http_sp_memory_job_value(ngx_sp_op_t *op);
+ngx_sp_fetch_op_t *ngx_http_sp_memory_job_fetch_op(ngx_http_sp_job_t *job,
+    const ngx_http_sp_memory_api_t *api, ngx_sp_op_handler_pt done);
+json_t *ngx_http_sp_memory_job_parse(const ngx_str_t *text);
+void ngx_http_sp_memory_job_again(ngx_http_sp_job_t *job,
+    const char *reason);
+
+/* backfill: the job, and who makes it */
+ngx_int_t ngx_http_sp_memory_backfill_init(ngx_conf_t *cf,
+    ngx_http_sp_memory_main_conf_t *mmcf);
+
 /* extract: the job */
 void ngx_http_sp_memory_extract(ngx_http_sp_job_t *job);
 

@@ -11,8 +11,6 @@
 
 
 #define NGX_HTTP_SP_MEMORY_JOB_ITEMS  12
-#define NGX_HTTP_SP_MEMORY_JOB_PG     10000
-#define NGX_HTTP_SP_MEMORY_JOB_DELAY  30000
 
 /* attempts that wait for the embedder; the next one does without */
 #define NGX_HTTP_SP_MEMORY_JOB_EMBED  3
@@ -51,17 +49,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_sp_memory_job_open(ngx_http_sp_memory_job_t *ctx);
 static void ngx_http_sp_memory_job_close(void *data);
-static json_t *ngx_http_sp_memory_job_parse(const ngx_str_t *text);
 static ngx_int_t ngx_http_sp_memory_job_number(ngx_http_sp_memory_job_t *ctx,
     const char *key, ngx_str_t *value);
-
-static ngx_int_t ngx_http_sp_memory_job_query(ngx_http_sp_memory_job_t *ctx,
-    const ngx_sp_pg_statement_t *statement, const ngx_str_t *params,
-    ngx_sp_op_handler_pt done);
-static ngx_sp_fetch_op_t *ngx_http_sp_memory_job_fetch_op(
-    ngx_http_sp_memory_job_t *ctx, const ngx_http_sp_memory_api_t *api,
-    ngx_sp_op_handler_pt done);
-static ngx_str_t ngx_http_sp_memory_job_value(ngx_sp_op_t *op);
 
 static void ngx_http_sp_memory_job_read(ngx_http_sp_memory_job_t *ctx);
 static void ngx_http_sp_memory_job_was_read(ngx_sp_op_t *op);
@@ -77,8 +66,6 @@ static ngx_int_t ngx_http_sp_memory_job_vectors(
 static void ngx_http_sp_memory_job_apply(ngx_http_sp_memory_job_t *ctx);
 static void ngx_http_sp_memory_job_applied(ngx_sp_op_t *op);
 
-static void ngx_http_sp_memory_job_again(ngx_http_sp_memory_job_t *ctx,
-    const char *reason);
 static void ngx_http_sp_memory_job_set_state(ngx_http_sp_memory_job_t *ctx,
     ngx_http_sp_memory_job_state_e state);
 
@@ -192,22 +179,6 @@ ngx_http_sp_memory_job_close(void *data)
 }
 
 
-static json_t *
-ngx_http_sp_memory_job_parse(const ngx_str_t *text)
-{
-    json_t  *value;
-
-    if (text->len == 0
-        || sp_json_parse((char *) text->data, text->len, NULL, &value, NULL)
-           != SP_JSON_OK)
-    {
-        return NULL;
-    }
-
-    return value;
-}
-
-
 /* a JSON number, or a string of digits */
 
 static ngx_int_t
@@ -243,89 +214,6 @@ ngx_http_sp_memory_job_number(ngx_http_sp_memory_job_t *ctx, const char *key,
 }
 
 
-/* each op has memory of its own: the next one starts inside "done" */
-
-static ngx_int_t
-ngx_http_sp_memory_job_query(ngx_http_sp_memory_job_t *ctx,
-    const ngx_sp_pg_statement_t *statement, const ngx_str_t *params,
-    ngx_sp_op_handler_pt done)
-{
-    ngx_sp_pg_op_t     *op;
-    ngx_sp_pg_query_t  *query;
-
-    op = ngx_pcalloc(ctx->job->pool, sizeof(ngx_sp_pg_op_t));
-    query = ngx_pcalloc(ctx->job->pool, sizeof(ngx_sp_pg_query_t));
-
-    if (op == NULL || query == NULL) {
-        return NGX_ERROR;
-    }
-
-    query->statement = statement;
-    query->params = params;
-
-    op->queries = query;
-    op->nqueries = 1;
-    ngx_str_set(&op->role, "sallyport_gateway");
-
-    op->op.done = done;
-    op->op.data = ctx;
-    op->op.log = ctx->job->log;
-    op->op.timeout = NGX_HTTP_SP_MEMORY_JOB_PG;
-
-    if (ngx_http_sp_job_attach(ctx->job, &op->op) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_sp_pg_submit(ctx->job->pg, op);
-
-    return NGX_OK;
-}
-
-
-static ngx_sp_fetch_op_t *
-ngx_http_sp_memory_job_fetch_op(ngx_http_sp_memory_job_t *ctx,
-    const ngx_http_sp_memory_api_t *api, ngx_sp_op_handler_pt done)
-{
-    ngx_sp_fetch_op_t  *fetch;
-
-    fetch = ngx_pcalloc(ctx->job->pool, sizeof(ngx_sp_fetch_op_t));
-    if (fetch == NULL) {
-        return NULL;
-    }
-
-    fetch->op.done = done;
-    fetch->op.data = ctx;
-    fetch->op.log = ctx->job->log;
-    fetch->op.timeout = api->timeout;
-
-    if (ngx_http_sp_job_attach(ctx->job, &fetch->op) != NGX_OK) {
-        return NULL;
-    }
-
-    return fetch;
-}
-
-
-/* the one value that each of the statements returns */
-
-static ngx_str_t
-ngx_http_sp_memory_job_value(ngx_sp_op_t *op)
-{
-    ngx_str_t              value;
-    const ngx_sp_pg_op_t  *pg;
-
-    pg = (ngx_sp_pg_op_t *) op;
-
-    ngx_str_null(&value);
-
-    if (PQntuples(pg->queries[0].result) == 1) {
-        value = ngx_sp_pg_value(pg->queries[0].result, 0, 0);
-    }
-
-    return value;
-}
-
-
 static void
 ngx_http_sp_memory_job_read(ngx_http_sp_memory_job_t *ctx)
 {
@@ -338,11 +226,11 @@ ngx_http_sp_memory_job_read(ngx_http_sp_memory_job_t *ctx)
     params[2] = ctx->from;
     params[3] = ctx->to;
 
-    if (ngx_http_sp_memory_job_query(ctx, &ngx_http_sp_memory_job_reads,
+    if (ngx_http_sp_memory_job_query(ctx->job, &ngx_http_sp_memory_job_reads,
                                      params, ngx_http_sp_memory_job_was_read)
         != NGX_OK)
     {
-        ngx_http_sp_memory_job_again(ctx, "out of memory");
+        ngx_http_sp_memory_job_again(ctx->job, "out of memory");
     }
 }
 
@@ -357,7 +245,7 @@ ngx_http_sp_memory_job_was_read(ngx_sp_op_t *op)
     ctx = op->data;
 
     if (op->result != NGX_SP_OP_OK) {
-        ngx_http_sp_memory_job_again(ctx, "the turns could not be read");
+        ngx_http_sp_memory_job_again(ctx->job, "the turns could not be read");
         return;
     }
 
@@ -376,7 +264,7 @@ ngx_http_sp_memory_job_was_read(ngx_sp_op_t *op)
 
     if (input == NULL || ctx->refs == NULL) {
         json_decref(input);
-        ngx_http_sp_memory_job_again(ctx, "the turns could not be read");
+        ngx_http_sp_memory_job_again(ctx->job, "the turns could not be read");
         return;
     }
 
@@ -402,7 +290,7 @@ ngx_http_sp_memory_job_ask(ngx_http_sp_memory_job_t *ctx, json_t *input)
 
     ngx_http_sp_memory_job_set_state(ctx, NGX_HTTP_SP_MEMORY_ASK);
 
-    fetch = ngx_http_sp_memory_job_fetch_op(ctx, ctx->mmcf->extractor,
+    fetch = ngx_http_sp_memory_job_fetch_op(ctx->job, ctx->mmcf->extractor,
                                             ngx_http_sp_memory_job_answered);
 
     if (fetch == NULL
@@ -411,7 +299,7 @@ ngx_http_sp_memory_job_ask(ngx_http_sp_memory_job_t *ctx, json_t *input)
                                               fetch)
            != NGX_OK)
     {
-        ngx_http_sp_memory_job_again(ctx, "out of memory");
+        ngx_http_sp_memory_job_again(ctx->job, "out of memory");
         return;
     }
 
@@ -427,7 +315,8 @@ ngx_http_sp_memory_job_answered(ngx_sp_op_t *op)
     ctx = op->data;
 
     if (op->result != NGX_SP_OP_OK) {
-        ngx_http_sp_memory_job_again(ctx, "the extractor did not answer");
+        ngx_http_sp_memory_job_again(ctx->job,
+                                     "the extractor did not answer");
         return;
     }
 
@@ -438,8 +327,9 @@ ngx_http_sp_memory_job_answered(ngx_sp_op_t *op)
                       "memory: the extractor answered %ui without memories",
                       ((ngx_sp_fetch_op_t *) op)->status);
 
-        ngx_http_sp_memory_job_again(ctx, "the extractor's answer is not "
-                                     "a list of memories");
+        ngx_http_sp_memory_job_again(ctx->job,
+                                     "the extractor's answer is not a list "
+                                     "of memories");
         return;
     }
 
@@ -468,11 +358,12 @@ ngx_http_sp_memory_job_save(ngx_http_sp_memory_job_t *ctx)
     json_decref(result);
 
     if (params[2].data == NULL
-        || ngx_http_sp_memory_job_query(ctx, &ngx_http_sp_memory_job_saves,
-                                        params, ngx_http_sp_memory_job_saved)
+        || ngx_http_sp_memory_job_query(ctx->job,
+                                        &ngx_http_sp_memory_job_saves, params,
+                                        ngx_http_sp_memory_job_saved)
            != NGX_OK)
     {
-        ngx_http_sp_memory_job_again(ctx, "out of memory");
+        ngx_http_sp_memory_job_again(ctx->job, "out of memory");
     }
 }
 
@@ -487,7 +378,8 @@ ngx_http_sp_memory_job_saved(ngx_sp_op_t *op)
     if (op->result != NGX_SP_OP_OK
         || ngx_http_sp_memory_job_value(op).data == NULL)
     {
-        ngx_http_sp_memory_job_again(ctx, "the result could not be saved");
+        ngx_http_sp_memory_job_again(ctx->job,
+                                     "the result could not be saved");
         return;
     }
 
@@ -526,7 +418,7 @@ ngx_http_sp_memory_job_embed(ngx_http_sp_memory_job_t *ctx)
 
     ngx_http_sp_memory_job_set_state(ctx, NGX_HTTP_SP_MEMORY_EMBED);
 
-    fetch = ngx_http_sp_memory_job_fetch_op(ctx, ctx->mmcf->embedder,
+    fetch = ngx_http_sp_memory_job_fetch_op(ctx->job, ctx->mmcf->embedder,
                                             ngx_http_sp_memory_job_embedded);
     if (fetch == NULL
         || ngx_http_sp_memory_embed_request(ctx->job->pool,
@@ -534,7 +426,7 @@ ngx_http_sp_memory_job_embed(ngx_http_sp_memory_job_t *ctx)
                                             ctx->ntexts, fetch)
            != NGX_OK)
     {
-        ngx_http_sp_memory_job_again(ctx, "out of memory");
+        ngx_http_sp_memory_job_again(ctx->job, "out of memory");
         return;
     }
 
@@ -558,7 +450,7 @@ ngx_http_sp_memory_job_embedded(ngx_sp_op_t *op)
     }
 
     if (ctx->job->attempt <= NGX_HTTP_SP_MEMORY_JOB_EMBED) {
-        ngx_http_sp_memory_job_again(ctx, "the embedder did not answer");
+        ngx_http_sp_memory_job_again(ctx->job, "the embedder did not answer");
         return;
     }
 
@@ -618,12 +510,13 @@ ngx_http_sp_memory_job_apply(ngx_http_sp_memory_job_t *ctx)
     params[8] = ctx->mmcf->embed_model;
 
     if (params[6].data == NULL || params[7].data == NULL
-        || ngx_http_sp_memory_job_query(ctx, &ngx_http_sp_memory_job_applies,
+        || ngx_http_sp_memory_job_query(ctx->job,
+                                        &ngx_http_sp_memory_job_applies,
                                         params,
                                         ngx_http_sp_memory_job_applied)
            != NGX_OK)
     {
-        ngx_http_sp_memory_job_again(ctx, "out of memory");
+        ngx_http_sp_memory_job_again(ctx->job, "out of memory");
     }
 }
 
@@ -637,7 +530,7 @@ ngx_http_sp_memory_job_applied(ngx_sp_op_t *op)
     ctx = op->data;
 
     if (op->result != NGX_SP_OP_OK) {
-        ngx_http_sp_memory_job_again(ctx, "the memories could not be "
+        ngx_http_sp_memory_job_again(ctx->job, "the memories could not be "
                                      "written");
         return;
     }
@@ -656,25 +549,6 @@ ngx_http_sp_memory_job_applied(ngx_sp_op_t *op)
     }
 
     ngx_http_sp_job_finish(ctx->job);
-}
-
-
-/* 30 s, 2 min, 8 min, 32 min, each with up to a quarter of jitter */
-
-static void
-ngx_http_sp_memory_job_again(ngx_http_sp_memory_job_t *ctx,
-    const char *reason)
-{
-    ngx_msec_t  delay;
-    ngx_uint_t  n;
-
-    n = ngx_min(ctx->job->attempt, 4);
-    n = ngx_max(n, 1);
-
-    delay = (ngx_msec_t) NGX_HTTP_SP_MEMORY_JOB_DELAY << (2 * (n - 1));
-    delay += ngx_random() % (delay / 4);
-
-    ngx_http_sp_job_retry(ctx->job, delay, reason);
 }
 
 

@@ -184,6 +184,12 @@ ngx_http_sp_memory_postconfiguration(ngx_conf_t *cf)
 
     mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_memory_module);
 
+    if (mmcf->embedder != NULL && mmcf->pg != NULL
+        && ngx_http_sp_memory_backfill_init(cf, mmcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (mmcf->extractor == NULL) {
         return NGX_OK;
     }

@@ -13,7 +13,8 @@ Gate - a model for memory jobs that answers when the test says so
     $gate->nonsense;                                 # answers, but no JSON
 
 POST /v1/chat/completions makes a memory of every "12 user: My ..." line,
-/v1/embeddings a vector of 256 numbers for each text.
+/v1/embeddings a vector of 256 numbers for each text, or 400 when one of them
+says "poison".
 
 =cut
 
@@ -118,6 +119,14 @@ sub serve {
     sleep 0.01 until -e "$self->{file}/open";
 
     my $request = $json->decode($body);
+
+    if ($head =~ m{/embeddings } && grep { /poison/ } @{ $request->{input} }) {
+        print {$client} "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n"
+            . "Connection: close\r\n\r\n";
+        close $client;
+        return;
+    }
+
     my $answer = $head =~ m{/embeddings } ? embeddings($request)
                : -e "$self->{file}/nonsense" ? complete('Sorry, I cannot.')
                : complete($json->encode({ memories => memories($request) }));

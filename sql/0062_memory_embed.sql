@@ -1,0 +1,97 @@
+-- Vectors for memories that have none: written or edited by their owner, or
+-- extracted while the embedder was away.  embed_model says it: NULL is still
+-- to be done, '' is a text that the embedder refuses.
+
+create index on mem.memory (created_at)
+    where embed_model is null and invalid_at is null;
+
+-- Wakes the first worker of each gateway, which makes the job: a user may
+-- not.
+
+create function mem.embed_wanted() returns trigger
+language plpgsql
+as $$
+begin
+    perform pg_notify('memory_embed', '');
+    return null;
+end
+$$;
+
+create trigger embed_wanted after insert or update of embed_model
+    on mem.memory for each row when (new.embed_model is null)
+    execute function mem.embed_wanted();
+
+
+-- A job where there is something to do and no job that waits; one that runs
+-- may have read before this was written.
+
+create function mem.embed_enqueue() returns boolean
+language plpgsql
+as $$
+begin
+    if not mem.has_vectors()
+       or not exists (select from mem.memory as m
+                       where m.embed_model is null and m.invalid_at is null)
+       or exists (select from gateway.job as j
+                   where j.kind = 'memory_embed' and j.state = 'ready')
+    then
+        return false;
+    end if;
+
+    perform gateway.job_enqueue('memory_embed', '{}', 'all');
+    return true;
+end
+$$;
+
+-- [[id, hash, text], ...], oldest first; NULL: nothing to do.
+
+create function mem.embed_input(at_most int) returns jsonb
+language sql stable
+as $$
+    select jsonb_agg(jsonb_build_array(m.id, encode(m.hash, 'hex'),
+                                       m.content))
+      from (select x.id, x.hash, x.content
+              from mem.memory as x
+             where x.embed_model is null and x.invalid_at is null
+               and mem.has_vectors()
+             order by x.created_at, x.id
+             limit at_most) as m
+$$;
+
+-- items: [{"id","hash","embedding" or null}].  Returns how many were written;
+-- NULL: the lease was lost.  A text that was edited meanwhile keeps waiting.
+
+create function mem.embed_apply(job_id bigint, job_epoch bigint, items jsonb,
+    model text)
+returns int
+language plpgsql
+as $$
+declare
+    n  int;
+begin
+    perform from gateway.job as j
+      where j.id = job_id and j.epoch = job_epoch and j.state = 'running'
+        for update;
+
+    if not found then
+        return null;
+    end if;
+
+    update mem.memory as m
+       set embedding = i.embedding::text::ext.halfvec,
+           embed_model = case when i.embedding is null then ''
+                              else model end
+      from jsonb_to_recordset(items) as i (id uuid, hash text,
+                                           embedding jsonb)
+     where m.id = i.id and m.hash = decode(i.hash, 'hex')
+       and m.embed_model is null;
+
+    get diagnostics n = row_count;
+
+    perform mem.embed_enqueue();
+    return n;
+end
+$$;
+
+grant execute on function mem.embed_enqueue(), mem.embed_input(int),
+    mem.embed_apply(bigint, bigint, jsonb, text) to sallyport_gateway;
