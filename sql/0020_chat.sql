@@ -138,7 +138,7 @@ grant execute on function chat.tsv(text) to sallyport_user,
 -- from the gateway's configuration, before this text.
 
 create function chat.character_prompt(character_id uuid)
-returns table (name text, prompt text, model text)
+returns table (name text, prompt text, model text, is_public boolean)
 language sql stable
 as $$
     select c.name,
@@ -149,7 +149,8 @@ as $$
                'Personality: ' || nullif(c.personality, ''),
                'Scenario: ' || nullif(c.scenario, '')),
                '{{char}}', c.name),
-           coalesce(c.model, '')
+           coalesce(c.model, ''),
+           c.is_public
       from chat.character as c
      where c.id = $1 and c.deleted_at is null
 $$;

@@ -136,6 +136,19 @@ ok($t->wait_until(sub { chat($mira); system_of() =~ /new/ }, 5),
    'a change is seen');
 
 
+# -- what was public is not any more: the copy for everybody goes
+
+$t->sql('update chat.character set is_public = false, owner_id = ?
+          where id = ?', $alice, $mira);
+ok($t->wait_until(sub { chat($mira, $bob)->{status} == 404 }, 5),
+   'made private: not there for others');
+is(chat($mira, $alice)->{status}, 200, 'there for its owner');
+is(chat($mira, $bob)->{status}, 404, 'whose copy is not for others');
+$t->sql('update chat.character set is_public = true where id = ?', $mira);
+ok($t->wait_until(sub { chat($mira, $bob)->{status} == 200 }, 5),
+   'public again');
+
+
 # -- PostgreSQL does not answer: the last copy, or no chat
 
 chat($private, $alice);
@@ -147,6 +160,8 @@ my $start = time;
 is(chat($mira)->{status}, 200, 'PostgreSQL hangs: the last copy');
 like(system_of(), qr/You are new\./, 'is used');
 cmp_ok(time - $start, '<', 2, 'after the deadline');
+is(chat($mira, $bob)->{status}, 200,
+   'somebody who never asked before: a public character has one copy');
 
 my $before = $p->requests;
 my $res = chat($private, $bob);

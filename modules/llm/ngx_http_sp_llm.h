@@ -128,6 +128,7 @@ typedef struct {
     ngx_str_t                     param;
     ngx_str_t                     persona;
     ngx_uint_t                    persona_state;
+    ngx_uint_t                    persona_shared;   /* public */
     ngx_uint_t                    persona_changes;  /* for whom */
 
     /* from here on the provider's response: zeroed by each start */

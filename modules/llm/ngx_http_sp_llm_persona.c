@@ -23,6 +23,8 @@ typedef enum {
 } ngx_http_sp_llm_persona_e;
 
 
+static ngx_int_t ngx_http_sp_llm_persona_find(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_persona_load(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static void ngx_http_sp_llm_persona_done(ngx_sp_op_t *op);
@@ -31,11 +33,12 @@ static ngx_int_t ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
 static ngx_int_t ngx_http_sp_llm_persona_ready(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_persona_key(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *key);
+    ngx_http_sp_llm_ctx_t *ctx, ngx_uint_t shared, ngx_str_t *key);
 
 
 static ngx_sp_pg_statement_t  ngx_http_sp_llm_persona_sql = {
-    ngx_string("select name, prompt from chat.character_prompt($1)"), 1
+    ngx_string("select name, prompt, is_public "
+               "from chat.character_prompt($1)"), 1
 };
 
 
@@ -43,8 +46,6 @@ ngx_int_t
 ngx_http_sp_llm_persona(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
-    ngx_str_t               key;
-    ngx_msec_t              age;
     ngx_uint_t              changes;
     ngx_http_sp_llm_ctx_t  *ctx;
 
@@ -88,21 +89,47 @@ ngx_http_sp_llm_persona(ngx_http_request_t *r)
         break;
     }
 
-    if (ngx_http_sp_llm_persona_key(r, ctx, &key) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_sp_llm_cache_find(r->pool, &key, &ctx->persona, &age);
+    rc = ngx_http_sp_llm_persona_find(r, ctx);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
     }
 
-    if (rc == NGX_OK && age < ctx->conf->character_cache) {
-        return ngx_http_sp_llm_persona_ready(r, ctx);
+    return (rc == NGX_OK) ? ngx_http_sp_llm_persona_ready(r, ctx)
+                          : ngx_http_sp_llm_persona_load(r, ctx);
+}
+
+
+/*
+ * NGX_OK: a copy that needs no question, everybody's or this caller's.
+ * NGX_DECLINED: none, or one for the case that PostgreSQL does not answer.
+ */
+
+static ngx_int_t
+ngx_http_sp_llm_persona_find(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_int_t   rc;
+    ngx_str_t   key;
+    ngx_uint_t  shared;
+    ngx_msec_t  age;
+
+    for (shared = 0; shared < 2; shared++) {
+
+        if (ngx_http_sp_llm_persona_key(r, ctx, shared, &key) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        rc = ngx_http_sp_llm_cache_find(r->pool, &key, &ctx->persona, &age);
+
+        if (rc == NGX_ERROR
+            || (rc == NGX_OK && age < ctx->conf->character_cache))
+        {
+            return rc;
+        }
     }
 
-    return ngx_http_sp_llm_persona_load(r, ctx);
+    return NGX_DECLINED;
 }
 
 
@@ -145,7 +172,7 @@ static void
 ngx_http_sp_llm_persona_done(ngx_sp_op_t *op)
 {
     u_char                 *p;
-    ngx_str_t               name, prompt;
+    ngx_str_t               name, prompt, shared;
     const PGresult         *result;
     ngx_http_sp_llm_ctx_t  *ctx;
 
@@ -167,6 +194,9 @@ ngx_http_sp_llm_persona_done(ngx_sp_op_t *op)
 
     name = ngx_sp_pg_value(result, 0, 0);
     prompt = ngx_sp_pg_value(result, 0, 1);
+    shared = ngx_sp_pg_value(result, 0, 2);
+
+    ctx->persona_shared = (shared.len == 1 && shared.data[0] == 't');
 
     ctx->persona.len = sizeof("Character: \n\n") - 1 + name.len + prompt.len;
 
@@ -186,9 +216,11 @@ static ngx_int_t
 ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
-    ngx_str_t  key;
+    ngx_str_t  own, shared;
 
-    if (ngx_http_sp_llm_persona_key(r, ctx, &key) != NGX_OK) {
+    if (ngx_http_sp_llm_persona_key(r, ctx, 0, &own) != NGX_OK
+        || ngx_http_sp_llm_persona_key(r, ctx, 1, &shared) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -214,14 +246,24 @@ ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
     }
 
     if (ctx->persona.len == 0) {
-        ngx_http_sp_llm_cache_forget(&key);
+        ngx_http_sp_llm_cache_forget(&own);
+        ngx_http_sp_llm_cache_forget(&shared);
 
         return ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND,
                                  "character_not_found",
                                  "the character does not exist");
     }
 
-    ngx_http_sp_llm_cache_store(&key, &ctx->persona);
+    /* one that was public, or was not, leaves no copy of that time */
+
+    if (ctx->persona_shared) {
+        ngx_http_sp_llm_cache_forget(&own);
+        ngx_http_sp_llm_cache_store(&shared, &ctx->persona);
+
+    } else {
+        ngx_http_sp_llm_cache_forget(&shared);
+        ngx_http_sp_llm_cache_store(&own, &ctx->persona);
+    }
 
     return ngx_http_sp_llm_persona_ready(r, ctx);
 }
@@ -250,23 +292,31 @@ ngx_http_sp_llm_persona_ready(ngx_http_request_t *r,
 }
 
 
-/* row-level security may show one user what another does not see */
+/*
+ * Row-level security may show one user what another does not see; a public
+ * character is the same for everybody
+ */
 
 static ngx_int_t
 ngx_http_sp_llm_persona_key(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
-    ngx_str_t *key)
+    ngx_uint_t shared, ngx_str_t *key)
 {
     u_char                        *p;
     size_t                         len;
+    ngx_str_t                      sub;
     const ngx_http_sp_identity_t  *identity;
 
     identity = ngx_http_sp_identity(r);
 
+    ngx_str_null(&sub);
+
+    if (identity != NULL) {
+        sub = identity->sub;
+    }
+
     len = ngx_strlen(ctx->chat->character_id);
 
-    key->len = len + 1 + (identity ? identity->sub.len : 0);
-
-    p = ngx_pnalloc(r->pool, key->len);
+    p = ngx_pnalloc(r->pool, len + 1 + sub.len);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -276,11 +326,12 @@ ngx_http_sp_llm_persona_key(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     ngx_strlow(p, (u_char *) ctx->chat->character_id, len);
     p += len;
 
-    *p++ = ' ';
-
-    if (identity != NULL) {
-        ngx_memcpy(p, identity->sub.data, identity->sub.len);
+    if (!shared) {
+        *p++ = ' ';
+        p = ngx_cpymem(p, sub.data, sub.len);
     }
+
+    key->len = p - key->data;
 
     return NGX_OK;
 }
