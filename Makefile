@@ -32,8 +32,11 @@ build: deps          ## the modules, into objs/
 test:                ## all tests, on the modules and under sanitizers
 	@t/run
 
-bench:               ## load runs against a bare proxy_pass, as ratios
+bench: build         ## load runs against a bare proxy_pass, as ratios
+	@modules/install t/packages
 	@t/bench/run
+	@t/bench/recall
+	@PATH="$$(t/npm):$$PATH" t/bench/mint
 
 fuzz:                ## FUZZ_SECONDS=60 for each fuzz target
 	@t/fuzz/run $(FUZZ_SECONDS)
