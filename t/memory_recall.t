@@ -113,6 +113,46 @@ ok($t->wait_until(sub {
 $m->finish;
 
 
+# passed on to a location where it is somebody else's: that one's memories
+
+my $two = Sallyport::Memory->new(
+    http => 'memory_timeout 2s;
+             llm_provider down { url http://127.0.0.1:%%PORT6%%;
+                                 model m as=down; }',
+    server => 'location = /first {
+                   auth_jwt "test";
+                   memory on;
+                   error_page 502 = @second;
+                   llm_pass down;
+               }
+               location @second {
+                   auth_jwt "test" optional token=$http_x_second;
+                   memory on;
+                   llm_pass default;
+               }');
+
+$two->user($_) for 1, 10;
+$two->db->store($two->db->turn(user_id => $anna,
+    user_text => 'My dog is called Rex.',
+    character_id => $Sallyport::Memory::mira));
+
+for my $case ([ 'the same one', $anna, qr/^used=[12]$/, 1 ],
+              [ 'another one', $bert, qr/^none$/, 0 ],
+              [ 'nobody', undef, qr/^off$/, 0 ])
+{
+    my ($who, $second, $says, $rex) = @$case;
+
+    $res = $two->chat($anna, $question, path => '/first', model => undef,
+                      second => $second);
+    is($res->{status}, 200, "passed on: $who");
+    like($res->{headers}{'x-memory'}, $says, "passed on: $who: X-Memory");
+    is(scalar(() = $two->prompt =~ /Rex/g), $rex,
+       "passed on: $who: what the model sees");
+}
+
+$two->finish;
+
+
 # an embedder that is down, and one that never answers: lexical, in time
 
 my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 16,

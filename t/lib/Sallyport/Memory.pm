@@ -13,7 +13,7 @@ Sallyport::Memory - a gateway with memory, for the tests of it
 The model is the fake provider on PORT1, the embedder the demo model on
 PORT2; "embedder" names another URL, "extractor" adds parameters and switches
 extraction on; "location" is said in the locations of chats and of the data
-API, "files" are there before the start.  With "gates" there are two Gate servers: {model} on PORT4 and
+API, "server" adds locations, "files" are there before the start.  With "gates" there are two Gate servers: {model} on PORT4 and
 {embedder} on PORT5.
 
 =cut
@@ -64,7 +64,7 @@ sub new {
         ? "memory_extractor openai model=demo $arg{extractor};" : '';
     my $http = $arg{http} || 'memory_timeout 2s;';
 
-    $arg{location} = '' unless defined $arg{location};
+    $_ = defined $_ ? $_ : '' for @arg{qw(location server)};
     $t->file($_, $arg{files}{$_}) for keys %{ $arg{files} || {} };
 
     $t->conf(<<"EOF");
@@ -116,6 +116,7 @@ http {
         }
 
         location = /metrics { metrics; }
+        $arg{server}
     }
 
     server {
@@ -140,19 +141,24 @@ sub user {
 }
 
 
-# chat(user, text, metadata => {}, character => id, messages => [])
+# chat(user, text, metadata => {}, character => id, messages => []); "second"
+# is whose token X-Second has
 
 sub chat {
     my ($self, $user, $text, %arg) = @_;
 
     my $path = $arg{path} || '/v1/chat/completions';
+    my $model = exists $arg{model} ? $arg{model} : 'default';
     my %headers = $user ? (Authorization => 'Bearer ' . $self->{key}->token(
         { sub => $user, exp => time + 600 })) : ();
 
     return $self->{t}->request('POST', $path, {
-            'Content-Type' => 'application/json', %headers
+            'Content-Type' => 'application/json', %headers,
+            $arg{second} ? ('X-Second' => $self->{key}->token(
+                { sub => $arg{second}, exp => time + 600 })) : ()
         }, $json->encode({
-            model => 'default', stream => $arg{stream} || JSON::PP::false,
+            defined $model ? (model => $model) : (),
+            stream => $arg{stream} || JSON::PP::false,
             metadata => { character_id => $arg{character} || $mira,
                           %{ $arg{metadata} || {} } },
             messages => [ @{ $arg{messages} || [] },
