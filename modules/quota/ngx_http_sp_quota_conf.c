@@ -14,10 +14,10 @@
 #include "ngx_http_sp_quota.h"
 
 
-static char *ngx_http_sp_quota_item(ngx_conf_t *cf, ngx_command_t *dummy,
+static char *ngx_http_sp_quota_requests(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_sp_quota_requests(ngx_conf_t *cf,
-    ngx_http_sp_quota_policy_t *policy);
+static char *ngx_http_sp_quota_mode(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_sp_quota_add(ngx_conf_t *cf,
     ngx_http_sp_quota_policy_t *policy, ngx_int_t burst, ngx_str_t *rate);
 static ngx_int_t ngx_http_sp_quota_rate(const ngx_str_t *value,
@@ -25,6 +25,21 @@ static ngx_int_t ngx_http_sp_quota_rate(const ngx_str_t *value,
 static ngx_int_t ngx_http_sp_quota_units(u_char *p, size_t len);
 static char *ngx_http_sp_quota_finish(ngx_conf_t *cf,
     ngx_http_sp_quota_policy_t *policy);
+
+
+static ngx_sp_conf_setting_t  ngx_http_sp_quota_settings[] = {
+
+    { ngx_string("requests"), NGX_CONF_TAKE12, ngx_http_sp_quota_requests, 0,
+      0, NULL },
+
+    { ngx_string("enforce"), NGX_CONF_NOARGS, ngx_http_sp_quota_mode, 0,
+      0, NULL },
+
+    { ngx_string("shadow"), NGX_CONF_NOARGS, ngx_http_sp_quota_mode, 0,
+      1, NULL },
+
+      ngx_null_command
+};
 
 
 const ngx_str_t  ngx_http_sp_quota_results[] = {
@@ -48,7 +63,6 @@ ngx_http_sp_quota_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     u_char                        c;
     ngx_str_t                    *value;
     ngx_uint_t                    i;
-    ngx_conf_t                    save;
     ngx_http_sp_quota_policy_t   *policy, **slot;
 
     value = cf->args->elts;
@@ -90,13 +104,7 @@ ngx_http_sp_quota_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     *slot = policy;
 
-    save = *cf;
-    cf->handler = ngx_http_sp_quota_item;
-    cf->handler_conf = (void *) policy;
-
-    rv = ngx_conf_parse(cf, NULL);
-
-    *cf = save;
+    rv = ngx_sp_conf_block(cf, ngx_http_sp_quota_settings, policy);
 
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -128,69 +136,39 @@ ngx_http_sp_quota_find(const ngx_http_sp_quota_main_conf_t *qmcf,
 }
 
 
+/* enforce, shadow: cmd->offset is what they mean */
+
 static char *
-ngx_http_sp_quota_item(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
+ngx_http_sp_quota_mode(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                   *value;
-    ngx_flag_t                   shadow;
-    ngx_http_sp_quota_policy_t  *policy;
+    ngx_http_sp_quota_policy_t *policy = conf;
 
-    policy = cf->handler_conf;
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[0].data, "requests") == 0) {
-        return ngx_http_sp_quota_requests(cf, policy);
+    if (policy->shadow != NGX_CONF_UNSET) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "quota_policy \"%V\" has \"enforce\" or "
+                           "\"shadow\" already", &policy->name);
+        return NGX_CONF_ERROR;
     }
 
-    shadow = (ngx_strcmp(value[0].data, "shadow") == 0);
+    policy->shadow = cmd->offset;
 
-    if (shadow || ngx_strcmp(value[0].data, "enforce") == 0) {
-
-        if (cf->args->nelts != 1) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" takes no parameters", &value[0]);
-            return NGX_CONF_ERROR;
-        }
-
-        if (policy->shadow != NGX_CONF_UNSET) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "quota_policy \"%V\" has \"enforce\" or "
-                               "\"shadow\" already", &policy->name);
-            return NGX_CONF_ERROR;
-        }
-
-        policy->shadow = shadow;
-
-        return NGX_CONF_OK;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"%V\" is not supported in quota_policy by this "
-                       "version: allowed are \"requests\", \"enforce\" and "
-                       "\"shadow\"", &value[0]);
-
-    return NGX_CONF_ERROR;
+    return NGX_CONF_OK;
 }
 
 
 /* requests N/window [burst=N]; */
 
 static char *
-ngx_http_sp_quota_requests(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy)
+ngx_http_sp_quota_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_http_sp_quota_policy_t *policy = conf;
+
     ngx_int_t                   burst;
     ngx_str_t                  *value;
     ngx_http_sp_quota_limit_t  *limit;
 
     value = cf->args->elts;
     burst = 0;
-
-    if (cf->args->nelts < 2 || cf->args->nelts > 3) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"requests\" takes a rate such as \"60/m\" and "
-                           "optionally \"burst=N\"");
-        return NGX_CONF_ERROR;
-    }
 
     if (policy->nlimits == NGX_HTTP_SP_QUOTA_LIMITS) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
