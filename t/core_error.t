@@ -20,6 +20,7 @@ $t->conf(<<'EOC');
 events { }
 http {
     %%HTTP%%
+    log_format id $request_id;
     proxy_connect_timeout 1s;
     proxy_read_timeout 300ms;
     client_header_timeout 500ms;
@@ -52,6 +53,8 @@ http {
         location /proxy { proxy_pass http://127.0.0.1:%%PORT2%%; }
         location /basic { auth_basic "closed"; auth_basic_user_file none; }
         location /deny { deny all; }
+        location /logged { access_log %%DIR%%/logs/id.log id; return 204; }
+        location /used { add_header X-Used $request_id; return 204; }
         location /own.txt { default_type text/plain; }
         location /redirect { return 302 /elsewhere; }
         location /empty { return 204; }
@@ -134,6 +137,15 @@ for my $h2 (0, 1) {
     like($t->get('/file.txt', {}, $opt)->{headers}{'x-request-id'}, $id,
          "${v}a good answer has an id too");
 }
+
+# one id for a request, whoever asks for it first; no two requests share one
+my @ids = map { $t->get('/logged')->{headers}{'x-request-id'} } 1 .. 100;
+ok($t->wait_until(sub {
+    Sallyport::Test::slurp($t->dir . '/logs/id.log') eq join '', map { "$_\n" } @ids
+}, 5), 'the log has the same ids');
+is(scalar(keys %{ { map { $_ => 1 } @ids } }), 100, 'all of them different');
+my $used = $t->get('/used')->{headers};
+is($used->{'x-used'}, $used->{'x-request-id'}, 'a header of the operator, too');
 
 envelope($t->get("/status/$_->[0]"), @$_, $_->[0]) for
     [ 401, 'unauthorized' ], [ 402, 'payment_required' ],

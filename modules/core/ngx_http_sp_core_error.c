@@ -13,6 +13,9 @@
 
 #define NGX_HTTP_SP_MESSAGE_MAX  512
 
+/* bytes, as NGINX's own */
+#define NGX_HTTP_SP_REQUEST_ID   16
+
 
 typedef struct {
     ngx_uint_t       status;
@@ -296,18 +299,35 @@ ngx_http_sp_error_header_filter(ngx_http_request_t *r)
 }
 
 
+/* $request_id: where nobody has asked for it yet, it is made here, cheaper */
+
 static ngx_int_t
 ngx_http_sp_error_request_id(ngx_http_request_t *r, ngx_str_t *id)
 {
+    u_char                         random[NGX_HTTP_SP_REQUEST_ID];
     ngx_http_variable_value_t     *v;
     ngx_http_sp_core_main_conf_t  *mcf;
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
 
-    v = ngx_http_get_indexed_variable(r, mcf->request_id);
+    v = &r->variables[mcf->request_id];
 
-    if (v == NULL || v->not_found) {
-        return NGX_ERROR;
+    if (!v->valid) {
+        id->data = ngx_pnalloc(r->pool, 2 * sizeof(random));
+
+        if (id->data == NULL
+            || ngx_http_sp_random(random, sizeof(random)) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_hex_dump(id->data, random, sizeof(random));
+
+        v->data = id->data;
+        v->len = 2 * sizeof(random);
+        v->valid = 1;
+        v->no_cacheable = 0;
+        v->not_found = 0;
     }
 
     id->data = v->data;

@@ -168,6 +168,11 @@ ngx_int_t ngx_http_sp_content_handler(ngx_http_request_t *r);
 /* the end of a request: nothing is called for it any more */
 void ngx_http_sp_pipeline_release(ngx_http_sp_core_ctx_t *ctx);
 
+/* ngx_http_sp_core_random.c */
+
+/* of a cryptographic generator; at most 640 bytes */
+ngx_int_t ngx_http_sp_random(u_char *p, size_t len);
+
 /* ngx_http_sp_core_identity.c */
 
 /* a pass begins, and has gone through the identify stage */

@@ -8,8 +8,6 @@
 
 #include "ngx_http_sp_core_int.h"
 
-#include <openssl/rand.h>
-
 
 /* the record without its texts */
 #define NGX_HTTP_SP_TURN_FIXED  (512 + 10 * NGX_INT64_LEN)
@@ -26,7 +24,6 @@ static ngx_int_t ngx_http_sp_turn_line(ngx_http_request_t *r,
     const ngx_http_sp_turn_t *turn, ngx_str_t *line);
 static size_t ngx_http_sp_turn_print(u_char *p,
     const ngx_http_sp_turn_text_t *text);
-static ngx_int_t ngx_http_sp_turn_random(u_char *p, size_t len);
 static ngx_int_t ngx_http_sp_turn_log_handler(ngx_http_request_t *r);
 static void ngx_http_sp_turn_count(ngx_http_request_t *r);
 
@@ -130,7 +127,7 @@ ngx_http_sp_turn_id(u_char *id)
     ngx_uint_t   i;
     ngx_time_t  *tp;
 
-    if (ngx_http_sp_turn_random(&b[6], 10) != NGX_OK) {
+    if (ngx_http_sp_random(&b[6], 10) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -157,31 +154,6 @@ ngx_http_sp_turn_id(u_char *id)
 
     return NGX_OK;
 }
-
-
-/* a call costs OpenSSL microseconds, however few bytes it is for */
-
-static ngx_int_t
-ngx_http_sp_turn_random(u_char *p, size_t len)
-{
-    static u_char  random[640];
-    static size_t  left;
-
-    if (left < len) {
-        if (RAND_bytes(random, sizeof(random)) != 1) {
-            return NGX_ERROR;
-        }
-
-        left = sizeof(random);
-    }
-
-    left -= len;
-
-    ngx_memcpy(p, random + left, len);
-
-    return NGX_OK;
-}
-
 
 
 ngx_int_t
