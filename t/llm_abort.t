@@ -11,7 +11,7 @@ use Test::More;
 use lib 't/lib', 't/backend';
 use Llm;
 
-my ($t, $p) = Llm::gateway(provider => 'read_timeout 30s;');
+my ($t, $p) = Llm::gateway(read_timeout => '30s');
 
 
 # starts a request, waits until the provider is in that phase

@@ -60,6 +60,14 @@ sub mint {
 }
 
 
+sub others {
+    my %killed = map { $_ => 1 } @_;
+    my @workers = $t->workers;
+
+    return @workers == 2 && !grep { $killed{$_} } @workers;
+}
+
+
 sub unfinished {
     return $t->sql('select count(*) from mint.job where state not in '
                    . "('confirmed', 'reverted', 'failed')");
@@ -76,11 +84,16 @@ my @steps = map { [ split / / ] } (
 for (@steps) {
     my ($method, $when) = @$_;
 
-    $m->fault(method => $method, when => $when, kill => [ $t->workers ]);
+    my @workers = $t->workers;
+
+    $m->fault(method => $method, when => $when, kill => \@workers);
 
     ok(mint(($m->authorize(1, tag => "$method-$when"))[0]),
        "accepted, killed $when $method");
-    ok($t->wait_until(sub { !$m->faults }, 90), 'it happened');
+    ok($t->wait_until(sub { !$m->faults }, 30), 'it happened');
+
+    # the next step is for workers that this one has not killed
+    ok($t->wait_until(sub { others(@workers) }, 20), 'other workers run');
 }
 
 ok($t->wait_until(sub { !unfinished() }, 60), 'all come to an end');

@@ -25,7 +25,8 @@ sub gateway {
 
     $t->file('key', "sk-test-0123456789abcdef\n", 0600);
 
-    $_ = defined $_ ? $_ : '' for @arg{qw(http location provider server)};
+    $_ = defined $_ ? $_ : '' for @arg{qw(http location server)};
+    $arg{read_timeout} ||= '1s';
 
     $t->conf(<<"EOF");
 %%LOAD%%
@@ -40,10 +41,9 @@ http {
         url http://127.0.0.1:%%PORT1%%/v1;
         key_file %%DIR%%/key;
         connect_timeout 1s;
-        read_timeout 1s;
+        read_timeout $arg{read_timeout};
         model real-model as=default;
         model real-small as=small context=200;
-        $arg{provider}
     }
 
     $arg{http}

@@ -44,6 +44,9 @@ const forward = async (body) => {
 };
 
 const fail = (fault, call, res) => {
+  // listed until it has happened
+  faults = faults.filter((f) => f !== fault);
+
   for (const pid of fault.kill ?? []) {
     try {
       process.kill(pid, 'SIGKILL');
@@ -88,8 +91,11 @@ http.createServer(async (req, res) => {
   const call = JSON.parse(body);
   calls[call.method] = (calls[call.method] ?? 0) + 1;
 
-  const fault = faults.find((f) => f.method === call.method);
-  faults = faults.filter((f) => f !== fault);
+  const fault = faults.find((f) => f.method === call.method && !f.taken);
+
+  if (fault) {
+    fault.taken = true;
+  }
 
   if (fault?.when === 'before') {
     return fail(fault, call, res);
