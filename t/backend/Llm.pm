@@ -14,7 +14,7 @@ use Sallyport::Test;
 our $json = JSON::PP->new->canonical->utf8;
 
 
-# gateway(http => ..., location => ..., provider => ..., server => ...,
+# gateway(http => ..., location => ..., read_timeout => ..., server => ...,
 # prepare => sub): (test, provider)
 
 sub gateway {
