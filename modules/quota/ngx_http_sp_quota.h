@@ -81,6 +81,7 @@ typedef struct {
     ngx_str_t                     header;    /* RateLimit-Policy */
     uint64_t                      id;        /* of the name, unlike a window */
     int64_t                       burst;     /* units, of the smallest */
+    ngx_uint_t                    slice;     /* units at most; 0: none */
     ngx_uint_t                    nlimits;
     ngx_http_sp_quota_limit_t     limits[NGX_HTTP_SP_QUOTA_LIMITS];
     sp_gcra_limit_t               gcra[NGX_HTTP_SP_QUOTA_LIMITS];
@@ -134,7 +135,7 @@ typedef struct {
 
     ngx_uint_t                    units;     /* wanted */
     ngx_uint_t                    unused;    /* given back */
-    ngx_atomic_uint_t             slice;     /* 0: the request's unit only */
+    uint64_t                      slice;     /* 0: the request's unit only */
 
     /* written by the op's "done", or by the zone */
 
@@ -142,6 +143,15 @@ typedef struct {
     ngx_uint_t                    allowed;
     sp_gcra_result_t              results[NGX_HTTP_SP_QUOTA_LIMITS];
 } ngx_http_sp_quota_ctx_t;
+
+
+/* a word in shared memory: whose it is, what was read of it last */
+typedef struct {
+    ngx_atomic_t                 *owner;
+    ngx_atomic_t                 *word;
+    ngx_atomic_uint_t             key;
+    ngx_atomic_uint_t             old;
+} ngx_http_sp_quota_cell_t;
 
 
 extern ngx_module_t  ngx_http_sp_quota_module;
@@ -176,16 +186,21 @@ ngx_int_t ngx_http_sp_quota_subject(ngx_http_request_t *r,
 /* spends a unit that was charged before: 1, and the results are set */
 ngx_uint_t ngx_http_sp_quota_slice_spend(ngx_http_sp_quota_ctx_t *ctx);
 
+/* units that the next one to ask gives back: charged, and never spent */
+ngx_uint_t ngx_http_sp_quota_slice_unused(const ngx_http_sp_quota_ctx_t *ctx);
+
 /* how many units to ask for: sets units, unused, slice */
-void ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx,
-    ngx_uint_t percent);
+void ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx);
 
 /* of the units granted, one is this request's */
 void ngx_http_sp_quota_slice_keep(const ngx_http_sp_quota_ctx_t *ctx,
     ngx_uint_t granted);
 
-/* microseconds: the end of the slice in the word */
-int64_t ngx_http_sp_quota_slice_until(ngx_atomic_uint_t word);
+/* microseconds: the end of the slice */
+int64_t ngx_http_sp_quota_slice_until(uint64_t slice);
+
+/* the largest slice of a policy, in units */
+ngx_uint_t ngx_http_sp_quota_slice_max(int64_t burst, ngx_uint_t percent);
 
 /* _redis.c */
 
@@ -214,9 +229,14 @@ void ngx_http_sp_quota_remember(ngx_shm_zone_t *zone, uint64_t hash,
 void ngx_http_sp_quota_forget(ngx_shm_zone_t *zone, uint64_t hash,
     const ngx_http_sp_quota_limit_t *limit, int64_t us);
 
-/* the word of a slice; NULL: there is none, only without "create" */
-ngx_atomic_t *ngx_http_sp_quota_slice_word(const ngx_http_sp_quota_ctx_t *ctx,
-    ngx_uint_t create);
+/* the cell of a slice; 0: there is none, only without "create" */
+ngx_uint_t ngx_http_sp_quota_slice_cell(ngx_http_sp_quota_cell_t *cell,
+    const ngx_http_sp_quota_ctx_t *ctx, ngx_uint_t create);
+
+/* 56 bits, 0: nothing is known; write is 0 when that has changed since */
+uint64_t ngx_http_sp_quota_read(ngx_http_sp_quota_cell_t *cell);
+ngx_uint_t ngx_http_sp_quota_write(ngx_http_sp_quota_cell_t *cell,
+    uint64_t value);
 
 /* decides and charges here: 1 when all limits allow */
 ngx_uint_t ngx_http_sp_quota_local(ngx_shm_zone_t *zone,

@@ -360,6 +360,9 @@ ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_sp_quota_main_conf_t  *qmcf = conf;
 
+    ngx_uint_t                     i;
+    ngx_http_sp_quota_policy_t   **policy;
+
     ngx_conf_init_size_value(qmcf->size, 4 * 1024 * 1024);
 
     if (qmcf->size < 64 * 1024) {
@@ -370,6 +373,13 @@ ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf)
 
     if (qmcf->policies.nelts == 0) {
         return NGX_CONF_OK;
+    }
+
+    policy = qmcf->policies.elts;
+
+    for (i = 0; i < qmcf->policies.nelts; i++) {
+        policy[i]->slice = ngx_http_sp_quota_slice_max(policy[i]->burst,
+                                                       qmcf->slice);
     }
 
     if (ngx_http_sp_add_metrics(cf, ngx_http_sp_quota_metrics, qmcf, NULL,

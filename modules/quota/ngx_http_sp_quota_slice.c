@@ -24,8 +24,8 @@
 #define NGX_HTTP_SP_QUOTA_LIFE    100
 #define NGX_HTTP_SP_QUOTA_ASKING  1000
 
-/* what the word holds: the end in milliseconds, 10 bits of size and of left */
-#define NGX_HTTP_SP_QUOTA_BITS    10
+/* what it holds: the end in milliseconds, 8 bits of size and of left */
+#define NGX_HTTP_SP_QUOTA_BITS    8
 #define NGX_HTTP_SP_QUOTA_MASK    ((1 << NGX_HTTP_SP_QUOTA_BITS) - 1)
 
 /* the largest slice */
@@ -35,18 +35,20 @@
 #define NGX_HTTP_SP_QUOTA_PENDING  NGX_HTTP_SP_QUOTA_MASK
 
 #define ngx_http_sp_quota_slice(end, size, left)                              \
-    ((ngx_atomic_uint_t) (end) << 2 * NGX_HTTP_SP_QUOTA_BITS                  \
-     | (ngx_atomic_uint_t) (size) << NGX_HTTP_SP_QUOTA_BITS                   \
-     | (ngx_atomic_uint_t) (left))
+    ((uint64_t) (end) << 2 * NGX_HTTP_SP_QUOTA_BITS                           \
+     | (uint64_t) (size) << NGX_HTTP_SP_QUOTA_BITS                            \
+     | (uint64_t) (left))
 
-#define ngx_http_sp_quota_slice_end(word)                                     \
-    ((word) >> 2 * NGX_HTTP_SP_QUOTA_BITS)
-#define ngx_http_sp_quota_slice_size(word)                                    \
-    ((word) >> NGX_HTTP_SP_QUOTA_BITS & NGX_HTTP_SP_QUOTA_MASK)
-#define ngx_http_sp_quota_slice_left(word)                                    \
-    ((word) & NGX_HTTP_SP_QUOTA_MASK)
+#define ngx_http_sp_quota_slice_end(slice)                                    \
+    ((slice) >> 2 * NGX_HTTP_SP_QUOTA_BITS)
+#define ngx_http_sp_quota_slice_size(slice)                                   \
+    ((slice) >> NGX_HTTP_SP_QUOTA_BITS & NGX_HTTP_SP_QUOTA_MASK)
+#define ngx_http_sp_quota_slice_left(slice)                                   \
+    ((slice) & NGX_HTTP_SP_QUOTA_MASK)
 
 
+static ngx_uint_t ngx_http_sp_quota_slice_rest(
+    const ngx_http_sp_quota_ctx_t *ctx, uint64_t slice);
 static void ngx_http_sp_quota_slice_look(ngx_http_sp_quota_ctx_t *ctx,
     ngx_uint_t left);
 
@@ -54,36 +56,45 @@ static void ngx_http_sp_quota_slice_look(ngx_http_sp_quota_ctx_t *ctx,
 /* in the order of the time at which a limit is free */
 
 int64_t
-ngx_http_sp_quota_slice_until(ngx_atomic_uint_t word)
+ngx_http_sp_quota_slice_until(uint64_t slice)
 {
-    return (int64_t) ngx_http_sp_quota_slice_end(word) * 1000;
+    return (int64_t) ngx_http_sp_quota_slice_end(slice) * 1000;
+}
+
+
+ngx_uint_t
+ngx_http_sp_quota_slice_max(int64_t burst, ngx_uint_t percent)
+{
+    ngx_uint_t  max;
+
+    max = (ngx_uint_t) burst * percent / 100;
+
+    return (max < 2) ? 0 : ngx_min(max, NGX_HTTP_SP_QUOTA_UNITS);
 }
 
 
 ngx_uint_t
 ngx_http_sp_quota_slice_spend(ngx_http_sp_quota_ctx_t *ctx)
 {
-    ngx_uint_t         left;
-    ngx_atomic_t      *word;
-    ngx_atomic_uint_t  old;
+    uint64_t                  slice;
+    ngx_uint_t                left;
+    ngx_http_sp_quota_cell_t  cell;
 
-    word = ngx_http_sp_quota_slice_word(ctx, 0);
-
-    if (word == NULL) {
+    if (!ngx_http_sp_quota_slice_cell(&cell, ctx, 0)) {
         return 0;
     }
 
     do {
-        old = *word;
-        left = ngx_http_sp_quota_slice_left(old);
+        slice = ngx_http_sp_quota_read(&cell);
+        left = ngx_http_sp_quota_slice_left(slice);
 
         if (left == 0 || left == NGX_HTTP_SP_QUOTA_PENDING
-            || ngx_http_sp_quota_slice_end(old) <= ngx_current_msec)
+            || ngx_http_sp_quota_slice_end(slice) <= ngx_current_msec)
         {
             return 0;
         }
 
-    } while (!ngx_atomic_cmp_set(word, old, old - 1));
+    } while (!ngx_http_sp_quota_write(&cell, slice - 1));
 
     ngx_http_sp_quota_slice_look(ctx, left - 1);
 
@@ -91,51 +102,73 @@ ngx_http_sp_quota_slice_spend(ngx_http_sp_quota_ctx_t *ctx)
 }
 
 
-void
-ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx, ngx_uint_t percent)
+ngx_uint_t
+ngx_http_sp_quota_slice_unused(const ngx_http_sp_quota_ctx_t *ctx)
 {
-    ngx_uint_t          i, left, max, size;
-    ngx_atomic_t       *word;
-    ngx_atomic_uint_t   old, asking;
+    ngx_http_sp_quota_cell_t  cell;
+
+    if (!ngx_http_sp_quota_slice_cell(&cell, ctx, 0)) {
+        return 0;
+    }
+
+    return ngx_http_sp_quota_slice_rest(ctx, ngx_http_sp_quota_read(&cell));
+}
+
+
+static ngx_uint_t
+ngx_http_sp_quota_slice_rest(const ngx_http_sp_quota_ctx_t *ctx,
+    uint64_t slice)
+{
+    ngx_uint_t  left;
+
+    left = ngx_http_sp_quota_slice_left(slice);
+
+    /* still pending: that request is gone, with what it was granted */
+
+    return (ngx_http_sp_quota_slice_end(slice) > ngx_current_msec
+            || left > ctx->policy->slice)
+           ? 0 : left;
+}
+
+
+void
+ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx)
+{
+    uint64_t                  asking, slice;
+    ngx_uint_t                i, left, size;
+    ngx_http_sp_quota_cell_t  cell;
 
     ctx->units = 1;
 
-    max = ngx_min(ctx->policy->burst * percent / 100,
-                  NGX_HTTP_SP_QUOTA_UNITS);
-
-    if (max < 2) {
+    if (ctx->policy->slice == 0) {
         return;
     }
 
-    word = ngx_http_sp_quota_slice_word(ctx, 1);
-    old = *word;
-    left = ngx_http_sp_quota_slice_left(old);
+    (void) ngx_http_sp_quota_slice_cell(&cell, ctx, 1);
+
+    slice = ngx_http_sp_quota_read(&cell);
+    left = ngx_http_sp_quota_slice_rest(ctx, slice);
     size = 1;
 
-    if (ngx_http_sp_quota_slice_end(old) > ngx_current_msec) {
+    if (ngx_http_sp_quota_slice_end(slice) > ngx_current_msec) {
 
-        if (left != 0) {
+        if (ngx_http_sp_quota_slice_left(slice) != 0) {
 
             /* another request asks, or has just been answered */
 
             return;
         }
 
-        size = ngx_min(2 * ngx_http_sp_quota_slice_size(old), max);
+        size = ngx_min(2 * ngx_http_sp_quota_slice_size(slice),
+                       ctx->policy->slice);
         size = ngx_max(size, 1);
-
-    } else if (left > max) {
-
-        /* still pending: that request is gone, with what it was granted */
-
-        left = 0;
     }
 
     asking = ngx_http_sp_quota_slice(ngx_current_msec
                                      + NGX_HTTP_SP_QUOTA_ASKING,
                                      size, NGX_HTTP_SP_QUOTA_PENDING);
 
-    if (!ngx_atomic_cmp_set(word, old, asking)) {
+    if (!ngx_http_sp_quota_write(&cell, asking)) {
         return;
     }
 
@@ -155,23 +188,24 @@ void
 ngx_http_sp_quota_slice_keep(const ngx_http_sp_quota_ctx_t *ctx,
     ngx_uint_t granted)
 {
-    ngx_uint_t          left;
-    ngx_atomic_t       *word;
-    ngx_atomic_uint_t   kept;
-
-    if (ctx->slice == 0) {
-        return;
-    }
-
-    word = ngx_http_sp_quota_slice_word(ctx, 1);
-    left = (granted > 1) ? granted - 1 : 0;
-
-    kept = ngx_http_sp_quota_slice(ngx_current_msec + NGX_HTTP_SP_QUOTA_LIFE,
-                                   granted, left);
+    ngx_uint_t                left;
+    ngx_http_sp_quota_cell_t  cell;
 
     /* lost to another request only when Redis took longer than its deadline */
 
-    (void) ngx_atomic_cmp_set(word, ctx->slice, kept);
+    if (ctx->slice == 0
+        || !ngx_http_sp_quota_slice_cell(&cell, ctx, 0)
+        || ngx_http_sp_quota_read(&cell) != ctx->slice)
+    {
+        return;
+    }
+
+    left = (granted > 1) ? granted - 1 : 0;
+
+    (void) ngx_http_sp_quota_write(&cell,
+               ngx_http_sp_quota_slice(ngx_current_msec
+                                       + NGX_HTTP_SP_QUOTA_LIFE,
+                                       granted, left));
 }
 
 

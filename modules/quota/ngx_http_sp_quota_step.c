@@ -116,7 +116,7 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
         return ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_DENIED);
     }
 
-    ngx_http_sp_quota_slice_want(ctx, qmcf->slice);
+    ngx_http_sp_quota_slice_want(ctx);
 
     if (ngx_http_sp_quota_ask(r, ctx) != NGX_OK) {
         return NGX_ERROR;

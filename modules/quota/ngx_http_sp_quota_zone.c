@@ -8,10 +8,12 @@
  *
  * There is no lock, so a worker that is killed leaves none behind: an entry
  * is a key and a word, both changed by compare-and-swap.  The word is the tat
- * of a limit or, where the key is odd, the slice of a policy.  A full bucket
- * drops the entry that is free the earliest; nothing ever fails for lack of
- * space.  Two workers that race for an entry that is being dropped may let one
- * more request pass, or deny one, of the two subjects concerned.
+ * of a limit or, where the key is odd, the slice of a policy, and in its last
+ * byte a tag of the key: what a worker writes into an entry that has changed
+ * hands says nothing to the new owner, and is taken back.  A full bucket drops
+ * the entry that is free the earliest; nothing ever fails for lack of space.
+ * Two workers that race for an entry that is being dropped may let one more
+ * request pass.
  */
 
 #include "ngx_http_sp_quota.h"
@@ -22,7 +24,14 @@
 
 
 #define NGX_HTTP_SP_QUOTA_WAYS     8
-#define NGX_HTTP_SP_QUOTA_VERSION  2
+#define NGX_HTTP_SP_QUOTA_VERSION  3
+
+#define NGX_HTTP_SP_QUOTA_TAG_BITS  8
+#define NGX_HTTP_SP_QUOTA_TAG       ((1 << NGX_HTTP_SP_QUOTA_TAG_BITS) - 1)
+
+/* bits of the key that do not choose the bucket, and that of the kind */
+#define ngx_http_sp_quota_tag(key)                                            \
+    (((key) >> (64 - NGX_HTTP_SP_QUOTA_TAG_BITS) & ~1ull) | ((key) & 1))
 
 
 typedef struct {
@@ -41,14 +50,18 @@ typedef struct {
 
 static ngx_int_t ngx_http_sp_quota_zone_init(ngx_shm_zone_t *zone,
     void *data);
-static ngx_atomic_t *ngx_http_sp_quota_limit_word(ngx_shm_zone_t *zone,
-    uint64_t hash, const ngx_http_sp_quota_limit_t *limit, ngx_uint_t create);
-static ngx_atomic_t *ngx_http_sp_quota_lookup(
+static ngx_uint_t ngx_http_sp_quota_limit_cell(ngx_http_sp_quota_cell_t *cell,
+    ngx_shm_zone_t *zone, uint64_t hash,
+    const ngx_http_sp_quota_limit_t *limit, ngx_uint_t create);
+static ngx_uint_t ngx_http_sp_quota_lookup(ngx_http_sp_quota_cell_t *cell,
     const ngx_http_sp_quota_table_t *table, uint64_t key, ngx_uint_t create);
+static void ngx_http_sp_quota_cell(ngx_http_sp_quota_cell_t *cell,
+    ngx_http_sp_quota_entry_t *entry, uint64_t key);
 static uint64_t ngx_http_sp_quota_mix(uint64_t key);
-static int64_t ngx_http_sp_quota_until(const ngx_http_sp_quota_entry_t *entry);
-static ngx_uint_t ngx_http_sp_quota_charge(ngx_atomic_t *word,
+static int64_t ngx_http_sp_quota_until(ngx_http_sp_quota_entry_t *entry);
+static ngx_uint_t ngx_http_sp_quota_charge(ngx_http_sp_quota_cell_t *cell,
     const sp_gcra_limit_t *gcra, int64_t now, sp_gcra_result_t *result);
+static void ngx_http_sp_quota_back(ngx_http_sp_quota_cell_t *cell, int64_t us);
 
 
 /* monotonic and the same in all processes */
@@ -111,9 +124,7 @@ ngx_http_sp_quota_zone_init(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
-    /* the slab pool's own pages take a little of the zone */
-
-    size = (zone->shm.size - zone->shm.size / 16)
+    size = shpool->pfree * ngx_pagesize
            / (NGX_HTTP_SP_QUOTA_WAYS * sizeof(ngx_http_sp_quota_entry_t));
 
     for (n = 1; n * 2 <= size; n *= 2) { /* void */ }
@@ -160,16 +171,14 @@ int64_t
 ngx_http_sp_quota_ahead(ngx_shm_zone_t *zone, uint64_t hash,
     const ngx_http_sp_quota_limit_t *limit, int64_t now)
 {
-    int64_t        tat;
-    ngx_atomic_t  *word;
+    int64_t                   tat;
+    ngx_http_sp_quota_cell_t  cell;
 
-    word = ngx_http_sp_quota_limit_word(zone, hash, limit, 0);
-
-    if (word == NULL) {
+    if (!ngx_http_sp_quota_limit_cell(&cell, zone, hash, limit, 0)) {
         return 0;
     }
 
-    tat = (int64_t) *word;
+    tat = (int64_t) ngx_http_sp_quota_read(&cell);
 
     return (tat > now) ? tat - now : 0;
 }
@@ -179,23 +188,20 @@ void
 ngx_http_sp_quota_remember(ngx_shm_zone_t *zone, uint64_t hash,
     const ngx_http_sp_quota_limit_t *limit, int64_t tat, int64_t now)
 {
-    ngx_atomic_t       *word;
-    ngx_atomic_uint_t   old;
+    ngx_http_sp_quota_cell_t  cell;
 
     if (tat <= now) {
         return;
     }
 
-    word = ngx_http_sp_quota_limit_word(zone, hash, limit, 1);
+    (void) ngx_http_sp_quota_limit_cell(&cell, zone, hash, limit, 1);
 
     do {
-        old = *word;
-
-        if ((int64_t) old >= tat) {
+        if ((int64_t) ngx_http_sp_quota_read(&cell) >= tat) {
             return;
         }
 
-    } while (!ngx_atomic_cmp_set(word, old, (ngx_atomic_uint_t) tat));
+    } while (!ngx_http_sp_quota_write(&cell, (uint64_t) tat));
 }
 
 
@@ -203,12 +209,10 @@ void
 ngx_http_sp_quota_forget(ngx_shm_zone_t *zone, uint64_t hash,
     const ngx_http_sp_quota_limit_t *limit, int64_t us)
 {
-    ngx_atomic_t  *word;
+    ngx_http_sp_quota_cell_t  cell;
 
-    word = ngx_http_sp_quota_limit_word(zone, hash, limit, 0);
-
-    if (word != NULL && (int64_t) *word > us) {
-        (void) ngx_atomic_fetch_add(word, -us);
+    if (ngx_http_sp_quota_limit_cell(&cell, zone, hash, limit, 0)) {
+        ngx_http_sp_quota_back(&cell, us);
     }
 }
 
@@ -218,20 +222,20 @@ ngx_http_sp_quota_local(ngx_shm_zone_t *zone, ngx_http_sp_quota_ctx_t *ctx)
 {
     int64_t                      now, tats[NGX_HTTP_SP_QUOTA_LIMITS];
     ngx_uint_t                   i, n;
-    ngx_atomic_t                *words[NGX_HTTP_SP_QUOTA_LIMITS];
+    ngx_http_sp_quota_cell_t     cells[NGX_HTTP_SP_QUOTA_LIMITS];
     ngx_http_sp_quota_policy_t  *policy;
 
     policy = ctx->policy;
     n = policy->nlimits;
     now = ngx_http_sp_quota_now();
 
-    for (i = 0; i < n; i++) {
-        words[i] = ngx_http_sp_quota_limit_word(zone, ctx->hash,
-                                                &policy->limits[i], 1);
-    }
+    /* an entry is charged before the next is made, which may take its place */
 
     for (i = 0; i < n; i++) {
-        if (!ngx_http_sp_quota_charge(words[i], &policy->gcra[i], now,
+        (void) ngx_http_sp_quota_limit_cell(&cells[i], zone, ctx->hash,
+                                            &policy->limits[i], 1);
+
+        if (!ngx_http_sp_quota_charge(&cells[i], &policy->gcra[i], now,
                                       &ctx->results[i]))
         {
             break;
@@ -245,11 +249,12 @@ ngx_http_sp_quota_local(ngx_shm_zone_t *zone, ngx_http_sp_quota_ctx_t *ctx)
     /* all or nothing: give back what the limits before this one took */
 
     while (i-- > 0) {
-        (void) ngx_atomic_fetch_add(words[i], -policy->gcra[i].interval);
+        ngx_http_sp_quota_back(&cells[i], policy->gcra[i].interval);
     }
 
     for (i = 0; i < n; i++) {
-        tats[i] = (int64_t) *words[i];
+        tats[i] = now + ngx_http_sp_quota_ahead(zone, ctx->hash,
+                                                &policy->limits[i], now);
     }
 
     (void) sp_gcra_all(policy->gcra, tats, n, now, 1, ctx->results);
@@ -259,29 +264,43 @@ ngx_http_sp_quota_local(ngx_shm_zone_t *zone, ngx_http_sp_quota_ctx_t *ctx)
 
 
 static ngx_uint_t
-ngx_http_sp_quota_charge(ngx_atomic_t *word, const sp_gcra_limit_t *gcra,
-    int64_t now, sp_gcra_result_t *result)
+ngx_http_sp_quota_charge(ngx_http_sp_quota_cell_t *cell,
+    const sp_gcra_limit_t *gcra, int64_t now, sp_gcra_result_t *result)
 {
-    ngx_atomic_uint_t  old;
-
     do {
-        old = *word;
-        sp_gcra(gcra, (int64_t) old, now, 1, result);
+        sp_gcra(gcra, (int64_t) ngx_http_sp_quota_read(cell), now, 1, result);
 
         if (!result->allowed) {
             return 0;
         }
 
-    } while (!ngx_atomic_cmp_set(word, old, (ngx_atomic_uint_t) result->tat));
+    } while (!ngx_http_sp_quota_write(cell, (uint64_t) result->tat));
 
     return 1;
 }
 
 
+static void
+ngx_http_sp_quota_back(ngx_http_sp_quota_cell_t *cell, int64_t us)
+{
+    int64_t  tat;
+
+    do {
+        tat = (int64_t) ngx_http_sp_quota_read(cell);
+
+        if (tat <= us) {
+            return;
+        }
+
+    } while (!ngx_http_sp_quota_write(cell, (uint64_t) (tat - us)));
+}
+
+
 /* of a limit: an even key */
 
-static ngx_atomic_t *
-ngx_http_sp_quota_limit_word(ngx_shm_zone_t *zone, uint64_t hash,
+static ngx_uint_t
+ngx_http_sp_quota_limit_cell(ngx_http_sp_quota_cell_t *cell,
+    ngx_shm_zone_t *zone, uint64_t hash,
     const ngx_http_sp_quota_limit_t *limit, ngx_uint_t create)
 {
     uint64_t  key;
@@ -290,21 +309,21 @@ ngx_http_sp_quota_limit_word(ngx_shm_zone_t *zone, uint64_t hash,
 
     /* 0 is an entry that was never used */
 
-    return ngx_http_sp_quota_lookup(zone->data, key ? key : 2, create);
+    return ngx_http_sp_quota_lookup(cell, zone->data, key ? key : 2, create);
 }
 
 
 /* of a slice: an odd key */
 
-ngx_atomic_t *
-ngx_http_sp_quota_slice_word(const ngx_http_sp_quota_ctx_t *ctx,
-    ngx_uint_t create)
+ngx_uint_t
+ngx_http_sp_quota_slice_cell(ngx_http_sp_quota_cell_t *cell,
+    const ngx_http_sp_quota_ctx_t *ctx, ngx_uint_t create)
 {
     uint64_t  key;
 
     key = ngx_http_sp_quota_mix(ctx->hash ^ ctx->policy->id) | 1;
 
-    return ngx_http_sp_quota_lookup(ctx->zone->data, key, create);
+    return ngx_http_sp_quota_lookup(cell, ctx->zone->data, key, create);
 }
 
 
@@ -317,11 +336,11 @@ ngx_http_sp_quota_mix(uint64_t key)
 }
 
 
-/* never NULL with "create" */
+/* never 0 with "create" */
 
-static ngx_atomic_t *
-ngx_http_sp_quota_lookup(const ngx_http_sp_quota_table_t *table, uint64_t key,
-    ngx_uint_t create)
+static ngx_uint_t
+ngx_http_sp_quota_lookup(ngx_http_sp_quota_cell_t *cell,
+    const ngx_http_sp_quota_table_t *table, uint64_t key, ngx_uint_t create)
 {
     ngx_uint_t                  i;
     ngx_atomic_uint_t           old, word;
@@ -336,7 +355,8 @@ ngx_http_sp_quota_lookup(const ngx_http_sp_quota_table_t *table, uint64_t key,
         for (i = 0; i < NGX_HTTP_SP_QUOTA_WAYS; i++) {
 
             if (bucket[i].key == key) {
-                return &bucket[i].word;
+                ngx_http_sp_quota_cell(cell, &bucket[i], key);
+                return 1;
             }
 
             if (ngx_http_sp_quota_until(&bucket[i])
@@ -347,10 +367,13 @@ ngx_http_sp_quota_lookup(const ngx_http_sp_quota_table_t *table, uint64_t key,
         }
 
         if (!create) {
-            return NULL;
+            return 0;
         }
 
-        /* emptied first, so that nobody reads the old word by the new key */
+        /*
+         * emptied first, so that nobody reads the old word by the new key,
+         * and again: the old owner may have written meanwhile
+         */
 
         old = entry->key;
         word = entry->word;
@@ -358,17 +381,69 @@ ngx_http_sp_quota_lookup(const ngx_http_sp_quota_table_t *table, uint64_t key,
         if (ngx_atomic_cmp_set(&entry->word, word, 0)
             && ngx_atomic_cmp_set(&entry->key, old, key))
         {
-            return &entry->word;
+            word = entry->word;
+            (void) ngx_atomic_cmp_set(&entry->word, word, 0);
+
+            ngx_http_sp_quota_cell(cell, entry, key);
+            return 1;
         }
     }
+}
+
+
+static void
+ngx_http_sp_quota_cell(ngx_http_sp_quota_cell_t *cell,
+    ngx_http_sp_quota_entry_t *entry, uint64_t key)
+{
+    cell->owner = &entry->key;
+    cell->word = &entry->word;
+    cell->key = key;
+    cell->old = 0;
+}
+
+
+uint64_t
+ngx_http_sp_quota_read(ngx_http_sp_quota_cell_t *cell)
+{
+    cell->old = *cell->word;
+
+    return ((cell->old & NGX_HTTP_SP_QUOTA_TAG)
+            == ngx_http_sp_quota_tag(cell->key))
+           ? cell->old >> NGX_HTTP_SP_QUOTA_TAG_BITS : 0;
+}
+
+
+ngx_uint_t
+ngx_http_sp_quota_write(ngx_http_sp_quota_cell_t *cell, uint64_t value)
+{
+    ngx_atomic_uint_t  word;
+
+    word = value << NGX_HTTP_SP_QUOTA_TAG_BITS
+           | ngx_http_sp_quota_tag(cell->key);
+
+    if (!ngx_atomic_cmp_set(cell->word, cell->old, word)) {
+        return 0;
+    }
+
+    if (*cell->owner != cell->key) {
+        (void) ngx_atomic_cmp_set(cell->word, word, 0);
+    }
+
+    return 1;
 }
 
 
 /* the time at which an entry says nothing any more, in microseconds */
 
 static int64_t
-ngx_http_sp_quota_until(const ngx_http_sp_quota_entry_t *entry)
+ngx_http_sp_quota_until(ngx_http_sp_quota_entry_t *entry)
 {
-    return (entry->key & 1) ? ngx_http_sp_quota_slice_until(entry->word)
-                            : (int64_t) entry->word;
+    uint64_t                  key, value;
+    ngx_http_sp_quota_cell_t  cell;
+
+    key = entry->key;
+    ngx_http_sp_quota_cell(&cell, entry, key);
+    value = ngx_http_sp_quota_read(&cell);
+
+    return (key & 1) ? ngx_http_sp_quota_slice_until(value) : (int64_t) value;
 }
