@@ -105,6 +105,40 @@ sleep 0.15;
 my ($left) = @{ burst($t, '/hot/a.txt', 'six', 1)->{remaining} };
 is($left, 698, '.. nothing is lost either');
 
+# what is left of a slice goes back, also when it was the end of the limit
+is(burst($t, '/hot/a.txt', 'seven', 997)->{passed}, 997, 'nearly all');
+sleep 0.15;
+is(burst($t, '/hot/a.txt', 'seven', 10)->{passed}, 3,
+   '.. and the rest, after a pause');
+
+# .. and when another gateway has seen it charged
+for (1 .. 5) {
+    burst($t, '/hot/a.txt', 'eight', 9);
+    burst($other, '/hot/a.txt', 'eight', 1);
+    sleep 0.15;
+    burst($_, '/hot/a.txt', 'eight', 1) for $t, $other;
+    sleep 0.15;
+}
+
+is(burst($exact, '/hot/a.txt', 'eight', 1)->{remaining}[0], 939,
+   'what one gateway gives back no other takes away');
+
+# Redis forgets: what this machine knows counts, but for one slice
+burst($t, '/hot/a.txt', 'nine', 500);
+system("redis-cli -s $redis flushall >/dev/null");
+my $again = burst($t, '/hot/a.txt', 'nine', 600)->{passed};
+cmp_ok($again, '<=', 510, 'Redis has lost all: a slice more');
+cmp_ok($again, '>=', 500, '.. and not less');
+
+# .. or holds what nobody of us has written
+burst($t, '/hot/a.txt', 'ten', 1);
+system("redis-cli -s $redis set '$_' garbage >/dev/null")
+    for split /\n/, `redis-cli -s $redis keys '*'`;
+sleep 0.15;
+is(burst($t, '/hot/a.txt', 'ten', 1)->{remaining}[0], 998,
+   'garbage in Redis: this machine decides');
+system("redis-cli -s $redis flushall >/dev/null");
+
 # Redis goes: what was charged may be spent, the rest is decided here
 $t->stop_server('redis');
 $res = burst($t, '/hot/a.txt', 'six', 800);

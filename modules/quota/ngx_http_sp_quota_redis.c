@@ -160,7 +160,10 @@ ngx_http_sp_quota_pack(const ngx_http_sp_quota_ctx_t *ctx, u_char *p)
         limit = &ctx->policy->limits[i];
         gcra = &ctx->policy->gcra[i];
 
+        /* less a slice that another gateway may have given back since */
+
         floor = ngx_http_sp_quota_ahead(ctx->zone, ctx->hash, limit, now)
+                - (int64_t) ctx->policy->slice * gcra->interval
                 - NGX_HTTP_SP_QUOTA_SLACK;
 
         p = ngx_http_sp_quota_put(p, limit->window);

@@ -226,7 +226,8 @@ ngx_http_sp_quota_decide(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx,
 
 /*
  * Denied whatever Redis would say: it only ever knows of more requests, or of
- * fewer by what other gateways gave back of their slices, which can wait
+ * fewer by what gateways give back of their slices: this one with the question
+ * now, and the others' can wait
  */
 
 static ngx_uint_t
@@ -234,15 +235,17 @@ ngx_http_sp_quota_known_denied(const ngx_http_sp_quota_main_conf_t *qmcf,
     ngx_http_sp_quota_ctx_t *ctx)
 {
     int64_t            now, tats[NGX_HTTP_SP_QUOTA_LIMITS];
-    ngx_uint_t         denied, i;
+    ngx_uint_t         denied, i, unused;
     sp_gcra_result_t   result;
 
     denied = 0;
     now = ngx_http_sp_quota_now();
+    unused = ngx_http_sp_quota_slice_unused(ctx);
 
     for (i = 0; i < ctx->policy->nlimits; i++) {
         tats[i] = now + ngx_http_sp_quota_ahead(qmcf->zone, ctx->hash,
-                                                &ctx->policy->limits[i], now);
+                                                &ctx->policy->limits[i], now)
+                  - (int64_t) unused * ctx->policy->gcra[i].interval;
 
         sp_gcra(&ctx->policy->gcra[i], tats[i] - NGX_HTTP_SP_QUOTA_SLACK,
                 now, 1, &result);
