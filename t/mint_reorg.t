@@ -144,6 +144,23 @@ is(join(' ', map { $_->[0] } $t->sql('select state from mint.event
    'replaced: the way it went');
 
 
+# -- a node that says once that there is no receipt: one answer is no verdict
+
+my $before = reorgs();
+
+$id = mint(tag => 'missed');
+becomes($id, 'sent', 'sent');
+$m->rpc('anvil_mine', '0x1');
+becomes($id, 'mined', 'mined');
+$m->fault(method => 'eth_getTransactionReceipt', when => 'before',
+          answer => 'null');
+ok($t->wait_until(sub { !$m->faults }, 10), 'missed: a null instead of it');
+$m->rpc('anvil_mine', '0x3');
+settled('missed', $id);
+is(reorgs(), $before, 'missed: not taken for a reorganization');
+is(sends($id), 1, 'missed: not sent again');
+
+
 # -- several of one lane, and the chain is shorter for a while
 
 my $snapshot = $m->rpc('evm_snapshot');

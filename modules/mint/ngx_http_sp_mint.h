@@ -172,6 +172,7 @@ typedef struct {
     unsigned                 acknowledged:1;
     unsigned                 succeeded:1;
     unsigned                 has_token:1;
+    unsigned                 missed:1;       /* its receipt, once */
     uint64_t                 block_number;
     ngx_str_t                block_hash;
 } ngx_http_sp_mint_item_t;

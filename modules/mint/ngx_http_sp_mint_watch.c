@@ -133,6 +133,14 @@ ngx_http_sp_mint_no_receipt(ngx_http_sp_mint_run_t *run)
         return;
     }
 
+    /* it may have left between the two questions: is the head behind now? */
+
+    if (!run->item.missed) {
+        run->item.missed = 1;
+        ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_HEAD);
+        return;
+    }
+
     /* the head is not behind, and the block we knew is not there any more */
 
     ngx_log_error(NGX_LOG_WARN, run->job->log, 0,
