@@ -9,6 +9,7 @@
 
 
 #define UUID  "0f3a1c44-9d1e-4c55-8f0a-00000000c0de"
+#define HI  "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}"
 
 
 typedef struct {
@@ -78,6 +79,23 @@ static const case_t  cases[] = {
       "chat_id_invalid" },
     { "{\"metadata\":{\"memory\":\"maybe\"},\"messages\":[{\"role\":\"user\","
       "\"content\":\"a\"}]}", "memory_invalid" },
+    { "{\"model\":\"a\\u0000b\"," HI, "model_invalid" },
+    { "{\"stream\":true,\"stream_options\":7," HI,
+      "stream_options_invalid" },
+    { "{\"n\":\"2\"," HI, "n_invalid" },
+    { "{\"n\":1.5," HI, "n_invalid" },
+    { "{\"n\":0," HI, "n_invalid" },
+    { "{\"n\":128," HI, NULL },
+    { "{\"messages\":[{\"role\":\"user\\u0000\",\"content\":\"a\"}]}",
+      "role_invalid" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+      "\"text\":\"a\\u0000b\"}]}]}", "content_nul" },
+    { "{\"metadata\":{\"character_id\":\"" UUID "0\"}," HI,
+      "character_id_invalid" },
+    { "{\"metadata\":{\"character_id\":7}," HI, "character_id_invalid" },
+    { "{\"metadata\":{\"character_id\":\"0f3a1c44-9d1e-4c55-8f0a-"
+      "00000000code\"}," HI, "character_id_invalid" },
+    { "{\"metadata\":{\"memory\":\"off\\u0000\"}," HI, "memory_invalid" },
     { "{\"metadata\":{\"memory\":false},\"messages\":[{\"role\":\"user\","
       "\"content\":\"a\"}]}", "memory_invalid" }
 };
@@ -92,6 +110,59 @@ static sp_chat_request_t *parse(const char *json, sp_chat_error_t *error)
     root = json_loads(json, JSON_ALLOW_NUL|JSON_DECODE_ANY, NULL);
 
     return sp_chat_parse(SP_CHAT_OPENAI, root, error);
+}
+
+
+/* one of "start", n times "more" with commas between, "end" */
+
+static void test_cap(const char *start, const char *more, size_t n,
+    const char *end, const char *code)
+{
+    char               *json, *p;
+    size_t              i, size;
+    sp_chat_error_t     error;
+    sp_chat_request_t  *chat;
+
+    size = strlen(start) + n * (strlen(more) + 1) + strlen(end) + 1;
+    json = malloc(size);
+
+    p = json + sprintf(json, "%s", start);
+
+    for (i = 0; i < n; i++) {
+        p += sprintf(p, "%s%s", i != 0 && more[1] != '\0' ? "," : "", more);
+    }
+
+    (void) sprintf(p, "%s", end);
+
+    error.code = NULL;
+    chat = parse(json, &error);
+
+    TAP_IS_STR(chat != NULL ? "accepted" : error.code, code,
+               "%zu times %s", n, more);
+
+    sp_chat_free(chat);
+    free(json);
+}
+
+
+static void test_caps(void)
+{
+    static const char  part[] = "{\"type\":\"text\",\"text\":\"a\"}";
+    static const char  turn[] = "{\"role\":\"user\",\"content\":\"a\"}";
+    static const char  text[] = "{\"messages\":[{\"role\":\"user\","
+                                "\"content\":[";
+
+    test_cap("{\"messages\":[", turn, SP_CHAT_MAX_MESSAGES, "]}",
+             "accepted");
+    test_cap("{\"messages\":[", turn, SP_CHAT_MAX_MESSAGES + 1, "]}",
+             "messages_too_many");
+
+    test_cap(text, part, SP_CHAT_MAX_PARTS, "]}]}", "accepted");
+    test_cap(text, part, SP_CHAT_MAX_PARTS + 1, "]}]}", "content_invalid");
+
+    test_cap("{\"model\":\"", "m", SP_CHAT_MAX_MODEL, "\"," HI, "accepted");
+    test_cap("{\"model\":\"", "m", SP_CHAT_MAX_MODEL + 1, "\"," HI,
+             "model_invalid");
 }
 
 
@@ -257,6 +328,8 @@ int main(void)
 
         sp_chat_free(chat);
     }
+
+    test_caps();
 
     test_fields();
 

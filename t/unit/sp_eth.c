@@ -121,7 +121,8 @@ check_signature(const secp256k1_context *secp)
     uint8_t             address[20], bytes[65], hash[32], key[32], wanted[20];
     sp_eth_signature_t  signature;
 
-    static const char   hello[] =
+    static const uint8_t  nobody[20];
+    static const char     hello[] =
         "9208d5f86a1f5d9c1908dbb42969925675ceb388616fc5b186c248e4967a03e0"
         "2e9d28a1adcb8cce60ebcef9756dee20522a2987afea3055f4edd8380d425f89"
         "1b";
@@ -157,6 +158,16 @@ check_signature(const secp256k1_context *secp)
            && sp_eth_recover_bytes(secp, address, hash, bytes, 63) == SP_ERROR
            && sp_eth_recover_bytes(secp, address, hash, bytes, 0) == SP_ERROR,
            "other lengths");
+
+    /* 5 is the x of no point: there is nobody who could have signed */
+
+    memset(bytes, 0, sizeof(bytes));
+    bytes[31] = 5;
+    bytes[63] = 1;
+    bytes[64] = 27;
+    memset(address, 0xff, sizeof(address));
+    TAP_OK(sp_eth_recover_bytes(secp, address, hash, bytes, 65) == SP_ERROR
+           && memcmp(address, nobody, 20) == 0, "nobody's signature");
 
     (void) sp_eth_sign(secp, &signature, hash, key);
     sp_eth_signature_encode(bytes, &signature);

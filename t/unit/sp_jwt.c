@@ -29,6 +29,8 @@
 
 #define OCT  "{\"kty\":\"oct\",\"kid\":\"h\",\"alg\":\"HS256\",\"k\":\""     \
              "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T\"}"
+#define OPS8                                                                 \
+    "\"sign\",\"sign\",\"sign\",\"sign\",\"sign\",\"sign\",\"sign\",\"sign\","
 #define K32  "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_"
 
 /* RFC 7638 3.1 */
@@ -41,6 +43,10 @@
     "cRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"
 #define RSA  "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"AQAB\"}"
 #define RSA_PRINT  "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+
+
+#define X16  "xxxxxxxxxxxxxxxx"
+#define X64  X16 X16 X16 X16
 
 
 typedef struct {
@@ -69,6 +75,9 @@ static sp_jwt_status_e check(const char *claims,
 static void headers(void);
 static void malformed(void);
 static void confusion(void);
+static void many_keys(void);
+static void signatures(void);
+static void operations(void);
 static void public_forms(void);
 
 
@@ -100,6 +109,10 @@ static const jwks_row_t  jwks_rows[] = {
       "alg of another type" },
     { "{\"kty\":\"oct\",\"kid\":1,\"k\":\"" K32 "8\"}", "\"kid\"",
       "kid is a number" },
+    { "{\"kty\":\"oct\",\"kid\":\"" X64 X64 X64 X64 "\",\"k\":\"" K32 "8\"}",
+      NULL, "kid of 256 bytes" },
+    { "{\"kty\":\"oct\",\"kid\":\"" X64 X64 X64 X64 "x\",\"k\":\"" K32
+      "8\"}", "\"kid\"", "kid of 257 bytes" },
     { "{\"kty\":\"oct\",\"kid\":\"\",\"k\":\"" K32 "8\"}", "\"kid\"",
       "kid is empty" },
     { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" P256_X "\",\"y\":\"" P256_X
@@ -112,6 +125,36 @@ static const jwks_row_t  jwks_rows[] = {
       P256_D "\"}", "another public key", "Ed25519 parts do not fit" },
     { "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AA\"}", "32 bytes",
       "short Ed25519 key" },
+    { "{\"kty\":\"OKP\",\"crv\":\"Ed25519\"}", "32 bytes",
+      "no Ed25519 key" },
+    { "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" P256_X
+      "\",\"d\":\"AA\"}", "32 bytes", "short private part" },
+    { "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" P256_X
+      "\",\"d\":7}", "32 bytes", "the private part is a number" },
+    { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" P256_X "\"}",
+      "32 bytes", "a point without y" },
+    { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" P256_X
+      "\",\"y\":\"AA\"}", "32 bytes", "a short y" },
+    { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AA\",\"y\":\"" P256_Y
+      "\"}", "32 bytes", "a short x" },
+    { "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":7,\"y\":\"" P256_Y "\"}",
+      "32 bytes", "x is a number" },
+    { "{\"k\":\"" K32 "8\"}", "\"kty\"", "no kty" },
+    { "{\"keys\":[{\"k\":\"" K32 "8\"}]}", "\"kty\"", "no kty in a set" },
+    { "{\"kty\":\"oct\",\"alg\":7,\"k\":\"" K32 "8\"}", "\"alg\"",
+      "alg is a number" },
+    { "{\"kty\":\"oct\",\"use\":7,\"k\":\"" K32 "8\"}", "\"use\"",
+      "use is a number" },
+    { "{\"kty\":\"oct\",\"key_ops\":[\"verify\",7],\"k\":\"" K32 "8\"}",
+      "not a string", "a number in key_ops" },
+    { "{\"kty\":\"oct\",\"key_ops\":[" OPS8 OPS8 "\"verify\"],\"k\":\"" K32
+      "8\"}", "at most 16", "17 key_ops" },
+    { "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\"}", "\"e\"", "RSA without e" },
+    { "{\"kty\":\"RSA\",\"e\":\"AQAB\"}", "\"n\"", "RSA without n" },
+    { "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"AQAA\"}", "exponent",
+      "e is even" },
+    { "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"AQAAAAAAAAAB\"}",
+      "exponent", "e has 65 bits" },
     { RSA, NULL, "RSA" },
     { "{\"kty\":\"RSA\",\"n\":\"" RSA_N "\",\"e\":\"AQ\"}", "exponent",
       "e is 1" },
@@ -168,6 +211,8 @@ static const header_row_t  header_rows[] = {
     { "{\"alg\":\"HS256\",\"crit\":[]}", SP_JWT_CRIT },
     { "{\"alg\":\"HS256\",\"b64\":false,\"crit\":[\"b64\"]}", SP_JWT_CRIT },
     { "{\"alg\":\"HS256\",\"kid\":7}", SP_JWT_HEADER },
+    { "{\"alg\":\"HS256\",\"kid\":\"" X64 X64 X64 X64 "\"}", SP_JWT_OK },
+    { "{\"alg\":\"HS256\",\"kid\":\"" X64 X64 X64 X64 "x\"}", SP_JWT_HEADER },
     { "{\"alg\":\"HS256\",\"jwk\":{},\"jku\":\"https://evil\"}", SP_JWT_OK },
     { "[\"HS256\"]", SP_JWT_HEADER },
     { "\"HS256\"", SP_JWT_HEADER },
@@ -232,12 +277,17 @@ main(void)
     TAP_IS_INT(check("{\"aud\":\"a\"}", &rules), SP_JWT_ISSUER, "no issuer");
     TAP_IS_INT(check("{\"iss\":\"https://i\",\"aud\":\"A\"}", &rules),
                SP_JWT_AUDIENCE, "another audience");
+    TAP_IS_INT(check("{\"iss\":\"https://i\",\"aud\":[\"b\",\"aa\"]}", &rules),
+               SP_JWT_AUDIENCE, "other audiences in a list");
     TAP_IS_INT(check("{\"iss\":\"https://i\",\"aud\":[]}", &rules),
                SP_JWT_AUDIENCE, "no audience");
 
     headers();
     malformed();
     confusion();
+    many_keys();
+    signatures();
+    operations();
     public_forms();
 
     return tap_done();
@@ -387,6 +437,14 @@ headers(void)
         sp_jwt_clear(&jwt);
     }
 
+    n = sp_base64url_encode(token, (const uint8_t *)
+                            "{\"alg\":\"HS256\",\"typ\":7}", 23);
+    memcpy(token + n, ".e30.AAAA", 9);
+
+    (void) sp_jwt_parse(&jwt, buffer, sizeof(buffer), token, n + 9);
+    TAP_IS_INT(sp_jwt_claims(&jwt, &rules), SP_JWT_TYPE, "typ is a number");
+    sp_jwt_clear(&jwt);
+
     sp_jwks_free(set);
 }
 
@@ -395,7 +453,7 @@ static void
 malformed(void)
 {
     char                     *big, *buffer;
-    size_t                    i;
+    size_t                    i, n;
     sp_jwt_t                  jwt;
 
     static const char *const  tokens[] = {
@@ -425,6 +483,16 @@ malformed(void)
     TAP_IS_INT(sp_jwt_parse(&jwt, buffer, SP_JWT_MAX_LEN, big,
                             SP_JWT_MAX_LEN),
                SP_JWT_TOO_LARGE, "a header over the cap");
+
+    n = (SP_JWT_MAX_SIG + 1) / 3 * 4;
+    memset(big, 'A', SP_JWT_MAX_LEN);
+    memcpy(big, "eyJhbGciOiJIUzI1NiJ9.e30.", 25);
+    TAP_IS_INT(sp_jwt_parse(&jwt, buffer, SP_JWT_MAX_LEN, big, 25 + n - 1),
+               SP_JWT_OK, "the largest signature");
+    sp_jwt_clear(&jwt);
+    TAP_OK(sp_jwt_parse(&jwt, buffer, SP_JWT_MAX_LEN, big, 25 + n)
+           != SP_JWT_OK, "a larger one");
+    sp_jwt_clear(&jwt);
 
     free(buffer);
     free(big);
@@ -473,6 +541,118 @@ confusion(void)
 
     sp_jwt_clear(&jwt);
     sp_jwks_free(evil);
+    sp_jwks_free(set);
+}
+
+
+/* without a kid keys are tried, but not without end */
+
+static void
+many_keys(void)
+{
+    char              buffer[2048], text[2048], token[2048];
+    size_t            i, len, n;
+    sp_jwt_t          jwt;
+    sp_jwks_t        *set;
+
+    n = (size_t) snprintf(text, sizeof(text), "{\"keys\":[");
+
+    for (i = 0; i <= SP_JWT_MAX_TRIES; i++) {
+        n += (size_t) snprintf(text + n, sizeof(text) - n, "%s{\"kty\":"
+                               "\"oct\",\"k\":\"%c" K32 "\"}",
+                               i != 0 ? "," : "", (char) ('A' + i));
+    }
+
+    (void) snprintf(text + n, sizeof(text) - n, "]}");
+
+    set = load(text);
+
+    for (i = SP_JWT_MAX_TRIES - 1; i <= SP_JWT_MAX_TRIES; i++) {
+        (void) sp_jwt_sign(&set->keys[i], "JWT", "{}", 2, token,
+                           sizeof(token), &len);
+        (void) sp_jwt_parse(&jwt, buffer, sizeof(buffer), token, len);
+
+        TAP_IS_INT(sp_jwt_verify(&jwt, (const sp_jwks_t *const *) &set, 1),
+                   i < SP_JWT_MAX_TRIES ? SP_JWT_OK : SP_JWT_SIGNATURE,
+                   "signed by key %zu of those without a kid", i + 1);
+        sp_jwt_clear(&jwt);
+    }
+
+    sp_jwks_free(set);
+}
+
+
+/* the beginning of a good signature is none */
+
+static void
+signatures(void)
+{
+    char                      buffer[2048], token[2048];
+    size_t                    i, len, n, start;
+    sp_jwt_t                  jwt;
+    sp_jwks_t                *set;
+
+    static const char *const  keys[] = { ED25519, P256, OCT };
+
+    for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        set = load(keys[i]);
+
+        (void) sp_jwt_sign(&set->keys[0], "JWT", "{}", 2, token,
+                           sizeof(token), &len);
+        token[len] = '\0';
+        start = (size_t) (strrchr(token, '.') + 1 - token);
+
+        /* whole groups of it, so that no bit is left over */
+
+        for (n = start + 4; n < len; n += 4) {
+            (void) sp_jwt_parse(&jwt, buffer, sizeof(buffer), token, n);
+
+            TAP_IS_INT(sp_jwt_verify(&jwt, (const sp_jwks_t *const *) &set,
+                                     1),
+                       SP_JWT_SIGNATURE, "%s: %zu bytes of a signature",
+                       set->keys[0].jwa->name, jwt.signature_len);
+            sp_jwt_clear(&jwt);
+        }
+
+        sp_jwks_free(set);
+    }
+}
+
+
+/* a key does what its "key_ops" say and nothing else */
+
+static void
+operations(void)
+{
+    char        *big, buffer[2048], token[2048];
+    size_t       len;
+    sp_jwt_t     jwt;
+    sp_jwks_t   *set;
+
+    set = load("{\"kty\":\"oct\",\"key_ops\":[\"sign\"],\"k\":\"" K32 "8\"}");
+
+    TAP_OK(sp_jwt_sign(&set->keys[0], "JWT", "{}", 2, token, sizeof(token),
+                       &len) == SP_OK, "a key to sign signs");
+    (void) sp_jwt_parse(&jwt, buffer, sizeof(buffer), token, len);
+    TAP_IS_INT(sp_jwt_verify(&jwt, (const sp_jwks_t *const *) &set, 1),
+               SP_JWT_NO_KEY, "and does not verify");
+
+    big = calloc(1, 2 * SP_JWT_MAX_LEN);
+    TAP_OK(sp_jwt_sign(&set->keys[0], "JWT", big, SP_JWT_MAX_LEN + 1, big,
+                       2 * SP_JWT_MAX_LEN, &len) == SP_ERROR && len == 0,
+           "claims over the cap are not signed");
+    free(big);
+    sp_jwks_free(set);
+
+    set = load("{\"kty\":\"oct\",\"key_ops\":[\"verify\"],\"k\":\"" K32
+               "8\"}");
+
+    TAP_IS_INT(sp_jwt_verify(&jwt, (const sp_jwks_t *const *) &set, 1),
+               SP_JWT_OK, "a key to verify verifies");
+    TAP_OK(sp_jwt_sign(&set->keys[0], "JWT", "{}", 2, token, sizeof(token),
+                       &len) == SP_ERROR && len == 0, "and does not sign");
+
+    sp_jwt_clear(&jwt);
     sp_jwks_free(set);
 }
 

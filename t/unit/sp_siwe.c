@@ -13,12 +13,18 @@
 #include "vectors.h"
 
 
+#define ADDRESS  "0xe5A12547fe4E872D192E3eCecb76F2Ce1aeA4946"
 #define HEAD                                                                 \
     "chat.example wants you to sign in with your Ethereum account:\n"        \
-    "0xe5A12547fe4E872D192E3eCecb76F2Ce1aeA4946\n"
-#define TAIL                                                                 \
-    "URI: https://chat.example/login\nVersion: 1\nChain ID: 137\n"           \
-    "Nonce: abcdEFGH1234\nIssued At: 2026-11-20T21:52:00.250Z"
+    ADDRESS "\n"
+#define PLACE(chain)                                                         \
+    "URI: https://chat.example/login\nVersion: 1\nChain ID: " chain "\n"
+#define NONCE(nonce)  "Nonce: " nonce "\n"
+#define DATE  "Issued At: 2026-11-20T21:52:00.250Z"
+#define TAIL  PLACE("137") NONCE("abcdEFGH1234") DATE
+#define N32  "abcdefghijklmnopABCDEFGHIJKLMNOP"
+#define R8                                                                   \
+    "\n- a:b\n- a:b\n- a:b\n- a:b\n- a:b\n- a:b\n- a:b\n- a:b"
 #define LOWER "0xe5a12547fe4e872d192e3ececb76f2ce1aea4946"
 
 
@@ -42,6 +48,7 @@ typedef struct {
 } uri_row_t;
 
 
+static const char *long_message(void);
 static void parsing(const char *path, int accept);
 static void verification(const char *path, int recovers);
 
@@ -65,6 +72,30 @@ static const parse_row_t  parse_rows[] = {
     { "https://" HEAD "\n\n" TAIL, 1, "scheme" },
     { "1s://" HEAD "\n\n" TAIL, 0, "bad scheme" },
     { "a@b@" HEAD "\n\n" TAIL, 0, "two @ in the authority" },
+    { " " HEAD "\n\n" TAIL, 0, "a blank in the domain" },
+    { "a@" HEAD "\n\n" TAIL, 1, "a user in the authority" },
+    { "a b@" HEAD "\n\n" TAIL, 0, "a blank in the user" },
+    { " wants you to sign in with your Ethereum account:\n" ADDRESS "\n\n\n"
+      TAIL, 0, "no domain" },
+    { "chat.example wants you to sign in with your ethereum account:\n"
+      ADDRESS "\n\n\n" TAIL, 0, "another sentence" },
+    { HEAD "\n\nURI: https://chat.example/login\nVersion: 1\n137\n"
+      NONCE("abcdEFGH1234") DATE, 0, "chain id without its name" },
+    { HEAD "\n\n" PLACE("") NONCE("abcdEFGH1234") DATE, 0, "no chain id" },
+    { HEAD "\n\n" PLACE("999999999999999999") NONCE("abcdEFGH1234") DATE, 1,
+      "chain id of 18 digits" },
+    { HEAD "\n\n" PLACE("1000000000000000000") NONCE("abcdEFGH1234") DATE, 0,
+      "chain id of 19 digits" },
+    { HEAD "\n\n" PLACE("1.7") NONCE("abcdEFGH1234") DATE, 0,
+      "chain id with a point" },
+    { HEAD "\n\n" PLACE("137") NONCE("abcd-EFGH1234") DATE, 0,
+      "a dash in the nonce" },
+    { HEAD "\n\n" PLACE("137") NONCE(N32 N32 N32 N32) DATE, 1,
+      "nonce of 128 digits" },
+    { HEAD "\n\n" PLACE("137") NONCE(N32 N32 N32 N32 "0") DATE, 0,
+      "nonce of 129 digits" },
+    { HEAD "\n\n" TAIL "\nResources:" R8 R8, 1, "16 resources" },
+    { HEAD "\n\n" TAIL "\nResources:" R8 R8 "\n- a:b", 0, "17 resources" },
     { "evil.example\n" HEAD "\n\n" TAIL, 0, "a line before" },
     { "", 0, "empty" }
 };
@@ -93,7 +124,36 @@ static const date_row_t  date_rows[] = {
     { "2026-01-01T00:00:00+24:00", -1, 0 },
     { "2026-01-01T00:00:00+0100", -1, 0 },
     { "2026-01-01 00:00:00Z", -1, 0 },
+    { "2026-01-0100:00:00Z", -1, 0 },
+    { "2026-01-01T00:00:0001:00", -1, 0 },
     { "2026-01-01", -1, 0 },
+    { "2026-01-01T00:00:00Zx", -1, 0 },
+    { "202601-01T00:00:00Z", -1, 0 },
+    { "2026-0101T00:00:00Z", -1, 0 },
+    { "202-01-01T00:00:00Z", -1, 0 },
+    { "2026-1-01T00:00:00Z", -1, 0 },
+    { "2026-01-1T00:00:00Z", -1, 0 },
+    { "2026-01-01T0:00:00Z", -1, 0 },
+    { "2026-01-01T00:0:00Z", -1, 0 },
+    { "2026-01-01T00:00:0Z", -1, 0 },
+    { "2026-01-01T0000:00Z", -1, 0 },
+    { "2026-01-01T00:0000Z", -1, 0 },
+    { "2026-01-01T00:00:00+1:00", -1, 0 },
+    { "2026-01-01T00:00:00+01:0", -1, 0 },
+    { "2026/01-01T00:00:00Z", -1, 0 },
+    { "2026-01/01T00:00:00Z", -1, 0 },
+    { "2026-x1-01T00:00:00Z", -1, 0 },
+    { "2026-01-x1T00:00:00Z", -1, 0 },
+    { "2026-01-1/T00:00:00Z", -1, 0 },
+    { "2026-01-1:T00:00:00Z", -1, 0 },
+    { "2026-01-01Tx0:00:00Z", -1, 0 },
+    { "2026-01-01T00.00:00Z", -1, 0 },
+    { "2026-01-01T00:x0:00Z", -1, 0 },
+    { "2026-01-01T00:00.00Z", -1, 0 },
+    { "2026-01-01T00:00:x0Z", -1, 0 },
+    { "2026-01-01T00:00:00+x1:00", -1, 0 },
+    { "2026-01-01T00:00:00+01:x0", -1, 0 },
+    { "2026-01-01T00:00:00+01:60", -1, 0 },
     { "", -1, 0 }
 };
 
@@ -116,7 +176,24 @@ static const uri_row_t  uri_rows[] = {
     { "urn:a#b#c", 0 },
     { ":nothing", 0 },
     { "nothing", 0 },
-    { "1a:b", 0 }
+    { "1a:b", 0 },
+    { "a_b:c", 0 },
+    { "urn:a?b c", 0 },
+    { "urn:a?b/c?d", 1 },
+    { "urn:a%4x", 0 },
+    { "https://:80/", 0 },
+    { "https://u p@a/", 0 },
+    { "https://a%41/", 1 },
+    { "https://a%4", 0 },
+    { "https://a%x1/", 0 },
+    { "https://a%1x/", 0 },
+    { "http://[1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19:20]/", 0 },
+    { "http://[v.a]/", 0 },
+    { "http://[v1.]/", 0 },
+    { "http://[v1a]/", 0 },
+    { "http://[v1xa]/", 0 },
+    { "http://[v1.a/b]/", 0 },
+    { "http://[v1.a%b]/", 0 }
 };
 
 
@@ -172,6 +249,16 @@ main(void)
     TAP_OK(sp_uri_within("https://a/x", 11, "https://a", 9), "within");
     TAP_OK(!sp_uri_within("https://a.evil", 14, "https://a", 9),
            "a longer host is another origin");
+    TAP_OK(!sp_uri_within("https://b/x", 11, "https://a", 9),
+           "another host of the same length");
+
+    text = long_message();
+    TAP_OK(sp_siwe_parse(&siwe, text, SP_SIWE_MAX_LEN, 0, &message) == SP_OK,
+           "as long as allowed");
+    TAP_OK(sp_siwe_parse(&siwe, text, SP_SIWE_MAX_LEN + 1, 0, &message)
+           == SP_ERROR && strcmp(message, "message is empty or too large")
+                          == 0,
+           "a byte longer");
 
     parsing("auth/siwe-spruce/parsing_positive.json", 1);
     parsing("auth/siwe-spruce/parsing_negative.json", 0);
@@ -179,6 +266,25 @@ main(void)
     verification("auth/siwe-spruce/verification_negative.json", 5);
 
     return tap_done();
+}
+
+
+/* good but for its length, which is one more than the cap */
+
+static const char *
+long_message(void)
+{
+    size_t             n;
+
+    static char        text[SP_SIWE_MAX_LEN + 1];
+    static const char  start[] = HEAD "\n\n" TAIL "\nRequest ID: ";
+
+    n = sizeof(start) - 1;
+
+    memcpy(text, start, n);
+    memset(text + n, 'a', sizeof(text) - n);
+
+    return text;
 }
 
 
