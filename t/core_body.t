@@ -147,6 +147,16 @@ is($t->post('/two/?a=body&sum=1', {}, 'x' x 2_000_000)->{body},
 is($t->post('/max/?a=body', {}, 'x' x 100_000)->{status}, 200, 'below');
 is($t->post('/max/?a=body', {}, 'x' x 102_401)->{status}, 413, 'above');
 
+# one that says how large it is, before any of it has come
+
+$s = $t->connection;
+$s->send("POST /max/?a=body HTTP/1.1\r\nHost: a\r\n"
+         . "Content-Length: 102401\r\n\r\n");
+$res = $s->reply;
+is($res->{status}, 413, 'announced above');
+is(code($res), 'body_too_large', 'code');
+$s->close;
+
 for my $path ('/max/?a=body', '/max/?a=wait:10,body&b=wait:500',
               '/max/?content=body')
 {
@@ -216,8 +226,13 @@ refused('{}', 415, 'unsupported_media_type', $_, { 'Content-Type' => $_ })
     for 'text/plain', 'application/jsonx', 'application/xml',
         'application/json; charset=latin1', 'json', 'application/+jso';
 refused('{}', 415, 'unsupported_media_type', 'no type', {});
-refused('{}', 415, 'unsupported_encoding', 'gzip',
-        { %json, 'Content-Encoding' => 'gzip' });
+refused('{}', 415, 'unsupported_media_type', 'a type of the same length',
+        { 'Content-Type' => 'application.json' });
+refused('{}', 415, 'unsupported_encoding', $_,
+        { %json, 'Content-Encoding' => $_ })
+    for qw(gzip compress identityx);
+is($t->post('/?a=json', { %json, 'Content-Encoding' => 'identity' }, '{}')
+     ->{status}, 200, 'identity');
 refused('', 400, 'body_required', 'empty');
 refused('{"a":1', 400, 'invalid_json', 'cut');
 refused('garbage', 400, 'invalid_json', 'garbage');

@@ -242,6 +242,8 @@ is($res->{headers}{'www-authenticate'}, 'Bearer realm="the \"realm\""',
 is($res->{json}{error}{code}, 'unauthorized', 'code');
 
 is($t->get('/', { Authorization => 'Basic dTpw' })->{status}, 401, 'Basic');
+is($t->get('/', { Authorization => "Digest $good" })->{status}, 401,
+   'a token under another scheme');
 is($t->get('/', { Authorization => "Bearer$good" })->{status}, 401,
    'no space after Bearer');
 is($t->get('/', { Authorization => "bearer  $good" })->{status}, 200,

@@ -100,6 +100,9 @@ is(status('/issuer/audience', { iss => $i, aud => ['b', 'a'] }), 204,
    'audience in a list');
 is(status('/issuer/audience', { iss => $i, aud => 'b' }), 401,
    'another audience');
+is(status('/issuer/audience', { iss => $i, aud => ['b', 'aa'] }), 401,
+   'other audiences in a list');
+is(status('/issuer/audience', { iss => $i }), 401, 'no audience');
 is(status('/issuer/audience', { aud => 'a' }), 401, 'issuer is inherited');
 
 # a token that one location has cached is judged by the rules of each

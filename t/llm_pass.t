@@ -184,6 +184,24 @@ is($p->last_request->{json}{dimensions}, 2, 'their options');
 is($t->post('/v1/embeddings', {}, { model => 'small' })->{status}, 400,
    'embeddings need an input');
 
+for my $case (
+    [ 'a model that is a number', { model => 7, input => 'x' }, 400,
+      'model_invalid' ],
+    [ 'a model without a name', { model => '', input => 'x' }, 400,
+      'model_invalid' ],
+    [ 'a model with a long name', { model => 'm' x 257, input => 'x' }, 400,
+      'model_invalid' ],
+    [ 'another model', { model => 'm' x 256, input => 'x' }, 404,
+      'model_not_found' ],
+    [ 'an array', [ 'x' ], 400, 'request_not_object' ],
+) {
+    my ($name, $body, $status, $code) = @$case;
+
+    $res = $t->post('/v1/embeddings', {}, $body);
+    is("$res->{status} $res->{json}{error}{code}", "$status $code",
+       "embeddings: $name");
+}
+
 $res = $t->get('/v1/models');
 
 is_deeply([ map { $_->{id} } @{ $res->{json}{data} } ],

@@ -110,12 +110,15 @@ my @bad = (
       uri => 'javascript:alert(1)' ],
     [ 'a uri with a line end', 422, 'invalid_field',
       uri => "ipfs://a\nb" ],
+    [ 'a uri with a DEL', 422, 'invalid_field', uri => "ipfs://a\x7fb" ],
     [ 'a long uri', 422, 'invalid_field', uri => 'ipfs://' . 'a' x 2042 ],
     [ 'another deadline', 422, 'mint_bad_signature',
       deadline => 4102444801 ],
     [ 'a deadline of yesterday', 422, 'mint_expired',
       deadline => time - 86400 ],
     [ 'a negative deadline', 422, 'invalid_field', deadline => -1 ],
+    [ 'a deadline that JSON numbers cannot hold', 422, 'invalid_field',
+      deadline => 9007199254740992 ],
     [ 'a fraction of a deadline', 422, 'invalid_field',
       deadline => 4102444800.5 ],
     [ 'another salt', 422, 'mint_bad_signature', salt => '0x' . '0' x 64 ],
@@ -158,6 +161,22 @@ refused('a session without a wallet', 403, 'mint_wallet_required',
 refused('the session of another wallet', 403, 'mint_wrong_wallet',
         post(\%auth, {}, { wallet =>
              '0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed' }));
+{
+    my $zero = '0x' . '0' x 40;
+
+    refused('a session with a wallet that is none', 403, 'mint_wrong_wallet',
+            post({ %auth, to => $zero }, {}, { wallet => 'x' }));
+
+    # about every other r is the x of no point, so that nobody has signed: not
+    # even the address of all zeros
+    refused("nobody's signature, r is $_", 422, 'mint_bad_signature',
+            post({ %auth, to => $zero, signature => '0x' . '0' x 63 . $_
+                                                    . '0' x 63 . '11b' },
+                 {}, { wallet => $zero })) for 1 .. 9;
+}
+
+refused('a user that is not here', 403, 'mint_unknown_user',
+        post(\%auth, {}, { sub => '00000000-0000-4000-8000-0000000000cc' }));
 refused('nobody', 401, 'authentication_required',
         $t->request('POST', $path, {}, \%auth));
 

@@ -66,6 +66,11 @@ http {
             wallet_statement Hello;
             wallet_auth;
         }
+
+        location /three/ {
+            wallet_domain chat.example https://chat.example:8443;
+            wallet_auth;
+        }
     }
 }
 EOF_CONF
@@ -226,6 +231,7 @@ my %bad = (
     'uri of another origin' => { uri => 'http://evil.example' },
     'uri of a longer host' => { uri => "$origin.evil.example" },
     'scheme is https here' => { scheme => 'https' },
+    'scheme of the same length' => { scheme => 'file' },
     'chain is not configured' => { chain_id => 999 },
     'chain id 0' => { chain_id => 0 },
     'version 2' => { version => 2 },
@@ -234,7 +240,8 @@ my %bad = (
     'expired' => { expiration_time => $date->(-1) },
     'not before' => { not_before => $date->(60) },
     'another statement' => { statement => 'I give all I have' },
-    'resources' => { resources => ['', 'ipfs://x'] },
+    'resources' => { resources => ['ipfs://x'] },
+    'a resource that is none' => { resources => [''] },
     'no such date' => { not_before => '2026-02-31T00:00:00Z' },
     'nonce of nobody' => { nonce => 'aaaaaaaaaaaaaaaaaaaaaa' },
     'address without checksum' => {
@@ -281,6 +288,13 @@ for my $name (sort keys %bad) {
         'v is 29' => substr($good, 0, 130) . '1d',
     );
 
+    # whom nobody has signed for is not the address of all zeros
+    my $nobody = $wallet->message(domain => $domain,
+                                  address => '0x' . '0' x 40,
+                                  nonce => $n->{json}{nonce});
+    is(verify($nobody, $signature{'all zero'}, $cookie)->{status}, 401,
+       'signature: all zero, for the address of all zeros');
+
     for my $name (sort keys %signature) {
         is(verify($message, $signature{$name}, $cookie)->{status}, 401,
            "signature: $name");
@@ -320,6 +334,8 @@ for my $case (
     [ 'POST', '/auth/verify', { 'Content-Type' => 'application/json' },
       '{"message":7,"signature":"0x"}', 400 ],
     [ 'POST', '/auth/verify', { 'Content-Type' => 'application/json' },
+      '{"message":"a"}', 400 ],
+    [ 'POST', '/auth/verify', { 'Content-Type' => 'application/json' },
       '{"message":"' . 'x' x 17000 . '"}', 413 ],
     [ 'POST', '/auth/verify', { 'Content-Type' => 'application/json',
                                 Origin => 'http://evil.example' },
@@ -329,6 +345,8 @@ for my $case (
       '{"message":"a","signature":"b"}', 403 ],
     [ 'GET', '/auth/session', {}, undef, 401 ],
     [ 'GET', '/auth/session', { Authorization => 'Bearer x' }, undef, 401 ],
+    [ 'GET', '/auth/session', {
+        Authorization => "Digest $in->{json}{access_token}" }, undef, 401 ],
     [ 'POST', '/auth/refresh', {}, '', 401 ],
 ) {
     my ($method, $path, $headers, $body, $status) = @$case;
@@ -336,6 +354,31 @@ for my $case (
 
     is($res->{status}, $status, "$method $path: $status");
     ok($res->{json}{error}{code}, 'in the envelope');
+}
+
+# of no length that is said before
+
+for my $case ([ verify => 400 ], [ refresh => 413 ], [ logout => 413 ]) {
+    my ($path, $status) = @$case;
+    my $body = '{"message":"a","signature":"b","pad":"' . 'x' x 17_000 . '"}';
+    my $s = $t->connection;
+
+    $s->send("POST /auth/$path HTTP/1.1\r\nHost: a\r\n"
+             . "Content-Type: application/json\r\n"
+             . "Transfer-Encoding: chunked\r\n\r\n"
+             . sprintf("%x\r\n%s\r\n0\r\n\r\n", length $body, $body));
+    is($s->reply->{status}, $status, "$path: a large body in chunks");
+    $s->close;
+}
+
+# -- origins that look like ours
+
+for my $other (substr($origin, 0, -1), "http://127.0.0.1", "${origin}0",
+               $origin =~ s/127\.0\.0\.1/127.0.0.2/r, uc $origin, 'null')
+{
+    is($t->post('/auth/verify', { Origin => $other },
+                { message => 'a', signature => 'b' })->{status}, 403,
+       "origin $other");
 }
 
 
@@ -373,6 +416,16 @@ for my $case (
     my $res = $t->post('/two/verify', { Cookie => $cookie }, \%body);
 
     is($res->{status}, 200, 'and one of its own') or diag $res->{body};
+
+    # also where one domain begins with the other
+    ($n, $cookie) = nonce('/three/nonce?domain=chat.example%3A8443');
+    $message = $wallet->message(domain => 'chat.example',
+                                uri => 'https://chat.example/x',
+                                nonce => $n->{json}{nonce});
+
+    is($t->post('/three/verify', { Cookie => $cookie }, {
+           message => $message, signature => $wallet->sign($message) })
+         ->{status}, 401, 'a nonce of a longer domain');
     like(cookie($res, 'rt'), qr/^__Host-rt=rt1_[\w-]{70}$/, 'refresh cookie');
 }
 
@@ -397,6 +450,7 @@ my $third = cookie(refresh($second), 'rt');
 isnt($third, $second, 'and on');
 
 is(refresh($first)->{status}, 401, 'two generations old: reuse');
+ok($t->wait_log(qr/old refresh token was used again/), 'the log says so');
 is(refresh($third)->{status}, 401, 'which ends the session');
 is(refresh($second)->{status}, 401, 'for all its tokens');
 
@@ -424,8 +478,16 @@ is($t->post('/auth/refresh', {}, { refresh_token => $changed })->{status},
    401, 'body: a changed token');
 is($t->post('/auth/refresh', {}, { refresh_token => 'x' })->{status}, 401,
    'body: garbage');
+is($t->post('/auth/refresh', {}, {
+       refresh_token => $token =~ s/^rt1/rt2/r })->{status}, 401,
+   'body: of another kind');
+is($t->post('/auth/refresh', {}, {
+       refresh_token => $token =~ s/.$/!/r })->{status}, 401,
+   'body: not base64url');
+is($t->post('/auth/refresh', {}, { refresh_token => "$token!" })->{status},
+   401, 'body: longer');
 is($t->post('/auth/refresh', {}, { refresh_token => $token })->{status}, 200,
-   'body: neither has ended the session');
+   'body: none of them has ended the session');
 
 # from where
 $first = cookie(sign_in($wallet), 'rt');
