@@ -149,6 +149,8 @@ my ($made, $chat) = $db->api($anna, 'POST', '/api/v1/chats', {},
                              { character_id => $zed->{id} });
 
 is($made, 201, 'chat');
+status_is([$anna, 'POST', '/api/v1/chats', {}, { title => 'x' }], 422,
+          'missing_field', 'a chat with nobody');
 status_is([$anna, 'POST', '/api/v1/chats', {}, { character_id => 'x' }], 422,
           'invalid_id');
 status_is([$anna, 'POST', '/api/v1/chats', {},
@@ -171,6 +173,12 @@ is($page->{data}[0]{content}, 'answer 13', 'text');
 is_deeply([map { $_->{seq} } @{ $page->{data} }], [reverse 1 .. 6], 'rest');
 is($page->{page}{next}, undef, 'the end');
 
+for my $bad ('x', '-1', '1.5', '1' x 19, '') {
+    status_is([$anna, 'GET', "/api/v1/chats/$chat->{id}/messages",
+               { cursor => $bad }], 400, 'invalid_cursor',
+              "cursor '$bad' of messages");
+}
+
 my (undef, $list) = $db->api($anna, 'GET', '/api/v1/chats');
 is($list->{data}[0]{title}, 'question 1', 'title of the first message');
 (undef, $list) = $db->api($bert, 'GET', '/api/v1/chats');
@@ -191,6 +199,11 @@ is($memory->{content}, $dog{content}, 'memory');
 status_is([$anna, 'POST', '/api/v1/memories', {},
            { %dog, content => 'the  dog is called REX' }], 409,
           'memory_exists', 'the same in other letters');
+status_is([$anna, 'POST', '/api/v1/memories', {}, { content => 'x' }], 422,
+          'missing_field', 'a memory of nobody');
+status_is([$anna, 'POST', '/api/v1/memories', {},
+           { %dog, content => '  ' }], 422, 'missing_field',
+          'a memory of nothing');
 status_is([$anna, 'POST', '/api/v1/memories', {},
            { %dog, content => 'x' x 301 }], 422, 'invalid_field');
 status_is([$anna, 'POST', '/api/v1/memories', {},
@@ -217,6 +230,18 @@ status_is([$anna, 'PATCH', $at, {},
 like(recall($anna, 'nothing of this'), qr/Tom/, 'pinned is always there');
 status_is([$anna, 'PATCH', $at, {}, { importance => 11 }], 422,
           'invalid_field');
+status_is([$anna, 'PATCH', $at, {}, { content => '  ' }], 422,
+          'invalid_field', 'edited away');
+
+$t->dbh->do("insert into mem.memory (scope_id, user_id, character_id, content,
+             hash, tsv) select s.id, s.user_id, s.character_id, 'x',
+             int4send(n), ''
+             from mem.scope as s, generate_series(1, 999) as n
+             where s.user_id = ?", undef, $anna);
+status_is([$anna, 'POST', '/api/v1/memories', {},
+           { %dog, content => 'One more.' }], 409, 'memory_full');
+$t->dbh->do("delete from mem.memory where content = 'x'");
+
 status_is([$anna, 'DELETE', $at], 204, undef);
 is(scalar $t->sql('select count(*) from mem.tombstone'), 1, 'tombstone');
 

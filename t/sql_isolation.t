@@ -39,9 +39,19 @@ for my $user (@users) {
     my ($status) = $db->api($user, 'POST', '/api/v1/memories', {},
         { character_id => $mira, content => "The password word is $word" });
     is($status, 201, "memory of $user");
+
+    my $address = '0x' . substr($user =~ tr/-//dr, -10) x 4;
+
+    $t->dbh->do('insert into auth.wallets (address, user_id) values (?, ?)',
+                undef, $address, $user);
+    $t->dbh->do("insert into auth.sessions (user_id, address, idle_until,
+                 expires_at) values (?, ?, now(), now())", undef, $user,
+                $address);
 }
 
-my @tables = qw(chat.chat chat.message mem.scope mem.memory);
+my @tables = ('chat.chat', 'chat.message', 'mem.scope', 'mem.memory',
+              'auth.wallets', 'auth.sessions',
+              '(select id as user_id from auth.users) as u');
 my $foreign = 0;
 my $own = 0;
 
@@ -65,7 +75,7 @@ for my $user (@users) {
 }
 
 is($foreign, 0, 'rows of another user: 0');
-is($own, @users * 7, 'rows of one\'s own: all');
+is($own, @users * 10, 'rows of one\'s own: all');
 
 
 # writing what is another's
@@ -73,6 +83,9 @@ is($own, @users * 7, 'rows of one\'s own: all');
 my ($victim, $thief) = @users[0, 1];
 my $memory = $t->sql('select id from mem.memory where user_id = ?', $victim);
 my $chat = $t->sql('select id from chat.chat where user_id = ?', $victim);
+
+$t->dbh->do("insert into chat.character (name, owner_id) values ('Own', ?)",
+            undef, $thief);
 
 for my $case (
     ['GET', "/api/v1/memories/$memory", undef],
@@ -95,6 +108,8 @@ is(scalar $t->sql('select count(*) from mem.memory where id = ?', $memory),
 for my $sql (
     "update mem.memory set user_id = '$victim'",
     "update chat.chat set user_id = '$victim'",
+    "insert into chat.character (name, owner_id) values ('x', '$victim')",
+    "update chat.character set owner_id = '$victim' where name = 'Own'",
     "insert into mem.memory (scope_id, user_id, character_id, content, hash,
      tsv) select id, '$victim', character_id, 'x', 'x', '' from mem.scope",
     'insert into chat.message select * from chat.message',
@@ -105,7 +120,7 @@ for my $sql (
     my $n = eval { $db->as_user($thief, $sql); 1 };
 
     if ($sql =~ /^update mem/ || $sql =~ /^update chat/
-        || $sql =~ /^insert into mem/)
+        || $sql =~ /^insert into (?:mem|chat\.character)/)
     {
         # one's own rows exist, so the check must have fired
         is($Sallyport::SQL::state, '42501', "refused: $sql");
@@ -114,6 +129,19 @@ for my $sql (
         ok(!$n, "refused: $sql");
     }
 }
+
+
+# characters: public ones, while they are there
+
+my $names = 'select name from chat.character order by name';
+
+$t->dbh->do("insert into chat.character (name, is_public, deleted_at)
+             values ('Gone', true, now()), ('Hidden', false, null)");
+
+is_deeply([ map { $_->[0] } $db->as_anon($names) ], ['Mira'],
+          'nobody sees what is public and not deleted');
+is_deeply([ map { $_->[0] } $db->as_user($thief, $names) ],
+          ['Mira', 'Own'], 'a person also what is her own');
 
 
 # claims that are not a person's
