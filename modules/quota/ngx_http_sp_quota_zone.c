@@ -407,16 +407,27 @@ ngx_http_sp_quota_read(ngx_http_sp_quota_cell_t *cell)
 {
     cell->old = *cell->word;
 
-    return ((cell->old & NGX_HTTP_SP_QUOTA_TAG)
-            == ngx_http_sp_quota_tag(cell->key))
-           ? cell->old >> NGX_HTTP_SP_QUOTA_TAG_BITS : 0;
+    if (*cell->owner != cell->key
+        || (cell->old & NGX_HTTP_SP_QUOTA_TAG)
+           != ngx_http_sp_quota_tag(cell->key))
+    {
+        return 0;
+    }
+
+    return cell->old >> NGX_HTTP_SP_QUOTA_TAG_BITS;
 }
 
+
+/* what is for an entry that is gone is dropped, as if it had been written */
 
 ngx_uint_t
 ngx_http_sp_quota_write(ngx_http_sp_quota_cell_t *cell, uint64_t value)
 {
     ngx_atomic_uint_t  word;
+
+    if (*cell->owner != cell->key) {
+        return 1;
+    }
 
     word = value << NGX_HTTP_SP_QUOTA_TAG_BITS
            | ngx_http_sp_quota_tag(cell->key);
