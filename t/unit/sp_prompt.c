@@ -245,6 +245,62 @@ static void test_budget(void)
 }
 
 
+/* words of 8 bytes count as their bytes do, wherever they begin and end */
+
+static void test_counts(void)
+{
+    int             bad;
+    char            text[64], *p;
+    size_t          bytes, i, len, n, points, wide;
+    uint32_t        seed;
+    unsigned char   c;
+
+    seed = 1;
+    bad = 0;
+
+    for (n = 0; n < 20000; n++) {
+        len = n % sizeof(text);
+        bytes = 0;
+        points = 0;
+        wide = 0;
+
+        /* the end of the memory is that of the text: a sanitizer sees it */
+
+        p = malloc(len + 1);
+        if (p == NULL) {
+            break;
+        }
+
+        for (i = 0; i < len; i++) {
+            seed = seed * 1664525 + 1013904223;
+            c = (unsigned char) (seed >> 24);
+
+            if (seed >> 16 & 15) {
+                c &= 0x7f;
+            }
+
+            text[i] = (char) c;
+            bytes += (c < 0x80) ? 1 : (c >= 0xc0 && c < 0xe0) ? 2 : 0;
+            wide += (c >= 0xe0);
+            points += ((c & 0xc0) != 0x80);
+        }
+
+        memcpy(p + 1, text, len);
+
+        if (sp_prompt_tokens(p + 1, len) != wide + (bytes * 10 + 35) / 36
+            || sp_prompt_length(p + 1, len) != points)
+        {
+            bad++;
+        }
+
+        free(p);
+    }
+
+    TAP_IS_INT(n, 20000, "random bytes are counted");
+    TAP_IS_INT(bad, 0, ".. as one by one");
+}
+
+
 int main(void)
 {
     TAP_IS_INT(sp_prompt_tokens("", 0), 0, "no text, no token");
@@ -259,6 +315,7 @@ int main(void)
     test_blocks();
     test_defang();
     test_budget();
+    test_counts();
 
     return tap_done();
 }
