@@ -497,6 +497,19 @@ is(refresh($first, headers => { Origin => 'http://evil.example' })->{status},
    403, 'or of another one');
 is(refresh($first)->{status}, 200, 'nothing was used up');
 
+# a generation that has not been handed out, as after a restored backup
+my $session = $t->sql('select id from auth.sessions where revoked_at is null
+                        order by created_at desc limit 1');
+is($t->sql("select outcome from auth.session_refresh(?, 99, '7 d', '10 s')",
+           $session), 'refused', 'a generation from the future');
+
+# what is idle for less ends when the session does
+$first = cookie(sign_in($wallet), 'rt');
+$t->sql("update auth.sessions set expires_at = now() + interval '60 s'");
+$res = refresh($first);
+is($res->{status}, 200, 'a minute before the end');
+cmp_ok($res->{json}{refresh_expires_in}, '<=', 60, 'no longer than that');
+
 # idle and absolute ends, suspension
 for my $case (
     [ "idle_until = now() - interval '1 s'", 'idle for too long' ],
@@ -530,6 +543,13 @@ is($t->request('POST', '/auth/logout',
    'again: still 204');
 is($t->request('POST', '/auth/logout', {}, '')->{status}, 204,
    'nobody: 204');
+
+($first, $second) = map { cookie(sign_in($wallet), 'rt') } 1, 2;
+is($t->request('POST', '/auth/logout',
+               { Cookie => $first, Origin => $origin }, '')->{status}, 204,
+   'logout here');
+is(refresh($first)->{status}, 401, 'ends this session');
+is(refresh($second)->{status}, 200, 'and no other');
 
 ($first, $second) = map { cookie(sign_in($wallet), 'rt') } 1, 2;
 is($t->request('POST', '/auth/logout?all=1',
