@@ -114,6 +114,20 @@ is(models(), join(' ', ($model) x 6, 'refused', $model), 'but one');
 ok($t->wait_log(qr/the embedder refuses \S+ with 400/, 2), 'the log says it');
 
 
+# an embedder that refuses whatever it is asked is wrong itself
+
+$gate->refuse(1);
+write_memory('Anna likes snow.');
+ok($t->wait_until(sub { $t->sql("select count(*) from gateway.job
+        where kind = 'memory_embed' and state = 'ready'
+          and error like '%refuses every text%'") }), 'it is tried again');
+like(models(), qr/ -$/, 'nothing is given up');
+$gate->refuse(0);
+$t->sql("update gateway.job set not_before = now()
+          where kind = 'memory_embed' and state = 'ready'");
+ok($t->wait_until(sub { models() =~ / \Q$model\E$/ }, 15), 'a vector then');
+
+
 # killed while the embedder thinks
 
 $gate->shut;

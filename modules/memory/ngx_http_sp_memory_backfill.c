@@ -32,10 +32,14 @@ typedef struct {
     json_t                                *rows;    /* [[id, hash, text]] */
     ngx_uint_t                             n;
     ngx_uint_t                             next;    /* of them, one by one */
-    ngx_str_t                              texts[NGX_HTTP_SP_MEMORY_BATCH];
+
+    /* the last is for a text that nobody refuses */
+    ngx_str_t                              texts[NGX_HTTP_SP_MEMORY_BATCH + 1];
 
     /* data NULL: the embedder refuses the text */
-    ngx_str_t                              vectors[NGX_HTTP_SP_MEMORY_BATCH];
+    ngx_str_t                              vectors[NGX_HTTP_SP_MEMORY_BATCH
+                                                   + 1];
+    ngx_uint_t                             taken;
 } ngx_http_sp_memory_fill_t;
 
 
@@ -71,6 +75,7 @@ static void ngx_http_sp_memory_fill_ask(ngx_http_sp_memory_fill_t *ctx,
 static void ngx_http_sp_memory_fill_batch_done(ngx_sp_op_t *op);
 static void ngx_http_sp_memory_fill_each_done(ngx_sp_op_t *op);
 static void ngx_http_sp_memory_fill_each(ngx_http_sp_memory_fill_t *ctx);
+static void ngx_http_sp_memory_fill_probe_done(ngx_sp_op_t *op);
 static ngx_int_t ngx_http_sp_memory_fill_answer(
     ngx_http_sp_memory_fill_t *ctx, ngx_sp_op_t *op, ngx_uint_t first,
     ngx_uint_t n);
@@ -394,13 +399,41 @@ ngx_http_sp_memory_fill_batch_done(ngx_sp_op_t *op)
 static void
 ngx_http_sp_memory_fill_each(ngx_http_sp_memory_fill_t *ctx)
 {
-    if (ctx->next == ctx->n) {
+    if (ctx->next < ctx->n) {
+        ngx_http_sp_memory_fill_ask(ctx, ctx->next, 1,
+                                    ngx_http_sp_memory_fill_each_done);
+        return;
+    }
+
+    if (ctx->taken != 0) {
         ngx_http_sp_memory_fill_apply(ctx);
         return;
     }
 
-    ngx_http_sp_memory_fill_ask(ctx, ctx->next, 1,
-                                ngx_http_sp_memory_fill_each_done);
+    /* is it these texts, or would it refuse any? */
+
+    ngx_str_set(&ctx->texts[ctx->n], "hello");
+
+    ngx_http_sp_memory_fill_ask(ctx, ctx->n, 1,
+                                ngx_http_sp_memory_fill_probe_done);
+}
+
+
+static void
+ngx_http_sp_memory_fill_probe_done(ngx_sp_op_t *op)
+{
+    ngx_http_sp_memory_fill_t  *ctx;
+
+    ctx = op->data;
+
+    if (ngx_http_sp_memory_fill_answer(ctx, op, ctx->n, 1) != NGX_OK) {
+        ngx_http_sp_memory_job_again(ctx->job,
+                                     "the embedder refuses every text: are "
+                                     "its model and dimensions right?");
+        return;
+    }
+
+    ngx_http_sp_memory_fill_apply(ctx);
 }
 
 
@@ -422,13 +455,15 @@ ngx_http_sp_memory_fill_each_done(ngx_sp_op_t *op)
 
     if (rc == NGX_DECLINED) {
         ngx_log_error(NGX_LOG_WARN, ctx->job->log, 0,
-                      "memory: the embedder refuses %s with %ui, it stays "
-                      "without a vector",
+                      "memory: the embedder refuses %s with %ui",
                       json_string_value(json_array_get(
                                     json_array_get(ctx->rows, ctx->next), 0)),
                       ((ngx_sp_fetch_op_t *) op)->status);
 
         ngx_str_null(&ctx->vectors[ctx->next]);
+
+    } else {
+        ctx->taken++;
     }
 
     ctx->next++;

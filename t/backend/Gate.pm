@@ -11,6 +11,7 @@ Gate - a model for memory jobs that answers when the test says so
     $gate->open;                                     # answers from now on
     $gate->shut;
     $gate->nonsense;                                 # answers, but no JSON
+    $gate->refuse(1);                                # 400 for every text; 0
 
 POST /v1/chat/completions makes a memory of every "12 user: My ..." line,
 /v1/embeddings a vector of 256 numbers for each text, or 400 when one of them
@@ -80,6 +81,11 @@ sub shut { unlink "$_[0]{file}/open"; return }
 
 sub nonsense { $_[0]->mark('nonsense'); return }
 
+sub refuse {
+    my ($self, $on) = @_;
+    return $on ? $self->mark('refuse') : unlink "$self->{file}/refuse";
+}
+
 sub requests { return scalar(() = glob "$_[0]{file}/request-*") }
 
 
@@ -120,7 +126,10 @@ sub serve {
 
     my $request = $json->decode($body);
 
-    if ($head =~ m{/embeddings } && grep { /poison/ } @{ $request->{input} }) {
+    if ($head =~ m{/embeddings }
+        && (-e "$self->{file}/refuse"
+            || grep { /poison/ } @{ $request->{input} }))
+    {
         print {$client} "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n"
             . "Connection: close\r\n\r\n";
         close $client;
