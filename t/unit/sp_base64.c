@@ -25,6 +25,8 @@ static const row_t  url_rows[] = {
     { "Zg=", NULL },
     { "Z", NULL },
     { "Zm9vY", NULL },
+    { "A", NULL },
+    { "Zm9vA", NULL },
     { "Zh", NULL },
     { "Zm9", NULL },
     { "Zm 8", NULL },

@@ -66,6 +66,8 @@ static const row_t  rows[] = {
     { "\"\\ud83e\\u00g0\"", SP_JSON_SYNTAX, "high surrogate, bad digit" },
     { "\"\\ud83e\\u0041\"", SP_JSON_SYNTAX, "high surrogate before an A" },
     { "\"\\ud83e\\ue000\"", SP_JSON_SYNTAX, "high surrogate before U+E000" },
+    { "\"\\ud83eudd8a\"", SP_JSON_SYNTAX, "a pair without its backslash" },
+    { "\"\\ud83e\\dd8a\"", SP_JSON_SYNTAX, "a pair without its u" },
     { "\"\\udd8a\"", SP_JSON_SYNTAX, "low surrogate alone" },
     { "[\"" DEEP32 "\\\"" DEEP32 "\"]", SP_JSON_OK, "brackets in a string" }
 };

@@ -181,6 +181,8 @@ static const uri_row_t  uri_rows[] = {
     { "urn:a?b c", 0 },
     { "urn:a?b/c?d", 1 },
     { "urn:a%4x", 0 },
+    { "urn:a%x1", 0 },
+    { "https://a:+1/", 0 },
     { "https://:80/", 0 },
     { "https://u p@a/", 0 },
     { "https://a%41/", 1 },
