@@ -8,12 +8,16 @@
  *
  * There is no lock, so a worker that is killed leaves none behind: an entry
  * is a key and a word, both changed by compare-and-swap.  The word is the tat
- * of a limit or, where the key is odd, the slice of a policy, and in its last
- * byte a tag of the key: what a worker writes into an entry that has changed
- * hands says nothing to the new owner, and is taken back.  A full bucket drops
- * the entry that is free the earliest; nothing ever fails for lack of space.
- * Two workers that race for an entry that is being dropped may let one more
- * request pass.
+ * of a limit or, where the key is odd, the slice of a policy.  A full bucket
+ * drops the entry that is free the earliest; nothing ever fails for lack of
+ * space.
+ *
+ * An entry changes hands in three steps: its key becomes 0, its word is
+ * emptied, the new key is set.  The last byte of the word counts how often it
+ * was emptied, so a worker that was stopped between reading and writing it
+ * finds another word there, whoever owns it now (unless it slept for exactly
+ * 256 owners).  Workers that race for an entry may let one more request pass,
+ * never deny one.
  */
 
 #include "ngx_http_sp_quota.h"
@@ -24,14 +28,12 @@
 
 
 #define NGX_HTTP_SP_QUOTA_WAYS     8
-#define NGX_HTTP_SP_QUOTA_VERSION  3
+#define NGX_HTTP_SP_QUOTA_VERSION  4
 
-#define NGX_HTTP_SP_QUOTA_TAG_BITS  8
-#define NGX_HTTP_SP_QUOTA_TAG       ((1 << NGX_HTTP_SP_QUOTA_TAG_BITS) - 1)
-
-/* bits of the key that do not choose the bucket, and that of the kind */
-#define ngx_http_sp_quota_tag(key)                                            \
-    (((key) >> (64 - NGX_HTTP_SP_QUOTA_TAG_BITS) & ~1ull) | ((key) & 1))
+/* how often a word was emptied, modulo 256 */
+#define NGX_HTTP_SP_QUOTA_COUNT_BITS  8
+#define NGX_HTTP_SP_QUOTA_COUNT                                               \
+    ((1 << NGX_HTTP_SP_QUOTA_COUNT_BITS) - 1)
 
 
 typedef struct {
@@ -55,6 +57,8 @@ static ngx_uint_t ngx_http_sp_quota_limit_cell(ngx_http_sp_quota_cell_t *cell,
     const ngx_http_sp_quota_limit_t *limit, ngx_uint_t create);
 static ngx_uint_t ngx_http_sp_quota_lookup(ngx_http_sp_quota_cell_t *cell,
     const ngx_http_sp_quota_table_t *table, uint64_t key, ngx_uint_t create);
+static ngx_uint_t ngx_http_sp_quota_take(ngx_http_sp_quota_entry_t *entry,
+    uint64_t key);
 static void ngx_http_sp_quota_cell(ngx_http_sp_quota_cell_t *cell,
     ngx_http_sp_quota_entry_t *entry, uint64_t key);
 static uint64_t ngx_http_sp_quota_mix(uint64_t key);
@@ -343,7 +347,6 @@ ngx_http_sp_quota_lookup(ngx_http_sp_quota_cell_t *cell,
     const ngx_http_sp_quota_table_t *table, uint64_t key, ngx_uint_t create)
 {
     ngx_uint_t                  i;
-    ngx_atomic_uint_t           old, word;
     ngx_http_sp_quota_entry_t  *bucket, *entry;
 
     bucket = &table->entries[(key >> 1 & table->mask)
@@ -370,24 +373,33 @@ ngx_http_sp_quota_lookup(ngx_http_sp_quota_cell_t *cell,
             return 0;
         }
 
-        /*
-         * emptied first, so that nobody reads the old word by the new key,
-         * and again: the old owner may have written meanwhile
-         */
-
-        old = entry->key;
-        word = entry->word;
-
-        if (ngx_atomic_cmp_set(&entry->word, word, 0)
-            && ngx_atomic_cmp_set(&entry->key, old, key))
-        {
-            word = entry->word;
-            (void) ngx_atomic_cmp_set(&entry->word, word, 0);
-
+        if (ngx_http_sp_quota_take(entry, key)) {
             ngx_http_sp_quota_cell(cell, entry, key);
             return 1;
         }
     }
+}
+
+
+/* 0: another worker was faster */
+
+static ngx_uint_t
+ngx_http_sp_quota_take(ngx_http_sp_quota_entry_t *entry, uint64_t key)
+{
+    ngx_atomic_uint_t  old, word;
+
+    old = entry->key;
+
+    if (old != 0 && !ngx_atomic_cmp_set(&entry->key, old, 0)) {
+        return 0;
+    }
+
+    do {
+        word = entry->word;
+    } while (!ngx_atomic_cmp_set(&entry->word, word,
+                                 (word + 1) & NGX_HTTP_SP_QUOTA_COUNT));
+
+    return ngx_atomic_cmp_set(&entry->key, 0, key);
 }
 
 
@@ -405,16 +417,12 @@ ngx_http_sp_quota_cell(ngx_http_sp_quota_cell_t *cell,
 uint64_t
 ngx_http_sp_quota_read(ngx_http_sp_quota_cell_t *cell)
 {
-    cell->old = *cell->word;
+    /* the owner is read after it: if that is us, the word was ours, too */
 
-    if (*cell->owner != cell->key
-        || (cell->old & NGX_HTTP_SP_QUOTA_TAG)
-           != ngx_http_sp_quota_tag(cell->key))
-    {
-        return 0;
-    }
+    cell->old = __atomic_load_n(cell->word, __ATOMIC_ACQUIRE);
 
-    return cell->old >> NGX_HTTP_SP_QUOTA_TAG_BITS;
+    return (*cell->owner == cell->key)
+           ? cell->old >> NGX_HTTP_SP_QUOTA_COUNT_BITS : 0;
 }
 
 
@@ -423,24 +431,13 @@ ngx_http_sp_quota_read(ngx_http_sp_quota_cell_t *cell)
 ngx_uint_t
 ngx_http_sp_quota_write(ngx_http_sp_quota_cell_t *cell, uint64_t value)
 {
-    ngx_atomic_uint_t  word;
-
     if (*cell->owner != cell->key) {
         return 1;
     }
 
-    word = value << NGX_HTTP_SP_QUOTA_TAG_BITS
-           | ngx_http_sp_quota_tag(cell->key);
-
-    if (!ngx_atomic_cmp_set(cell->word, cell->old, word)) {
-        return 0;
-    }
-
-    if (*cell->owner != cell->key) {
-        (void) ngx_atomic_cmp_set(cell->word, word, 0);
-    }
-
-    return 1;
+    return ngx_atomic_cmp_set(cell->word, cell->old,
+                              value << NGX_HTTP_SP_QUOTA_COUNT_BITS
+                              | (cell->old & NGX_HTTP_SP_QUOTA_COUNT));
 }
 
 
