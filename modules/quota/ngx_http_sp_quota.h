@@ -183,8 +183,12 @@ ngx_int_t ngx_http_sp_quota_subject(ngx_http_request_t *r,
 
 /* _slice.c */
 
-/* spends a unit that was charged before: 1, and the results are set */
-ngx_uint_t ngx_http_sp_quota_slice_spend(ngx_http_sp_quota_ctx_t *ctx);
+/*
+ * Spends a unit that was charged before: 1, and the results are set.  Without
+ * "last" it is 0 when there are few, and nobody asks for more.
+ */
+ngx_uint_t ngx_http_sp_quota_slice_spend(ngx_http_sp_quota_ctx_t *ctx,
+    ngx_uint_t last);
 
 /* units that the next one to ask gives back: charged, and never spent */
 ngx_uint_t ngx_http_sp_quota_slice_unused(const ngx_http_sp_quota_ctx_t *ctx);
@@ -192,8 +196,8 @@ ngx_uint_t ngx_http_sp_quota_slice_unused(const ngx_http_sp_quota_ctx_t *ctx);
 /* how many units to ask for: sets units, unused, slice */
 void ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx);
 
-/* of the units granted, one is this request's */
-void ngx_http_sp_quota_slice_keep(const ngx_http_sp_quota_ctx_t *ctx,
+/* of the units granted, one is this request's; how many are now left here */
+ngx_uint_t ngx_http_sp_quota_slice_keep(const ngx_http_sp_quota_ctx_t *ctx,
     ngx_uint_t granted);
 
 /* microseconds: the end of the slice */

@@ -228,7 +228,7 @@ ngx_http_sp_quota_done(ngx_sp_op_t *op)
 static ngx_int_t
 ngx_http_sp_quota_reply(ngx_http_sp_quota_ctx_t *ctx, const redisReply *reply)
 {
-    int64_t                      granted, now, redis_now, tat;
+    int64_t                      granted, left, now, redis_now;
     int64_t                      tats[NGX_HTTP_SP_QUOTA_LIMITS];
     ngx_uint_t                   i, n;
     const u_char                *p;
@@ -257,18 +257,19 @@ ngx_http_sp_quota_reply(ngx_http_sp_quota_ctx_t *ctx, const redisReply *reply)
     ctx->allowed = (granted > 0);
 
     for (i = 0; i < n; i++) {
-        tat = ngx_http_sp_quota_get(&p);
+        tats[i] = ngx_http_sp_quota_get(&p);
 
         ngx_http_sp_quota_remember(ctx->zone, ctx->hash, &policy->limits[i],
-                                   now + tat - redis_now, now);
-
-        /* units kept for later are charged there, and left for the client */
-
-        tats[i] = tat - (ctx->allowed ? granted - 1 : 0)
-                        * policy->gcra[i].interval;
+                                   now + tats[i] - redis_now, now);
     }
 
-    ngx_http_sp_quota_slice_keep(ctx, (ngx_uint_t) granted);
+    /* units kept for later are charged there, and left for the client */
+
+    left = (int64_t) ngx_http_sp_quota_slice_keep(ctx, (ngx_uint_t) granted);
+
+    for (i = 0; i < n; i++) {
+        tats[i] -= left * policy->gcra[i].interval;
+    }
 
     /* what was charged is in the tats: look, cost 0; else see who denies */
 

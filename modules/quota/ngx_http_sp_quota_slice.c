@@ -6,15 +6,18 @@
  * once, which are spent here, so that one hot client does not keep Redis busy.
  *
  * Units of a slice are charged before they are spent: no number of gateways
- * lets more pass than the limit, except that a unit may be spent up to
- * NGX_HTTP_SP_QUOTA_LIFE later than it was charged.  A slice is at most the
- * configured percentage of the smallest burst, one unit by default for a
- * burst below 200, and what is left at its end goes back to Redis.
+ * lets more pass than the limit, except that what each holds is spent a little
+ * later than it was charged.  That is at most the configured percentage of the
+ * smallest burst, one unit by default for a burst below 200, and what is left
+ * at the end, NGX_HTTP_SP_QUOTA_LIFE after units were granted last, goes back
+ * to Redis.
  *
  * A slice is one word in shared memory, changed by compare-and-swap:
  *
- *     none -> asking -> kept -> .. -> spent -> asking twice as much -> ..
+ *     none -> asking -> kept -> .. -> a quarter left -> asking for more -> ..
  *                        \-> past its end: the rest goes back, asking one
+ *
+ * One request asks for more, and waits, while others spend the last quarter.
  */
 
 #include "ngx_http_sp_quota.h"
@@ -31,7 +34,7 @@
 /* the largest slice */
 #define NGX_HTTP_SP_QUOTA_UNITS   250
 
-/* "left" while Redis is asked */
+/* "size" while Redis is asked */
 #define NGX_HTTP_SP_QUOTA_PENDING  NGX_HTTP_SP_QUOTA_MASK
 
 #define ngx_http_sp_quota_slice(end, size, left)                              \
@@ -45,6 +48,11 @@
     ((slice) >> NGX_HTTP_SP_QUOTA_BITS & NGX_HTTP_SP_QUOTA_MASK)
 #define ngx_http_sp_quota_slice_left(slice)                                   \
     ((slice) & NGX_HTTP_SP_QUOTA_MASK)
+
+#define ngx_http_sp_quota_slice_low(slice)                                    \
+    (ngx_http_sp_quota_slice_size(slice) != NGX_HTTP_SP_QUOTA_PENDING         \
+     && ngx_http_sp_quota_slice_left(slice)                                   \
+        <= ngx_http_sp_quota_slice_size(slice) / 4)
 
 
 static ngx_uint_t ngx_http_sp_quota_slice_rest(
@@ -74,7 +82,7 @@ ngx_http_sp_quota_slice_max(int64_t burst, ngx_uint_t percent)
 
 
 ngx_uint_t
-ngx_http_sp_quota_slice_spend(ngx_http_sp_quota_ctx_t *ctx)
+ngx_http_sp_quota_slice_spend(ngx_http_sp_quota_ctx_t *ctx, ngx_uint_t last)
 {
     uint64_t                  slice;
     ngx_uint_t                left;
@@ -88,8 +96,9 @@ ngx_http_sp_quota_slice_spend(ngx_http_sp_quota_ctx_t *ctx)
         slice = ngx_http_sp_quota_read(&cell);
         left = ngx_http_sp_quota_slice_left(slice);
 
-        if (left == 0 || left == NGX_HTTP_SP_QUOTA_PENDING
-            || ngx_http_sp_quota_slice_end(slice) <= ngx_current_msec)
+        if (left == 0
+            || ngx_http_sp_quota_slice_end(slice) <= ngx_current_msec
+            || (!last && ngx_http_sp_quota_slice_low(slice)))
         {
             return 0;
         }
@@ -123,8 +132,6 @@ ngx_http_sp_quota_slice_rest(const ngx_http_sp_quota_ctx_t *ctx,
 
     left = ngx_http_sp_quota_slice_left(slice);
 
-    /* still pending: that request is gone, with what it was granted */
-
     return (ngx_http_sp_quota_slice_end(slice) > ngx_current_msec
             || left > ctx->policy->slice)
            ? 0 : left;
@@ -134,39 +141,47 @@ ngx_http_sp_quota_slice_rest(const ngx_http_sp_quota_ctx_t *ctx,
 void
 ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx)
 {
-    uint64_t                  asking, slice;
-    ngx_uint_t                i, left, size;
+    uint64_t                  asking, end, slice;
+    ngx_uint_t                i, left, max, size;
     ngx_http_sp_quota_cell_t  cell;
 
     ctx->units = 1;
 
-    if (ctx->policy->slice == 0) {
+    max = ctx->policy->slice;
+
+    if (max == 0) {
         return;
     }
 
     (void) ngx_http_sp_quota_slice_cell(&cell, ctx, 1);
 
     slice = ngx_http_sp_quota_read(&cell);
-    left = ngx_http_sp_quota_slice_rest(ctx, slice);
+
     size = 1;
+    left = 0;
+    end = ngx_current_msec + NGX_HTTP_SP_QUOTA_ASKING;
 
     if (ngx_http_sp_quota_slice_end(slice) > ngx_current_msec) {
 
-        if (ngx_http_sp_quota_slice_left(slice) != 0) {
+        if (!ngx_http_sp_quota_slice_low(slice)) {
 
             /* another request asks, or has just been answered */
 
             return;
         }
 
-        size = ngx_min(2 * ngx_http_sp_quota_slice_size(slice),
-                       ctx->policy->slice);
-        size = ngx_max(size, 1);
+        left = ngx_http_sp_quota_slice_left(slice);
+
+        if (left != 0) {
+            end = ngx_http_sp_quota_slice_end(slice);
+        }
+
+        size = ngx_min(2 * ngx_http_sp_quota_slice_size(slice), max);
+        size = ngx_max(ngx_min(size, max - left + 1), 1);
     }
 
-    asking = ngx_http_sp_quota_slice(ngx_current_msec
-                                     + NGX_HTTP_SP_QUOTA_ASKING,
-                                     size, NGX_HTTP_SP_QUOTA_PENDING);
+    asking = ngx_http_sp_quota_slice(end, NGX_HTTP_SP_QUOTA_PENDING, left);
+    left = ngx_http_sp_quota_slice_rest(ctx, slice);
 
     if (!ngx_http_sp_quota_write(&cell, asking)) {
         return;
@@ -184,28 +199,43 @@ ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx)
 }
 
 
-void
+ngx_uint_t
 ngx_http_sp_quota_slice_keep(const ngx_http_sp_quota_ctx_t *ctx,
     ngx_uint_t granted)
 {
-    ngx_uint_t                left;
+    uint64_t                  end, slice;
+    ngx_uint_t                left, spare;
     ngx_http_sp_quota_cell_t  cell;
 
-    /* lost to another request only when Redis took longer than its deadline */
+    spare = (granted > 1) ? granted - 1 : 0;
 
-    if (ctx->slice == 0
-        || !ngx_http_sp_quota_slice_cell(&cell, ctx, 0)
-        || ngx_http_sp_quota_read(&cell) != ctx->slice)
-    {
-        return;
+    if (ctx->slice == 0 || !ngx_http_sp_quota_slice_cell(&cell, ctx, 0)) {
+        return spare;
     }
 
-    left = (granted > 1) ? granted - 1 : 0;
+    do {
+        slice = ngx_http_sp_quota_read(&cell);
+        end = ngx_http_sp_quota_slice_end(slice);
 
-    (void) ngx_http_sp_quota_write(&cell,
-               ngx_http_sp_quota_slice(ngx_current_msec
-                                       + NGX_HTTP_SP_QUOTA_LIFE,
-                                       granted, left));
+        if (ngx_http_sp_quota_slice_size(slice) != NGX_HTTP_SP_QUOTA_PENDING
+            || end != ngx_http_sp_quota_slice_end(ctx->slice))
+        {
+            /* Redis took too long: another request asks, these are lost */
+
+            return spare;
+        }
+
+        left = ngx_http_sp_quota_slice_left(slice) + spare;
+
+        if (granted != 0) {
+            end = ngx_current_msec + NGX_HTTP_SP_QUOTA_LIFE;
+        }
+
+    } while (!ngx_http_sp_quota_write(&cell,
+                                      ngx_http_sp_quota_slice(end, granted,
+                                                              left)));
+
+    return left;
 }
 
 

@@ -19,6 +19,8 @@ static ngx_int_t ngx_http_sp_quota_start(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_quota_answered(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_quota_denied(ngx_http_request_t *r,
+    ngx_http_sp_quota_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_quota_failed(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_quota_decide(ngx_http_request_t *r,
@@ -102,7 +104,7 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 
     /* charged in Redis already, with an earlier request of this client */
 
-    if (ngx_http_sp_quota_slice_spend(ctx)) {
+    if (ngx_http_sp_quota_slice_spend(ctx, 0)) {
         return ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_ALLOWED);
     }
 
@@ -113,7 +115,7 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
     /* a flood of denied requests ends here and never reaches Redis */
 
     if (ngx_http_sp_quota_known_denied(qmcf, ctx)) {
-        return ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_DENIED);
+        return ngx_http_sp_quota_denied(r, ctx);
     }
 
     ngx_http_sp_quota_slice_want(ctx);
@@ -148,9 +150,21 @@ ngx_http_sp_quota_answered(ngx_http_request_t *r,
         return ngx_http_sp_quota_failed(r, ctx);
     }
 
-    return ngx_http_sp_quota_decide(r, ctx, ctx->allowed
-                                            ? NGX_HTTP_SP_QUOTA_ALLOWED
-                                            : NGX_HTTP_SP_QUOTA_DENIED);
+    return ctx->allowed
+           ? ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_ALLOWED)
+           : ngx_http_sp_quota_denied(r, ctx);
+}
+
+
+/* no more in Redis: the last units of a slice, which are paid for */
+
+static ngx_int_t
+ngx_http_sp_quota_denied(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
+{
+    return ngx_http_sp_quota_decide(r, ctx,
+                                    ngx_http_sp_quota_slice_spend(ctx, 1)
+                                    ? NGX_HTTP_SP_QUOTA_ALLOWED
+                                    : NGX_HTTP_SP_QUOTA_DENIED);
 }
 
 
@@ -164,6 +178,10 @@ ngx_http_sp_quota_failed(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 
     qmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_quota_module);
     qlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_quota_module);
+
+    if (ngx_http_sp_quota_slice_spend(ctx, 1)) {
+        return ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_ALLOWED);
+    }
 
     switch (qlcf->failure) {
 

@@ -144,8 +144,8 @@ fill(ngx_http_sp_quota_ctx_t *ctx)
     ngx_http_sp_quota_slice_want(ctx);
     ngx_http_sp_quota_remember(&zone, ctx->hash, &ctx->policy->limits[0],
                                now + 20 * 86400 * SP_GCRA_SECOND, now);
-    ngx_http_sp_quota_slice_keep(ctx, ctx->units);
-    (void) ngx_http_sp_quota_slice_spend(ctx);
+    (void) ngx_http_sp_quota_slice_keep(ctx, ctx->units);
+    (void) ngx_http_sp_quota_slice_spend(ctx, 1);
 }
 
 
