@@ -237,7 +237,7 @@ void ngx_http_sp_quota_forget(ngx_shm_zone_t *zone, uint64_t hash,
 ngx_uint_t ngx_http_sp_quota_slice_cell(ngx_http_sp_quota_cell_t *cell,
     const ngx_http_sp_quota_ctx_t *ctx, ngx_uint_t create);
 
-/* 56 bits, 0: nothing is known; write is 0 when that has changed since */
+/* 52 bits, 0: nothing is known; write is 0 when that has changed since */
 uint64_t ngx_http_sp_quota_read(ngx_http_sp_quota_cell_t *cell);
 ngx_uint_t ngx_http_sp_quota_write(ngx_http_sp_quota_cell_t *cell,
     uint64_t value);

@@ -27,7 +27,11 @@
 #define NGX_HTTP_SP_QUOTA_LIFE    100
 #define NGX_HTTP_SP_QUOTA_ASKING  1000
 
-/* what it holds: the end in milliseconds, 8 bits of size and of left */
+/*
+ * What it holds: 36 bits of the end, rounded up to 16 ms, which lasts for 30
+ * years; 8 bits of size and of left
+ */
+#define NGX_HTTP_SP_QUOTA_TICK    4
 #define NGX_HTTP_SP_QUOTA_BITS    8
 #define NGX_HTTP_SP_QUOTA_MASK    ((1 << NGX_HTTP_SP_QUOTA_BITS) - 1)
 
@@ -38,12 +42,13 @@
 #define NGX_HTTP_SP_QUOTA_PENDING  NGX_HTTP_SP_QUOTA_MASK
 
 #define ngx_http_sp_quota_slice(end, size, left)                              \
-    ((uint64_t) (end) << 2 * NGX_HTTP_SP_QUOTA_BITS                           \
+    (((uint64_t) (end) + (1 << NGX_HTTP_SP_QUOTA_TICK) - 1)                   \
+       >> NGX_HTTP_SP_QUOTA_TICK << 2 * NGX_HTTP_SP_QUOTA_BITS                \
      | (uint64_t) (size) << NGX_HTTP_SP_QUOTA_BITS                            \
      | (uint64_t) (left))
 
 #define ngx_http_sp_quota_slice_end(slice)                                    \
-    ((slice) >> 2 * NGX_HTTP_SP_QUOTA_BITS)
+    ((slice) >> 2 * NGX_HTTP_SP_QUOTA_BITS << NGX_HTTP_SP_QUOTA_TICK)
 #define ngx_http_sp_quota_slice_size(slice)                                   \
     ((slice) >> NGX_HTTP_SP_QUOTA_BITS & NGX_HTTP_SP_QUOTA_MASK)
 #define ngx_http_sp_quota_slice_left(slice)                                   \

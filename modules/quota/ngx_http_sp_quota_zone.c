@@ -12,11 +12,12 @@
  * drops the entry that is free the earliest; nothing ever fails for lack of
  * space.
  *
- * An entry changes hands in three steps: its key becomes 0, its word is
- * emptied, the new key is set.  The last byte of the word counts how often it
+ * An entry changes hands in three steps: its key becomes the mark of the
+ * worker that takes it, its word is emptied, the new key is set if the mark is
+ * still there.  The last bits of the word count how often it
  * was emptied, so a worker that was stopped between reading and writing it
- * finds another word there, whoever owns it now (unless it slept for exactly
- * 256 owners).  Workers that race for an entry may let one more request pass,
+ * finds another word there, whoever owns it now, unless it slept for exactly
+ * 4096 owners.  Workers that race for an entry may let one more request pass,
  * never deny one.
  */
 
@@ -28,12 +29,15 @@
 
 
 #define NGX_HTTP_SP_QUOTA_WAYS     8
-#define NGX_HTTP_SP_QUOTA_VERSION  4
+#define NGX_HTTP_SP_QUOTA_VERSION  6
 
-/* how often a word was emptied, modulo 256 */
-#define NGX_HTTP_SP_QUOTA_COUNT_BITS  8
+/* how often a word was emptied, modulo 4096 */
+#define NGX_HTTP_SP_QUOTA_COUNT_BITS  12
 #define NGX_HTTP_SP_QUOTA_COUNT                                               \
     ((1 << NGX_HTTP_SP_QUOTA_COUNT_BITS) - 1)
+
+/* a key, unlike the mark of a worker and an entry that was never used */
+#define NGX_HTTP_SP_QUOTA_KEY  (1ull << 63)
 
 
 typedef struct {
@@ -311,9 +315,7 @@ ngx_http_sp_quota_limit_cell(ngx_http_sp_quota_cell_t *cell,
 
     key = ngx_http_sp_quota_mix(hash ^ (uint64_t) limit->window) & ~1ull;
 
-    /* 0 is an entry that was never used */
-
-    return ngx_http_sp_quota_lookup(cell, zone->data, key ? key : 2, create);
+    return ngx_http_sp_quota_lookup(cell, zone->data, key, create);
 }
 
 
@@ -336,7 +338,7 @@ ngx_http_sp_quota_mix(uint64_t key)
 {
     key *= 0x9e3779b97f4a7c15ull;
 
-    return key ^ key >> 32;
+    return (key ^ key >> 32) | NGX_HTTP_SP_QUOTA_KEY;
 }
 
 
@@ -386,11 +388,12 @@ ngx_http_sp_quota_lookup(ngx_http_sp_quota_cell_t *cell,
 static ngx_uint_t
 ngx_http_sp_quota_take(ngx_http_sp_quota_entry_t *entry, uint64_t key)
 {
-    ngx_atomic_uint_t  old, word;
+    ngx_atomic_uint_t  mark, old, word;
 
     old = entry->key;
+    mark = (ngx_atomic_uint_t) ngx_pid;
 
-    if (old != 0 && !ngx_atomic_cmp_set(&entry->key, old, 0)) {
+    if (!ngx_atomic_cmp_set(&entry->key, old, mark)) {
         return 0;
     }
 
@@ -399,7 +402,7 @@ ngx_http_sp_quota_take(ngx_http_sp_quota_entry_t *entry, uint64_t key)
     } while (!ngx_atomic_cmp_set(&entry->word, word,
                                  (word + 1) & NGX_HTTP_SP_QUOTA_COUNT));
 
-    return ngx_atomic_cmp_set(&entry->key, 0, key);
+    return ngx_atomic_cmp_set(&entry->key, mark, key);
 }
 
 
@@ -450,6 +453,11 @@ ngx_http_sp_quota_until(ngx_http_sp_quota_entry_t *entry)
     ngx_http_sp_quota_cell_t  cell;
 
     key = entry->key;
+
+    if (!(key & NGX_HTTP_SP_QUOTA_KEY)) {
+        return 0;
+    }
+
     ngx_http_sp_quota_cell(&cell, entry, key);
     value = ngx_http_sp_quota_read(&cell);
 

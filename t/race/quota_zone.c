@@ -38,6 +38,7 @@ static void update_time(void);
 /* what the module takes of NGINX and of the core */
 
 ngx_uint_t           ngx_pagesize = 4096;
+ngx_pid_t            ngx_pid;
 volatile ngx_msec_t  ngx_current_msec;
 ngx_module_t         ngx_http_sp_quota_module;
 const char           load_ngx_http_sp_core_module_before_its_plugins;
@@ -81,6 +82,7 @@ main(int argc, char **argv)
 
     for (n = 0; n < WORKERS; n++) {
         if (fork() == 0) {
+            ngx_pid = getpid();
             worker(n, last, count);
             _exit(0);
         }
