@@ -32,8 +32,8 @@ static ngx_int_t ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_persona_ready(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
-static ngx_int_t ngx_http_sp_llm_persona_key(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, ngx_uint_t shared, ngx_str_t *key);
+static ngx_int_t ngx_http_sp_llm_persona_keys(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *own, ngx_str_t *shared);
 
 
 static ngx_sp_pg_statement_t  ngx_http_sp_llm_persona_sql = {
@@ -110,18 +110,17 @@ ngx_http_sp_llm_persona_find(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
     ngx_int_t   rc;
-    ngx_str_t   key;
-    ngx_uint_t  shared;
+    ngx_str_t   keys[2];
+    ngx_uint_t  i;
     ngx_msec_t  age;
 
-    for (shared = 0; shared < 2; shared++) {
+    if (ngx_http_sp_llm_persona_keys(r, ctx, &keys[0], &keys[1]) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
-        if (ngx_http_sp_llm_persona_key(r, ctx, shared, &key) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        rc = ngx_http_sp_llm_cache_find(r->pool, &key, &ctx->persona, &age);
-
+    for (i = 0; i < 2; i++) {
+        rc = ngx_http_sp_llm_cache_find(r->pool, &keys[i], &ctx->persona,
+                                        &age);
         if (rc == NGX_ERROR
             || (rc == NGX_OK && age < ctx->conf->character_cache))
         {
@@ -218,9 +217,7 @@ ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
 {
     ngx_str_t  own, shared;
 
-    if (ngx_http_sp_llm_persona_key(r, ctx, 0, &own) != NGX_OK
-        || ngx_http_sp_llm_persona_key(r, ctx, 1, &shared) != NGX_OK)
-    {
+    if (ngx_http_sp_llm_persona_keys(r, ctx, &own, &shared) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -294,44 +291,41 @@ ngx_http_sp_llm_persona_ready(ngx_http_request_t *r,
 
 /*
  * Row-level security may show one user what another does not see; a public
- * character is the same for everybody
+ * character is the same for everybody, and its key the beginning of the other
  */
 
 static ngx_int_t
-ngx_http_sp_llm_persona_key(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
-    ngx_uint_t shared, ngx_str_t *key)
+ngx_http_sp_llm_persona_keys(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *own, ngx_str_t *shared)
 {
     u_char                        *p;
     size_t                         len;
-    ngx_str_t                      sub;
     const ngx_http_sp_identity_t  *identity;
 
     identity = ngx_http_sp_identity(r);
 
-    ngx_str_null(&sub);
-
-    if (identity != NULL) {
-        sub = identity->sub;
-    }
-
     len = ngx_strlen(ctx->chat->character_id);
 
-    p = ngx_pnalloc(r->pool, len + 1 + sub.len);
+    own->len = len + 1 + (identity ? identity->sub.len : 0);
+
+    p = ngx_pnalloc(r->pool, own->len);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    key->data = p;
+    own->data = p;
+
+    shared->data = p;
+    shared->len = len;
 
     ngx_strlow(p, (u_char *) ctx->chat->character_id, len);
     p += len;
 
-    if (!shared) {
-        *p++ = ' ';
-        p = ngx_cpymem(p, sub.data, sub.len);
-    }
+    *p++ = ' ';
 
-    key->len = p - key->data;
+    if (identity != NULL) {
+        ngx_memcpy(p, identity->sub.data, identity->sub.len);
+    }
 
     return NGX_OK;
 }
