@@ -137,6 +137,8 @@ ngx_http_sp_quota_slice_rest(const ngx_http_sp_quota_ctx_t *ctx,
 
     left = ngx_http_sp_quota_slice_left(slice);
 
+    /* more than there may be: the policy was larger before a reload */
+
     return (ngx_http_sp_quota_slice_end(slice) > ngx_current_msec
             || left > ctx->policy->slice)
            ? 0 : left;
@@ -147,7 +149,7 @@ void
 ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx)
 {
     uint64_t                  asking, end, slice;
-    ngx_uint_t                i, left, max, size;
+    ngx_uint_t                i, left, max, size, unused;
     ngx_http_sp_quota_cell_t  cell;
 
     ctx->units = 1;
@@ -186,20 +188,20 @@ ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx)
     }
 
     asking = ngx_http_sp_quota_slice(end, NGX_HTTP_SP_QUOTA_PENDING, left);
-    left = ngx_http_sp_quota_slice_rest(ctx, slice);
+    unused = ngx_http_sp_quota_slice_rest(ctx, slice);
 
     if (!ngx_http_sp_quota_write(&cell, asking)) {
         return;
     }
 
     ctx->units = size;
-    ctx->unused = left;
+    ctx->unused = unused;
     ctx->slice = asking;
 
-    for (i = 0; left != 0 && i < ctx->policy->nlimits; i++) {
+    for (i = 0; unused != 0 && i < ctx->policy->nlimits; i++) {
         ngx_http_sp_quota_forget(ctx->zone, ctx->hash,
                                  &ctx->policy->limits[i],
-                                 left * ctx->policy->gcra[i].interval);
+                                 unused * ctx->policy->gcra[i].interval);
     }
 }
 
