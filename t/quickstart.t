@@ -7,8 +7,9 @@ use strict;
 use warnings;
 
 use FindBin;
-use lib "$FindBin::Bin/lib";
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/backend";
 
+use Provider;
 use Sallyport::Quickstart;
 use Sallyport::Test;
 use Test::More;
@@ -86,6 +87,30 @@ $url = $q->url;
 like(`curl -sS --max-time 10 $url/readyz -w '%{http_code}'`, qr/200$/,
      'is ready there');
 $q->command('conf/quickstart/stop');
+
+# with a key its provider answers, and not the demo model
+my $p = Provider->new($t->port(5), $t->dir);
+
+{
+    local $ENV{OPENAI_API_KEY} = 'sk-of-a-newcomer';
+    local $ENV{OPENAI_BASE_URL} = 'http://127.0.0.1:' . $t->port(5) . '/v1';
+
+    ($status, $out) = $q->command('conf/quickstart/start');
+    is($status, 0, 'a start with a key') or diag($out);
+    like($out, qr/ready/, 'is ready');
+    unlike($out, qr/the demo model/, 'and does not speak of the demo model');
+    unlike($out, qr/sk-of-a-newcomer/, 'nor of the key');
+
+    ($line) = $out =~ /^(curl -N .*?\}\}')$/ms;
+    like(`$line -sS --max-time 30`, qr/^data: \[DONE\]\s*\z/m, 'streams');
+
+    my ($request) = grep { $_->{json}{stream} } $p->requests;
+    is($request->{headers}{authorization}, 'Bearer sk-of-a-newcomer',
+       'from the provider, by the key');
+    is((stat $q->dir . '/run/keys/openai.key')[2] & 077, 0,
+       'which is its owner\'s alone');
+    $q->command('conf/quickstart/stop');
+}
 
 # a taken port
 my $other = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1,
