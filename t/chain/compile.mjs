@@ -4,7 +4,7 @@
 //   node compile.mjs --check    compares with the committed one
 //
 // The artefact is committed so that the quickstart needs the chain node only;
-// t/chain_artifact.t runs --check.
+// t/mint/artifact.t runs --check.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -13,8 +13,8 @@ Sallyport::Memory - a gateway with memory, for the tests of it
 The model is the fake provider on PORT1, the embedder the demo model on
 PORT2; "embedder" names another URL, "extractor" adds parameters and switches
 extraction on; "location" is said in the locations of chats and of the data
-API, "server" adds locations, "files" are there before the start.  With "gates" there are two Gate servers: {model} on PORT4 and
-{embedder} on PORT5.
+API, "server" adds locations, "files" are there before the start.  With
+"gates" there are two Gate servers: {model} on PORT4 and {embedder} on PORT5.
 
 =cut
 
@@ -23,9 +23,8 @@ use warnings;
 
 use JSON::PP;
 
-use lib 't/backend';
-use Gate;
-use Provider;
+use Sallyport::Gate;
+use Sallyport::Provider;
 use Sallyport::JWT;
 use Sallyport::SQL;
 use Sallyport::Test;
@@ -46,11 +45,11 @@ sub new {
     $t->pg;
     $self->{db} = Sallyport::SQL->new($t->pg);
     $self->{key} = Sallyport::JWT->new('HS256', kid => 'test');
-    $self->{provider} = Provider->new($t->port(1), $t->dir);
+    $self->{provider} = Sallyport::Provider->new($t->port(1), $t->dir);
 
     if ($arg{gates}) {
-        $self->{model} = Gate->new($t->port(4), $t->dir);
-        $self->{embedder} = Gate->new($t->port(5), $t->dir);
+        $self->{model} = Sallyport::Gate->new($t->port(4), $t->dir);
+        $self->{embedder} = Sallyport::Gate->new($t->port(5), $t->dir);
     }
 
     chmod 0600, $t->file('jwks.json', jwks($self->{key}));

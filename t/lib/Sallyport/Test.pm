@@ -421,7 +421,7 @@ sub environment {
         ASAN_OPTIONS  => "$log:detect_odr_violation=0:abort_on_error=0"
                          . ':detect_stack_use_after_return=1:fast_unwind_on_malloc=0',
         UBSAN_OPTIONS => "$log:print_stacktrace=1",
-        LSAN_OPTIONS  => "suppressions=$top/t/asan.supp"
+        LSAN_OPTIONS  => "suppressions=$top/t/house/asan.supp"
                          . ':print_suppressions=0',
     );
 }

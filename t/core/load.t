@@ -1,0 +1,55 @@
+#!/usr/bin/perl
+
+# The order of load_module lines: a plugin before the core is refused with a
+# sentence; among plugins it does not matter.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+
+use Sallyport::Test;
+use Test::More;
+
+
+my $t = Sallyport::Test->new;
+my $dir = $t->{modules};
+
+plan skip_all => 'a static build has no order' if $dir eq '';
+
+my $core = "$dir/ngx_http_sp_core_module.so";
+my @plugins = grep { $_ ne $core }
+              sort glob "$dir/ngx_http_{sp,test}_*_module.so";
+
+@plugins = grep { !m{/ngx_http_test_io_module} } @plugins;
+cmp_ok(scalar @plugins, '>', 0, 'there are plugins');
+
+for my $plugin (@plugins) {
+    my ($name) = $plugin =~ m{/([^/]+)\.so$};
+
+    my ($ok, $out) = $t->check_conf("load_module $plugin;\n"
+        . "load_module $core;\n%%GLOBALS%%\nevents { }\nhttp { }\n");
+
+    ok(!$ok, "$name before the core is refused");
+    like($out, qr/undefined symbol: load_ngx_http_sp_core_module_before_its_plugins/,
+         'with a sentence');
+}
+
+for my $order (\@plugins, [ reverse @plugins ]) {
+    my ($ok, $out) = $t->check_conf(
+        join('', map { "load_module $_;\n" } $core, @$order)
+        . "%%GLOBALS%%\nevents { }\nhttp { %%HTTP%%\n }\n");
+
+    ok($ok, 'after the core in any order') or diag($out);
+}
+
+my ($ok, $out) = $t->check_conf("%%LOAD%%\n%%GLOBALS%%\nevents { }\n"
+    . "http { %%HTTP%%\ntest_abi;\n }\n");
+
+ok(!$ok, 'a plugin of another ABI is refused');
+like($out, qr/step "test_old" was built for ABI \d+ of ngx_http_sp_core_module, this one has ABI \d+: build the plugin and the core from one source in .*:\d+/,
+     'with both numbers and what to do');
+
+$t->finish;
+done_testing;

@@ -1,0 +1,562 @@
+package Sallyport::Provider;
+
+=head1 NAME
+
+Provider - a fake OpenAI server with faults, for the tests of the LLM leg
+
+=head1 SYNOPSIS
+
+    use lib 't/lib';
+    use Sallyport::Provider;
+
+    my $p = Sallyport::Provider->new($t->port(1), $t->dir);   # or a unix socket's path
+    ...
+    my $request = $p->last_request;                # {headers, json, n, conn}
+    ok $p->wait_event('closed', $request->{n});    # the gateway hung up
+    $p->stop;
+
+What it does is told by the last user message: "fault NAME key=value ...".
+Anything else is answered properly: with the words of "words=N" or a fixed
+sentence, as a stream when the request asks for one.
+
+    bytes         every byte of the body is a packet of its own
+    crlf, cr      line ends of the stream
+    comments      keepalive comments between events
+    interim       100 Continue first
+    length        a stream with a Content-Length
+    close         a stream that ends with the connection
+    no_blank      [DONE] without the blank line, then the end
+    hold          [DONE], but the connection stays open
+    slow          delay=MS between events
+    stall         at=accept|header|mid: nothing more is sent
+    cut           at=header|mid: the connection is closed
+    short         a stream that ends well-formed, but without [DONE]
+    error         an error event in the stream, or an error with status 200
+    garbage       an event that is not JSON
+    big           size=N: one event of so many bytes
+    usage         usage in every chunk, running totals
+    nousage       never any usage
+    type          type=T: another content type
+    gzip          a compressed answer
+    status        code=N retry=S: an error answer (chunked=1, bytes=1)
+    header        a broken header line
+    noise         a broken chunk size
+    stale         no answer, the end on a connection that was used before
+                  (always=1: on a fresh one, too)
+
+=cut
+
+use strict;
+use warnings;
+
+use IO::Select;
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+use JSON::PP;
+use POSIX ();
+use Socket qw(IPPROTO_TCP TCP_NODELAY);
+use Time::HiRes qw(sleep time);
+
+
+my $json = JSON::PP->new->canonical->latin1;
+
+our $secret = 'account acct-7788 is over its limit';
+
+
+# -- for the test
+
+sub new {
+    my ($class, $where, $dir) = @_;
+
+    my $self = bless { log => "$dir/provider.log", owner => $$ }, $class;
+
+    my $listen = $where =~ m{^/}
+        ? IO::Socket::UNIX->new(Local => $where, Listen => 128)
+        : IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 128,
+                                LocalPort => $where, ReuseAddr => 1);
+
+    $listen or die "cannot listen on $where: $!\n";
+    chmod 0666, $where if $where =~ m{^/};
+
+    open my $log, '>', $self->{log} or die "$self->{log}: $!\n";
+    $log->autoflush;
+
+    $self->{pid} = fork;
+    die "cannot fork: $!\n" unless defined $self->{pid};
+
+    if ($self->{pid} == 0) {
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
+        $SIG{PIPE} = 'IGNORE';
+
+        eval { serve($listen, $log); 1 } or print {$log} encode_json(
+            { event => 'died', reason => "$@" }), "\n";
+        POSIX::_exit(1);
+    }
+
+    return $self;
+}
+
+
+sub stop {
+    my ($self) = @_;
+
+    my $pid = delete $self->{pid} or return;
+    return unless $self->{owner} == $$;
+
+    local $?;
+    kill 'TERM', $pid;
+    waitpid $pid, 0;
+    return;
+}
+
+sub DESTROY { $_[0]->stop }
+
+
+# what the provider saw: {event => request|closed|sent, n, conn, ...}
+
+sub events {
+    my ($self, $event) = @_;
+
+    open my $fh, '<', $self->{log} or die "$self->{log}: $!\n";
+    my @all = map { $json->decode($_) } grep { /\n$/ } <$fh>;
+
+    die "the provider died: $_->{reason}\n"
+        for grep { $_->{event} eq 'died' } @all;
+
+    return grep { !$event || $_->{event} eq $event } @all;
+}
+
+
+sub requests { return $_[0]->events('request') }
+
+sub last_request { return ($_[0]->requests)[-1] }
+
+
+# waits for an event of request n; the seconds it took, or undef
+
+sub wait_event {
+    my ($self, $event, $n, $timeout) = @_;
+
+    my $start = time;
+
+    do {
+        return time - $start || 1e-6
+            if grep { $_->{n} == $n } $self->events($event);
+        sleep 0.005;
+    } while time - $start < ($timeout || 5);
+
+    return undef;
+}
+
+
+# -- the server
+
+my (%conn, $select, $log_fh, $requests, $connections);
+
+
+sub note {
+    my (%event) = @_;
+    print {$log_fh} $json->encode({ %event, at => time }), "\n";
+    return;
+}
+
+
+sub serve {
+    my ($listen, $log) = @_;
+
+    $select = IO::Select->new($listen);
+    $log_fh = $log;
+    $requests = $connections = 0;
+
+    for ( ;; ) {
+        my $timeout = next_timer();
+
+        for my $fh ($select->can_read($timeout)) {
+            if ($fh == $listen) {
+                my $c = $listen->accept or next;
+
+                $c->blocking(1);
+                setsockopt $c, IPPROTO_TCP, TCP_NODELAY, 1
+                    if $c->isa('IO::Socket::INET');
+
+                $conn{fileno $c} = { fh => $c, id => ++$connections,
+                                     in => '', plan => [], due => 0 };
+                $select->add($c);
+                next;
+            }
+
+            receive($conn{fileno $fh});
+        }
+
+        run_plans();
+    }
+}
+
+
+sub next_timer {
+    my $next;
+
+    for my $c (grep { @{ $_->{plan} } } values %conn) {
+        $next = $c->{due} if !defined $next || $c->{due} < $next;
+    }
+
+    return undef unless defined $next;
+    return $next > time ? $next - time : 0;
+}
+
+
+sub drop {
+    my ($c, $event) = @_;
+
+    note(event => $event, n => $c->{n}, conn => $c->{id}) if $c->{n};
+
+    $select->remove($c->{fh});
+    delete $conn{fileno $c->{fh}};
+    close $c->{fh};
+    return;
+}
+
+
+sub receive {
+    my ($c) = @_;
+
+    my $n = sysread $c->{fh}, my $buf, 65536;
+
+    # "closed": while an answer was still to come; "idle": after it
+    return drop($c, $c->{busy} ? 'closed' : 'idle') unless $n;
+
+    $c->{in} .= $buf;
+
+    while (!$c->{busy}
+           && $c->{in} =~ /^(.*?)\r\n\r\n/s) {
+        my $head = $1;
+        my ($line, @lines) = split /\r\n/, $head;
+        my %headers = map { /^([^:]+):\s*(.*)$/ ? (lc $1 => $2) : () } @lines;
+        my $length = $headers{'content-length'} || 0;
+
+        last if length($c->{in}) < length($head) + 4 + $length;
+
+        my $body = substr $c->{in}, length($head) + 4, $length;
+        substr $c->{in}, 0, length($head) + 4 + $length, '';
+
+        $c->{n} = ++$requests;
+        $c->{busy} = 1;
+
+        my $request = eval { $json->decode($body) };
+
+        note(event => 'request', n => $c->{n}, conn => $c->{id},
+             line => $line, headers => \%headers, json => $request);
+
+        $c->{plan} = [ plan($line, $request || {}, $c->{used}++) ];
+        $c->{due} = time;
+    }
+
+    return;
+}
+
+
+# a plan is a list of bytes to send, {wait => s}, {stall}, {close}, {done}
+
+sub run_plans {
+    CONN:
+    for my $c (values %conn) {
+        while (@{ $c->{plan} } && $c->{due} <= time) {
+            my $step = shift @{ $c->{plan} };
+
+            if (!ref $step) {
+                my $n = syswrite $c->{fh}, $step;
+
+                if (!defined $n) {
+                    drop($c, 'closed');
+                    next CONN;
+                }
+
+            } elsif ($step->{wait}) {
+                $c->{due} = time + $step->{wait};
+
+            } elsif ($step->{stall}) {
+                note(event => 'stalled', n => $c->{n}, conn => $c->{id});
+
+            } elsif ($step->{close}) {
+                drop($c, 'sent');
+                next CONN;
+
+            } elsif ($step->{done}) {
+                note(event => 'sent', n => $c->{n}, conn => $c->{id});
+                $c->{busy} = 0;
+            }
+        }
+    }
+
+    return;
+}
+
+
+# -- answers
+
+sub plan {
+    my ($line, $request, $used) = @_;
+
+    my $user = '';
+
+    for my $message (@{ $request->{messages} || [] }) {
+        $user = $message->{content}
+            if $message->{role} eq 'user' && !ref $message->{content};
+    }
+
+    my ($name, %arg) = ('');
+
+    if ($user =~ /^fault (\w+)(.*)/) {
+        $name = $1;
+        %arg = map { /(.*?)=(.*)/ } split ' ', $2;
+    }
+
+    return embeddings($request) if $line =~ m{/embeddings };
+
+    if ($name eq 'status') {
+        return status_plan(%arg);
+    }
+
+    if ($name eq 'header') {
+        return "HTTP/1.1 200 OK\r\nContent-Type application/json\0\r\n\r\n",
+               { close => 1 };
+    }
+
+    if ($name eq 'stall' && $arg{at} eq 'accept') {
+        return { stall => 1 };
+    }
+
+    if ($name eq 'stale' && ($used || $arg{always})) {
+        return { close => 1 };
+    }
+
+    if ($name eq 'gzip') {
+        return head(200, 'application/json', "Content-Encoding: gzip\r\n"
+                    . "Content-Length: 4\r\n"), "\x1f\x8b\x08\x00",
+               { done => 1 };
+    }
+
+    if ($name eq 'type') {
+        my $body = '<html>maintenance</html>';
+        return head(200, $arg{type} || 'text/html', 'Content-Length: '
+                    . length($body) . "\r\n"), $body, { done => 1 };
+    }
+
+    return $request->{stream} ? stream_plan($request, $name, %arg)
+                              : complete_plan($request, $name, %arg);
+}
+
+
+sub head {
+    my ($status, $type, $more) = @_;
+    return "HTTP/1.1 $status X\r\nContent-Type: $type\r\n"
+           . "x-request-id: theirs\r\nSet-Cookie: account=1\r\n"
+           . "X-Accel-Redirect: /secret\r\n"
+           . "x-ratelimit-remaining-tokens: 5\r\n$more\r\n";
+}
+
+
+sub chunk { return sprintf "%x\r\n%s\r\n", length $_[0], $_[0] }
+
+
+sub status_plan {
+    my (%arg) = @_;
+
+    my $code = $arg{code} || 500;
+    my $body = $json->encode({ error => {
+        message => $code == 400 ? "Unsupported value: \x{c3}\x{a9}" : $secret,
+        type => 'invalid_request_error', param => undef, code => undef } });
+
+    my $more = defined $arg{retry} ? "Retry-After: $arg{retry}\r\n" : '';
+
+    $more =~ s/_/ /g;
+
+    my @body = $arg{chunked} ? (chunk(substr $body, 0, 20),
+                                chunk(substr $body, 20), "0\r\n\r\n")
+                             : ($body);
+
+    $more .= $arg{chunked} ? "Transfer-Encoding: chunked\r\n"
+                           : 'Content-Length: ' . length($body) . "\r\n";
+
+    @body = split //, join '', @body if $arg{bytes};
+
+    return head($code, 'application/json', $more), @body, { done => 1 };
+}
+
+
+sub embeddings {
+    my ($request) = @_;
+
+    my $body = $json->encode({ object => 'list', model => $request->{model},
+        data => [ { object => 'embedding', index => 0,
+                    embedding => [ 0.5, -0.5 ] } ],
+        usage => { prompt_tokens => 3, total_tokens => 3 } });
+
+    return head(200, 'application/json', 'Content-Length: '
+                . length($body) . "\r\n"), $body, { done => 1 };
+}
+
+
+sub words {
+    my (%arg) = @_;
+
+    return map { "w$_ " } 1 .. $arg{words} if $arg{words};
+    return ('Hello ', "\x{c3}\x{a9} ", "\x{f0}\x{9f}\x{98}\x{80} ",
+            "\"quoted\"\n", 'end.');
+}
+
+
+sub usage {
+    my ($n) = @_;
+    return { prompt_tokens => 11, completion_tokens => $n,
+             total_tokens => 11 + $n,
+             prompt_tokens_details => { cached_tokens => 4 } };
+}
+
+
+sub complete_plan {
+    my ($request, $name, %arg) = @_;
+
+    my @words = words(%arg);
+    my $reply = {
+        id => 'chatcmpl-fake', object => 'chat.completion', created => 1,
+        model => $request->{model},
+        choices => [ { index => 0, finish_reason => 'stop', message =>
+                       { role => 'assistant', content => join '', @words } }
+                   ],
+        usage => usage(scalar @words),
+    };
+
+    delete $reply->{usage} if $name eq 'nousage';
+    $reply = { error => { message => $secret } } if $name eq 'error';
+
+    my $body = $name eq 'garbage' ? 'not JSON' : $json->encode($reply);
+    my $length = 'Content-Length: ' . length($body) . "\r\n";
+    my $half = int(length($body) / 2);
+
+    return { wait => ($arg{delay} || 1) / 1000 },
+           head(200, 'application/json', $length), $body, { done => 1 }
+        if $name eq 'slow';
+
+    return head(200, 'application/json', $length), { stall => 1 }
+        if $name eq 'stall' && $arg{at} eq 'header';
+
+    return head(200, 'application/json', $length), substr($body, 0, $half),
+           { stall => 1 } if $name eq 'stall';
+
+    return head(200, 'application/json', $length), { close => 1 }
+        if $name eq 'cut' && $arg{at} eq 'header';
+
+    return head(200, 'application/json', $length), substr($body, 0, $half),
+           { close => 1 } if $name eq 'cut';
+
+    return head(200, 'application/json', "Connection: close\r\n"), $body,
+           { close => 1 } if $name eq 'close';
+
+    my @chunks = $name eq 'bytes'
+        ? (head(200, 'application/json', "Transfer-Encoding: chunked\r\n"),
+           (map { split //, chunk($_) } split //, $body), "0\r\n\r\n")
+        : (head(200, 'application/json', $length), $body);
+
+    unshift @chunks, "HTTP/1.1 100 Continue\r\n\r\n" if $name eq 'interim';
+
+    return @chunks, { done => 1 };
+}
+
+
+sub stream_events {
+    my ($request, $name, %arg) = @_;
+
+    my @words = words(%arg);
+    my $asked = ($request->{stream_options} || {})->{include_usage};
+    my %base = (id => 'chatcmpl-fake', object => 'chat.completion.chunk',
+                created => 1, model => $request->{model});
+    my @events;
+
+    for my $delta ({ role => 'assistant', content => '' },
+                   map { { content => $_ } } @words) {
+        my %chunk = (%base, choices => [ { index => 0, delta => $delta,
+                                           finish_reason => undef } ]);
+
+        $chunk{usage} = undef if $asked;
+        $chunk{usage} = usage(scalar @events) if $name eq 'usage';
+        push @events, $json->encode(\%chunk);
+    }
+
+    splice @events, 2, 0, $json->encode(
+        { %base, choices => [ { index => 0, finish_reason => undef,
+            delta => { content => 'x' x ($arg{size} || 1) } } ] })
+        if $name eq 'big';
+
+    push @events, $json->encode({ %base, choices => [ { index => 0,
+        delta => {}, finish_reason => 'stop' } ] });
+
+    push @events, $json->encode({ %base, choices => [],
+                                  usage => usage(scalar @words) })
+        if $asked && $name ne 'nousage';
+
+    splice @events, 3, 0, $json->encode({ error => { message => $secret,
+        type => 'server_error' } }) if $name eq 'error';
+
+    splice @events, 3, 0, 'not JSON' if $name eq 'garbage';
+
+    push @events, '[DONE]' unless $name eq 'short';
+
+    return @events;
+}
+
+
+sub stream_plan {
+    my ($request, $name, %arg) = @_;
+
+    my $eol = $name eq 'crlf' ? "\r\n" : $name eq 'cr' ? "\r" : "\n";
+    my @events = map { "data: $_$eol$eol" }
+                 stream_events($request, $name, %arg);
+
+    @events = map { ($_, ": ping\n\n") } @events if $name eq 'comments';
+
+    if ($name eq 'no_blank') {
+        $events[-1] =~ s/\n\n/\n/;
+    }
+
+    my $type = 'text/event-stream; charset=utf-8';
+
+    if ($name eq 'length') {
+        my $body = join '', @events;
+        return head(200, $type, 'Content-Length: ' . length($body) . "\r\n"),
+               $body, { done => 1 };
+    }
+
+    return head(200, $type, "Connection: close\r\n"), @events, { close => 1 }
+        if $name eq 'close';
+
+    my $head = head(200, $type, "Transfer-Encoding: chunked\r\n");
+
+    # the end of the header and the first event are packets of their own
+    my @pause = ({ wait => ($arg{delay} || 1) / 1000 });
+    my @chunks = map { (chunk($_), @pause) } @events;
+
+    return $head, { stall => 1 } if $name eq 'stall' && $arg{at} eq 'header';
+    return $head, @pause, { close => 1 }
+        if $name eq 'cut' && $arg{at} eq 'header';
+
+    # in the middle of an event
+    my @half = (@chunks[0 .. 5],
+                chunk(substr $events[3], 0, length($events[3]) / 2));
+
+    return $head, @half, { stall => 1 } if $name eq 'stall';
+    return $head, @half, @pause, { close => 1 } if $name eq 'cut';
+    return $head, @half, "xyz\r\n", @pause, { stall => 1 }
+        if $name eq 'noise';
+    return $head, @chunks, { stall => 1 } if $name eq 'hold';
+
+    @chunks = map { ref $_ ? () : split //, $_ } @chunks if $name eq 'bytes';
+    @chunks = map { split //, chunk($_) } split //, join('', @events)
+        if $name eq 'bytes' && $arg{chunks};
+
+    return (($name eq 'interim' ? "HTTP/1.1 100 Continue\r\n\r\n" : ()),
+            $head, @chunks, "0\r\n\r\n", { done => 1 });
+}
+
+
+1;

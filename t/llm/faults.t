@@ -1,0 +1,219 @@
+#!/usr/bin/perl
+
+# A provider that misbehaves: the client gets an error it can read, or all of
+# the answer; never a short one that looks whole.
+
+use strict;
+use warnings;
+use utf8;
+
+use Test::More;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Sallyport::Llm;
+
+binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
+
+my ($t, $p) = Sallyport::Llm::gateway(
+    http => 'llm_event_size 64k;
+             llm_provider down { url http://127.0.0.1:%%PORT2%%;
+                                 model m as=down; }',
+    server => 'location = /fallback {
+                   error_page 429 502 503 504 = @backup;
+                   llm_pass down;
+               }
+               location @backup { llm_pass default; }');
+
+
+sub chat {
+    my ($text, $opt, %more) = @_;
+    return $t->post('/v1/chat/completions', {}, Sallyport::Llm::body($text, %more),
+                    $opt);
+}
+
+sub stream { return chat($_[0], $_[1], stream => \1) }
+
+
+# -- the HTTP answer of a provider that refuses: [fault, status, code]
+
+my @refusals = (
+    [ 'status code=400', 400, 'provider_refused_request',
+      qr/Unsupported value: é/ ],
+    [ 'status code=400 chunked=1', 400, 'provider_refused_request',
+      qr/Unsupported value: é/ ],
+    [ 'status code=400 bytes=1', 400, 'provider_refused_request',
+      qr/Unsupported value: é/ ],
+    [ 'status code=400 bytes=1 chunked=1', 400, 'provider_refused_request',
+      qr/Unsupported value: é/ ],
+    [ 'status code=401', 502, 'provider_auth_failed' ],
+    [ 'status code=403', 502, 'provider_auth_failed' ],
+    [ 'status code=404', 502, 'provider_model_not_found' ],
+    [ 'status code=408', 504, 'provider_timeout' ],
+    [ 'status code=429 retry=7', 429, 'provider_rate_limited', qr/./, 7 ],
+    [ 'status code=429', 429, 'provider_rate_limited' ],
+    [ 'status code=500', 502, 'provider_failed' ],
+    [ 'status code=503 retry=9', 503, 'provider_overloaded', qr/./, 9 ],
+    [ 'status code=529', 503, 'provider_overloaded' ],
+    [ 'status code=302', 502, 'provider_failed' ],
+    [ 'type', 502, 'provider_content_type' ],
+    [ 'gzip', 502, 'provider_encoded' ],
+    [ 'header', 502, 'provider_unreachable' ],
+    [ 'stall at=accept', 504, 'provider_timeout' ],
+);
+
+for my $case (@refusals) {
+    my ($fault, $status, $code, $message, $retry) = @$case;
+
+    for my $opt ({}, { http2 => 1 }) {
+        for my $stream (0, 1) {
+            next if $fault =~ /stall/ && $opt->{http2};
+
+            my $res = chat("fault $fault", $opt, stream =>
+                           $stream ? \1 : \0);
+            my $name = "$fault" . ($stream ? ', stream' : '')
+                       . ($opt->{http2} ? ', HTTP/2' : '');
+
+            is($res->{status}, $status, "$name: status");
+            is($res->{json}{error}{code}, $code, "$name: code");
+            like($res->{json}{error}{message}, $message || qr/provider/,
+                 "$name: message");
+            like($res->{headers}{'content-type'}, qr{^application/json},
+                 "$name: the error is JSON");
+            is($res->{headers}{'retry-after'}, $retry, "$name: Retry-After");
+            unlike($res->{body}, qr/acct-7788|sk-test/,
+                   "$name: nothing of the operator's account");
+        }
+    }
+}
+
+is(chat('fault type type=application/json', {}, stream => \1)->{status}, 502,
+   'JSON where a stream was asked for');
+is(chat('fault type type=text/event-stream')->{status}, 502,
+   'a stream where JSON was asked for');
+
+
+# -- streams that are well-formed in unusual ways: all of it arrives
+
+for my $fault ('bytes', 'bytes chunks=1', 'crlf', 'cr', 'comments',
+               'interim', 'length', 'close', 'no_blank', 'usage')
+{
+    for my $opt ({}, { http2 => 1 }) {
+        my $res = stream("fault $fault", $opt);
+        my $out = Sallyport::Llm::parse($res->{body});
+        my $name = $fault . ($opt->{http2} ? ', HTTP/2' : '');
+
+        is($out->{text}, $Sallyport::Llm::hello, "$name: the text");
+        is($out->{done}, 1, "$name: [DONE]");
+        ok(!$out->{error} && !$out->{broken}, "$name: no error")
+            or diag($res->{body});
+        ok($opt->{http2} || $res->{complete}, "$name: a proper end");
+    }
+}
+
+is(Sallyport::Llm::parse(stream('fault nousage')->{body})->{done}, 1,
+   'a provider without usage');
+
+like(stream('fault comments')->{body}, qr/^: ping\n\n/m, 'comments pass');
+
+for my $fault (qw(bytes interim close)) {
+    is(chat("fault $fault")->{json}{choices}[0]{message}{content},
+       $Sallyport::Llm::hello, "$fault: a whole answer");
+}
+
+my $big = stream('fault big size=40000');
+
+is(length Sallyport::Llm::parse($big->{body})->{text}, 40000 + length $Sallyport::Llm::hello,
+   'a large event passes');
+
+
+# -- streams that break: what came, then an error event, no [DONE]
+
+my %broken = (
+    'cut at=mid'    => 'provider_stream_cut',
+    'cut at=header' => 'provider_stream_cut',
+    'short'         => 'provider_stream_cut',
+    'noise'         => 'provider_stream_cut',
+    'stall at=mid'  => 'provider_timeout',
+    'stall at=header' => 'provider_timeout',
+    'error'         => 'provider_error',
+    'garbage'       => 'provider_invalid_event',
+    'big size=100000' => 'provider_event_too_large',
+);
+
+for my $fault (sort keys %broken) {
+    for my $opt ({}, { http2 => 1 }) {
+        my $res = stream("fault $fault", $opt);
+        my $out = Sallyport::Llm::parse($res->{body});
+        my $name = $fault . ($opt->{http2} ? ', HTTP/2' : '');
+
+        is($res->{status}, 200, "$name: status");
+        is($out->{error}{code}, $broken{$fault}, "$name: an error event")
+            or diag($res->{body});
+        is($out->{error}{type}, 'upstream_error', "$name: of its type");
+        is($out->{done}, 0, "$name: no [DONE]");
+        is($out->{broken}, undef, "$name: no half of an event");
+        unlike($res->{body}, qr/acct-7788/, "$name: nothing of the account");
+        like($out->{text}, qr/^Hello/, "$name: what came before")
+            unless $fault =~ /header/;
+    }
+}
+
+
+# -- a whole answer that breaks: the connection is cut, or an error
+
+for my $fault ('cut at=mid', 'cut at=header', 'stall at=mid') {
+    my $res = chat("fault $fault");
+
+    ok($res->{status} >= 500 || !$res->{complete},
+       "$fault: not taken for an answer");
+}
+
+
+# -- [DONE] and a provider that keeps the connection: the client has it all
+
+my $s = $t->stream('POST', '/v1/chat/completions', {},
+                   Sallyport::Llm::body('fault hold', stream => \1));
+
+ok($s->read_until(qr/data: \[DONE\]\n\n/, 5), 'hold: [DONE] arrives');
+$s->close;
+
+
+# -- another provider, as long as nothing was said
+
+for my $opt ({}, { http2 => 1 }) {
+    for my $stream (0, 1) {
+        my $res = $t->post('/fallback', {}, {
+            stream => $stream ? \1 : \0,
+            messages => [ { role => 'user', content => 'hi' } ] }, $opt);
+
+        is($res->{status}, 200, 'another provider answers');
+        is($stream ? Sallyport::Llm::parse($res->{body})->{text}
+                   : $res->{json}{choices}[0]{message}{content}, $Sallyport::Llm::hello,
+           'with the whole answer');
+    }
+}
+
+is(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
+               'provider="down",outcome="failed"'), 4, 'both are counted');
+
+
+# -- an unreachable provider
+
+$p->stop;
+
+for my $opt ({}, { http2 => 1 }) {
+    my $res = stream('hi', $opt);
+
+    is($res->{status}, 502, 'no provider');
+    is($res->{json}{error}{code}, 'provider_unreachable', 'its code');
+}
+
+is(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
+               'provider="fake",outcome="partial"'), 0,
+   'who has read [DONE] has it all');
+
+unlike($t->error_log, qr/sk-test/, 'no key in the log');
+
+$t->finish;
+done_testing;

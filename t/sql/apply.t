@@ -1,0 +1,109 @@
+#!/usr/bin/perl
+
+# sql/apply: once, again, at the same time, with a changed file, with a file
+# that fails half way
+
+use strict;
+use warnings;
+
+use File::Temp ();
+use Test::More;
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Sallyport::Test;
+
+
+my $t = Sallyport::Test->new;
+my $pg = $t->pg;
+my $apply = "$Sallyport::Test::top/sql/apply";
+
+my $owner = $pg->conninfo('postgres');
+my $admin = DBI->connect("dbi:Pg:host=$pg->{dir};dbname=postgres",
+                         'postgres', '', { RaiseError => 1 });
+
+sub conninfo { my ($n) = @_; return $owner =~ s/dbname=\S+/dbname=$n/r }
+
+sub run_apply {
+    my ($database, $dir) = @_;
+    my $out = `'$apply' '@{[conninfo($database)]}' $dir 2>&1`;
+    return ($? >> 8, $out);
+}
+
+sub names {
+    my ($database) = @_;
+    my $dbh = DBI->connect("dbi:Pg:host=$pg->{dir};dbname=$database",
+                           'postgres', '', { RaiseError => 1 });
+    return join ',', @{ $dbh->selectcol_arrayref(
+        'select name from gateway.schema_migration order by name') };
+}
+
+my $dir = File::Temp->newdir;
+
+sub migration {
+    my ($name, $text) = @_;
+    open my $fh, '>', "$dir/$name.sql" or die $!;
+    print $fh $text;
+    close $fh or die $!;
+}
+
+
+# the project's own files, on a fresh database, eight at once
+
+$admin->do('create database fresh');
+
+my @pids = map {
+    my $pid = fork;
+    if (!$pid) {
+        exec "'$apply' '@{[conninfo('fresh')]}' >/dev/null 2>&1" or exit 127;
+    }
+    $pid;
+} 1 .. 8;
+
+my $failed = grep { waitpid($_, 0); $? } @pids;
+
+is($failed, 0, 'eight at once');
+
+my @files = map { m{([^/]+)\.sql$} } glob
+    "$Sallyport::Test::top/sql/[0-9]*_*.sql";
+
+is(names('fresh'), join(',', sort @files), 'each file once');
+
+my ($rc, $out) = run_apply('fresh', '');
+
+is($rc, 0, 'again');
+unlike($out, qr/applying/, 'nothing was left to do');
+
+
+# rules of the runner, on files of our own
+
+$admin->do('create database rules');
+
+migration('0001_one', 'create table one (n int);');
+migration('0002_two', "create table two (n int);\nselect 1 / 0;\n");
+
+($rc, $out) = run_apply('rules', $dir);
+
+isnt($rc, 0, 'a file that fails is an error');
+like($out, qr/0002_two\.sql.*division by zero/s, 'which one, and why');
+is(names('rules'), '0001_one', 'what went before stays');
+
+migration('0002_two', 'create table two (n int);');
+
+is((run_apply('rules', $dir))[0], 0, 'mended: nothing of it was left');
+is(names('rules'), '0001_one,0002_two', 'both');
+
+migration('0001_one', 'create table one (n bigint);');
+migration('0003_three', 'create table three (n int);');
+
+($rc, $out) = run_apply('rules', $dir);
+
+isnt($rc, 0, 'a changed file is refused');
+like($out, qr/0001_one\.sql was changed after it was applied/, 'named');
+is(names('rules'), '0001_one,0002_two', 'before anything is done');
+
+($rc, $out) = run_apply('rules', '/nonexistent');
+isnt($rc, 0, 'no such directory');
+
+$t->finish;
+done_testing;
