@@ -80,7 +80,7 @@ ngx_http_sp_core_ctx(ngx_http_request_t *r)
     }
 
     ctx->request = r;
-    ngx_queue_init(&ctx->contexts);
+    ngx_queue_init(&ctx->blocks);
 
     cln->handler = ngx_http_sp_core_pool_cleanup;
 

@@ -102,7 +102,7 @@ ngx_http_sp_identity_end(ngx_http_sp_core_ctx_t *ctx)
 
     ctx->changes++;
 
-    ngx_queue_init(&ctx->contexts);
+    ngx_queue_init(&ctx->blocks);
 
     if (ctx->turn != NULL && !ctx->settled) {
         ctx->turn->store = 0;

@@ -145,7 +145,7 @@ struct ngx_http_sp_core_ctx_s {
     ngx_http_sp_identity_t        *identity;
     ngx_http_sp_identity_t        *before;    /* that of earlier passes */
     ngx_uint_t                     changes;   /* of the identity */
-    ngx_queue_t                    contexts;
+    ngx_queue_t                    blocks;    /* of the prompt */
     ngx_http_sp_turn_t            *turn;
 
     unsigned                       resuming:1;

@@ -163,21 +163,21 @@ ngx_http_sp_llm_edit(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 static ngx_int_t
 ngx_http_sp_llm_blocks(ngx_http_request_t *r, sp_prompt_t *prompt)
 {
-    size_t                  n, prefix, tail;
-    ngx_queue_t            *contexts, *q;
-    sp_prompt_block_t      *block, *blocks;
-    ngx_http_sp_context_t  *context;
+    size_t                n, prefix, tail;
+    ngx_queue_t          *all, *q;
+    sp_prompt_block_t    *block, *blocks;
+    ngx_http_sp_block_t  *from;
 
-    contexts = ngx_http_sp_contexts(r);
+    all = ngx_http_sp_blocks(r);
 
-    if (contexts == NULL) {
+    if (all == NULL) {
         return NGX_OK;
     }
 
     n = 0;
 
-    for (q = ngx_queue_head(contexts);
-         q != ngx_queue_sentinel(contexts);
+    for (q = ngx_queue_head(all);
+         q != ngx_queue_sentinel(all);
          q = ngx_queue_next(q))
     {
         n++;
@@ -195,19 +195,19 @@ ngx_http_sp_llm_blocks(ngx_http_request_t *r, sp_prompt_t *prompt)
     prefix = 0;
     tail = 0;
 
-    for (q = ngx_queue_head(contexts);
-         q != ngx_queue_sentinel(contexts);
+    for (q = ngx_queue_head(all);
+         q != ngx_queue_sentinel(all);
          q = ngx_queue_next(q))
     {
-        context = ngx_queue_data(q, ngx_http_sp_context_t, queue);
+        from = ngx_queue_data(q, ngx_http_sp_block_t, queue);
 
-        block = (context->place == NGX_HTTP_SP_PREFIX)
+        block = (from->place == NGX_HTTP_SP_PREFIX)
                 ? &blocks[prefix++] : &blocks[n + tail++];
 
-        block->name = (char *) context->name.data;
-        block->name_len = context->name.len;
-        block->text = (char *) context->text.data;
-        block->len = context->text.len;
+        block->name = (char *) from->name.data;
+        block->name_len = from->name.len;
+        block->text = (char *) from->text.data;
+        block->len = from->text.len;
     }
 
     prompt->prefix = blocks;

@@ -270,16 +270,16 @@ static ngx_int_t
 ngx_http_sp_llm_persona_ready(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
-    ngx_http_sp_context_t  context;
+    ngx_http_sp_block_t  block;
 
-    ngx_memzero(&context, sizeof(ngx_http_sp_context_t));
+    ngx_memzero(&block, sizeof(ngx_http_sp_block_t));
 
-    ngx_str_set(&context.name, "persona");
-    context.rank = NGX_HTTP_SP_LLM_PERSONA_RANK;
-    context.place = NGX_HTTP_SP_PREFIX;
-    context.text = ctx->persona;
+    ngx_str_set(&block.name, "persona");
+    block.rank = NGX_HTTP_SP_LLM_PERSONA_RANK;
+    block.place = NGX_HTTP_SP_PREFIX;
+    block.text = ctx->persona;
 
-    if (ngx_http_sp_add_context(r, &context) != NGX_OK) {
+    if (ngx_http_sp_add_block(r, &block) != NGX_OK) {
         return NGX_ERROR;
     }
 

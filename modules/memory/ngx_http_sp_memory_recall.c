@@ -306,22 +306,22 @@ static ngx_int_t
 ngx_http_sp_memory_add(ngx_http_request_t *r, sp_recall_item_t *items,
     ngx_uint_t n)
 {
-    ngx_http_sp_context_t  context;
+    ngx_http_sp_block_t  block;
 
-    ngx_memzero(&context, sizeof(ngx_http_sp_context_t));
+    ngx_memzero(&block, sizeof(ngx_http_sp_block_t));
 
-    ngx_str_set(&context.name, "memory");
-    context.rank = 200;
-    context.place = NGX_HTTP_SP_TAIL;
+    ngx_str_set(&block.name, "memory");
+    block.rank = 200;
+    block.place = NGX_HTTP_SP_TAIL;
 
-    context.text.len = sp_recall_block(items, n, NULL, 0);
+    block.text.len = sp_recall_block(items, n, NULL, 0);
 
-    context.text.data = ngx_pnalloc(r->pool, context.text.len);
-    if (context.text.data == NULL) {
+    block.text.data = ngx_pnalloc(r->pool, block.text.len);
+    if (block.text.data == NULL) {
         return NGX_ERROR;
     }
 
-    sp_recall_block(items, n, (char *) context.text.data, context.text.len);
+    sp_recall_block(items, n, (char *) block.text.data, block.text.len);
 
-    return ngx_http_sp_add_context(r, &context);
+    return ngx_http_sp_add_block(r, &block);
 }

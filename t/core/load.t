@@ -51,5 +51,41 @@ ok(!$ok, 'a plugin of another ABI is refused');
 like($out, qr/step "test_old" was built for ABI \d+ of ngx_http_sp_core_module, this one has ABI \d+: build the plugin and the core from one source in .*:\d+/,
      'with both numbers and what to do');
 
+# the number is a hash of the public headers
+my $tree = $t->dir . '/tree';
+
+system("mkdir -p $tree && cd $Sallyport::Test::top/modules"
+       . " && cp -r abi core io lib $tree") == 0 or die;
+
+my $first = abi();
+my ($private) = glob "$tree/core/*_int.h";
+
+append($private);
+is(abi(), $first, 'a private header does not count');
+
+for my $header (map { "$tree/$_" } qw(core/ngx_http_sp_core_step.h
+                                      io/ngx_sp_op.h lib/sp_chat.h))
+{
+    my $before = abi();
+
+    append($header);
+    isnt(abi(), $before, "$header does");
+}
+
 $t->finish;
 done_testing;
+
+
+sub abi {
+    system("$tree/abi", "$tree/abi.h") == 0 or die;
+    return Sallyport::Test::slurp("$tree/abi.h");
+}
+
+
+sub append {
+    my ($path) = @_;
+    open my $file, '>>', $path or die "$path: $!\n";
+    print $file "\n";
+    close $file or die "$path: $!\n";
+    return;
+}

@@ -1,0 +1,128 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Part of ngx_http_sp_core.h: the texts of a chat, and what it came to.
+ */
+
+#ifndef _NGX_HTTP_SP_CORE_CHAT_H_INCLUDED_
+#define _NGX_HTTP_SP_CORE_CHAT_H_INCLUDED_
+
+
+/* Blocks of the prompt */
+
+typedef enum {
+    NGX_HTTP_SP_PREFIX = 0,    /* stable: the cacheable system prefix */
+    NGX_HTTP_SP_TAIL           /* per turn: before the last user message */
+} ngx_http_sp_place_e;
+
+
+typedef struct {
+    ngx_queue_t               queue;
+    ngx_str_t                 name;      /* "persona", "memory" */
+    ngx_int_t                 rank;      /* order within its place */
+    ngx_http_sp_place_e       place;
+    ngx_str_t                 text;      /* UTF-8 */
+} ngx_http_sp_block_t;
+
+/* enrich steps add, the llm content handler reads in order of rank */
+ngx_int_t ngx_http_sp_add_block(ngx_http_request_t *r,
+    const ngx_http_sp_block_t *block);
+ngx_queue_t *ngx_http_sp_blocks(ngx_http_request_t *r);
+
+
+/* Text inspection */
+
+typedef enum {
+    NGX_HTTP_SP_PASS = 0,
+    NGX_HTTP_SP_FLAG,
+    NGX_HTTP_SP_MASK,
+    NGX_HTTP_SP_BLOCK
+} ngx_http_sp_verdict_e;
+
+
+typedef struct {
+    ngx_http_sp_verdict_e     verdict;
+    ngx_str_t                 rule;      /* id of the strongest rule */
+    ngx_str_t                 category;
+} ngx_http_sp_inspection_t;
+
+
+typedef struct {
+    ngx_uint_t                abi;
+    ngx_str_t                 name;
+    ngx_int_t                 rank;
+    ngx_int_t               (*inspect)(ngx_http_request_t *r,
+                                  const ngx_str_t *text,
+                                  ngx_http_sp_inspection_t *out);
+} ngx_http_sp_inspector_t;
+
+/*
+ * inspect(): every inspector in order of rank; the strongest verdict wins.
+ * NGX_OK, or NGX_ERROR when an inspector cannot tell
+ */
+ngx_int_t ngx_http_sp_add_inspector(ngx_conf_t *cf,
+    const ngx_http_sp_inspector_t *inspector);
+ngx_int_t ngx_http_sp_inspect(ngx_http_request_t *r, const ngx_str_t *text,
+    ngx_http_sp_inspection_t *out);
+
+
+/* Turns: what a chat request came to */
+
+typedef enum {
+    NGX_HTTP_SP_TURN_NONE = 0,   /* no model was called */
+    NGX_HTTP_SP_TURN_COMPLETE,
+    NGX_HTTP_SP_TURN_PARTIAL,    /* the client left, text was delivered */
+    NGX_HTTP_SP_TURN_FAILED
+} ngx_http_sp_finish_e;
+
+
+typedef struct {
+    u_char                    id[36];          /* UUID, made by the core */
+    ngx_str_t                 character_id;    /* empty: none */
+    ngx_str_t                 chat_id;         /* empty: none */
+    ngx_str_t                 provider;
+    ngx_str_t                 model;
+    ngx_str_t                 user_text;
+    ngx_str_t                 assistant_text;
+    ngx_str_t                 finish_reason;   /* the provider's */
+    ngx_http_sp_finish_e      finish;
+    ngx_uint_t                status;          /* HTTP status answered */
+    ngx_uint_t                prompt_tokens;
+    ngx_uint_t                completion_tokens;
+    ngx_uint_t                cached_tokens;
+    ngx_msec_t                started;         /* ngx_current_msec */
+    ngx_msec_t                first_byte;      /* since started; 0: none */
+    ngx_msec_t                total;           /* since started */
+    unsigned                  reported:1;      /* usage is the provider's */
+    unsigned                  stream:1;
+    unsigned                  store:1;         /* messages, not only ledger */
+    unsigned                  memory:1;        /* counts for extraction */
+} ngx_http_sp_turn_t;
+
+
+typedef struct {
+    ngx_uint_t                abi;
+    ngx_str_t                 name;
+    ngx_int_t                 rank;
+    void                    (*handler)(ngx_http_request_t *r,
+                                  const ngx_http_sp_turn_t *turn);
+} ngx_http_sp_usage_listener_t;
+
+/* made on first call; filled by the content handler; NULL: no memory */
+ngx_http_sp_turn_t *ngx_http_sp_turn(ngx_http_request_t *r);
+
+/*
+ * Calls the usage listeners and, where "turn_store" is configured, accepts
+ * the turn: it is in the spool file (survives kill -9 of the worker) when
+ * this returns NGX_OK, and in PostgreSQL with the next batch.  Call it
+ * before the last byte is sent; the core calls it at the end of every
+ * request that has a turn if nobody has.  The second call does nothing.
+ */
+ngx_int_t ngx_http_sp_settle(ngx_http_request_t *r);
+
+ngx_int_t ngx_http_sp_add_usage_listener(ngx_conf_t *cf,
+    const ngx_http_sp_usage_listener_t *listener);
+
+
+#endif /* _NGX_HTTP_SP_CORE_CHAT_H_INCLUDED_ */
