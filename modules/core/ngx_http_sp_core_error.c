@@ -281,6 +281,8 @@ ngx_http_sp_error_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
+    ngx_http_sp_status_line(r);
+
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
     page = ngx_http_sp_error_is_page(r, ctx);
 

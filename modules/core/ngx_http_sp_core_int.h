@@ -192,6 +192,13 @@ void ngx_http_sp_body_release(ngx_http_sp_core_ctx_t *ctx);
 ngx_int_t ngx_http_sp_error_init(ngx_conf_t *cf);
 void ngx_http_sp_error_param(ngx_http_request_t *r, const char *param);
 
+/* ngx_http_sp_core_status.c */
+
+/* in a header filter: a reason phrase where NGINX has none */
+void ngx_http_sp_status_line(ngx_http_request_t *r);
+char *ngx_http_sp_not_found_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 /* ngx_http_sp_core_variables.c */
 
 ngx_int_t ngx_http_sp_variables_add(ngx_conf_t *cf);

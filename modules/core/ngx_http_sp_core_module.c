@@ -117,6 +117,13 @@ static ngx_command_t  ngx_http_sp_core_commands[] = {
       offsetof(ngx_http_sp_core_loc_conf_t, body_max_size),
       NULL },
 
+    { ngx_string("not_found"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_sp_not_found_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("health"),
       NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_sp_health_conf,

@@ -125,7 +125,7 @@ sub fill {
 }
 
 
-# waits for the head of a reply: { status, headers }
+# waits for the head of a reply: { status, reason, headers }
 
 sub head {
     my ($self, $timeout) = @_;
@@ -143,7 +143,7 @@ sub head {
     my ($head, $rest) = split /\r\n\r\n/, $self->{raw}, 2;
     my ($first, @lines) = split /\r\n/, $head;
 
-    my ($status) = $first =~ m{^HTTP/1\.[01] ([0-9]{3})}
+    my ($status, $reason) = $first =~ m{^HTTP/1\.[01] ([0-9]{3}) ?(.*)}
         or die "not a status line: $first\n";
 
     $self->{raw} = $rest;
@@ -167,8 +167,8 @@ sub head {
     $self->{left} = 0 if $status == 204 || $status == 304 || $self->{bodyless};
     $self->{chunked} = 0 if defined $self->{left};
 
-    return $self->{head} = { status => $status + 0, headers => \%headers,
-                             all => \%all };
+    return $self->{head} = { status => $status + 0, reason => $reason,
+                             headers => \%headers, all => \%all };
 }
 
 
@@ -298,7 +298,7 @@ sub close {
 }
 
 
-# the whole reply: { status, headers, all, body, json, complete }
+# the whole reply: { status, reason, headers, all, body, json, complete }
 
 sub reply {
     my ($self) = @_;
