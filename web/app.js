@@ -23,6 +23,7 @@ const state = {
 const minting = new Minting({ gateway, walletOf, complain });
 
 discoverWallets(addWallet);
+$("guest").addEventListener("click", guard(enterAsGuest));
 $("sign-out").addEventListener("click", guard(signOut));
 $("new-chat").addEventListener("click", () => startChat());
 $("composer").addEventListener("submit", (event) => { event.preventDefault(); guard(send)(); });
@@ -49,8 +50,8 @@ async function show(session) {
   $("no-wallet").hidden = $("wallets").children.length > 0;
   if (!session) return;
 
-  $("account").textContent = short(session.wallet);
-  $("account").title = session.wallet;
+  $("account").textContent = session.wallet ? short(session.wallet) : "Guest";
+  $("account").title = session.wallet ?? "";
   await Promise.all([listCharacters(), minting.resume()]);
 }
 
@@ -81,9 +82,15 @@ async function signIn(provider) {
   report("Signed in");
 }
 
+async function enterAsGuest() {
+  await show(await gateway.guest());
+  report("Signed in as a guest");
+}
+
 /* after a reload the session goes on; the wallet is asked only to sign */
 async function walletOf() {
   const { session } = state;
+  if (!session.wallet) throw new Error("A guest cannot mint. Sign out and sign in with a wallet.");
   for (const provider of [state.provider, ...state.wallets.map((wallet) => wallet.provider)]) {
     if (provider && await connect(provider) === session.wallet) return { session, provider };
   }

@@ -43,6 +43,12 @@ export class Gateway {
     return this.get("/auth/session");
   }
 
+  async guest() {
+    const reply = await this.#send("POST", "/auth/guest", {});
+    this.#access = (await reply.json()).access_token;
+    return this.get("/auth/session");
+  }
+
   async signOut() {
     await this.#send("POST", "/auth/logout", {});
     this.#access = null;

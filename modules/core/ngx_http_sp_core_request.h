@@ -106,6 +106,9 @@ ngx_table_elt_t *ngx_http_sp_next_header(ngx_list_t *headers,
 ngx_int_t ngx_http_sp_error(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, const char *fmt, ...);
 
+/* 404 "endpoint_not_found" for any method; the message names the address */
+ngx_int_t ngx_http_sp_not_found(ngx_http_request_t *r);
+
 /* after ngx_http_sp_error(); hint: text, details: a JSON value */
 void ngx_http_sp_error_hint(ngx_http_request_t *r, const char *hint);
 void ngx_http_sp_error_details(ngx_http_request_t *r,

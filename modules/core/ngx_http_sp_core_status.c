@@ -20,9 +20,6 @@ typedef struct {
 } ngx_http_sp_reason_t;
 
 
-static ngx_int_t ngx_http_sp_not_found(ngx_http_request_t *r);
-
-
 /*
  * The registry of HTTP status codes (RFC 9110 section 15, RFC 2518, 4918,
  * 5842, 6585, 7725, 8297), as far as the table of NGINX's header filter has
@@ -86,7 +83,7 @@ ngx_http_sp_not_found_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sp_not_found(ngx_http_request_t *r)
 {
     u_char     *end;

@@ -51,6 +51,7 @@ typedef enum {
     NGX_HTTP_SP_WALLET_ACCEPTED = 0,
     NGX_HTTP_SP_WALLET_REFUSED,
     NGX_HTTP_SP_WALLET_UNAVAILABLE,
+    NGX_HTTP_SP_WALLET_GUESTS,
     NGX_HTTP_SP_WALLET_ROTATED,
     NGX_HTTP_SP_WALLET_REPEATED,
     NGX_HTTP_SP_WALLET_REUSED,
@@ -88,6 +89,7 @@ typedef struct {
     ngx_array_t                *domains;   /* of ..._domain_t */
     ngx_array_t                *chains;    /* of uint64_t */
     ngx_str_t                   statement;
+    ngx_flag_t                  guest;
 } ngx_http_sp_wallet_loc_conf_t;
 
 
@@ -171,6 +173,8 @@ ngx_int_t ngx_http_sp_wallet_nonce(ngx_http_request_t *r,
     ngx_http_sp_wallet_ctx_t *ctx);
 ngx_int_t ngx_http_sp_wallet_verify(ngx_http_request_t *r,
     ngx_http_sp_wallet_ctx_t *ctx);
+ngx_int_t ngx_http_sp_wallet_guest(ngx_http_request_t *r,
+    ngx_http_sp_wallet_ctx_t *ctx);
 ngx_int_t ngx_http_sp_wallet_refresh(ngx_http_request_t *r,
     ngx_http_sp_wallet_ctx_t *ctx);
 ngx_int_t ngx_http_sp_wallet_logout(ngx_http_request_t *r,
@@ -215,6 +219,13 @@ ngx_int_t ngx_http_sp_wallet_set_cookie(ngx_http_request_t *r,
 /* 403 for a page of another origin; strict: also for an unknown one */
 ngx_int_t ngx_http_sp_wallet_origin(ngx_http_request_t *r,
     ngx_uint_t strict);
+
+/* the domain whose origin the request names; without one the first */
+ngx_http_sp_wallet_domain_t *ngx_http_sp_wallet_origin_domain(
+    ngx_http_request_t *r);
+
+/* where "refresh" of a sign-in wants the refresh token */
+ngx_http_sp_wallet_carrier_e ngx_http_sp_wallet_carrier(const json_t *body);
 ngx_http_sp_wallet_domain_t *ngx_http_sp_wallet_find_domain(
     ngx_http_sp_wallet_loc_conf_t *wlcf, const u_char *name, size_t len);
 void ngx_http_sp_wallet_count(ngx_http_request_t *r,

@@ -30,6 +30,9 @@ static ngx_http_sp_wallet_endpoint_t  ngx_http_sp_wallet_endpoints[] = {
     { ngx_string("verify"), NGX_HTTP_POST, ngx_string("POST"),
       ngx_http_sp_wallet_verify },
 
+    { ngx_string("guest"), NGX_HTTP_POST, ngx_string("POST"),
+      ngx_http_sp_wallet_guest },
+
     { ngx_string("refresh"), NGX_HTTP_POST, ngx_string("POST"),
       ngx_http_sp_wallet_refresh },
 
@@ -88,8 +91,10 @@ ngx_http_sp_wallet_route(ngx_http_request_t *r, ngx_http_sp_wallet_ctx_t *ctx)
     ngx_uint_t                      i;
     ngx_http_core_loc_conf_t       *clcf;
     ngx_http_sp_wallet_endpoint_t  *endpoint;
+    ngx_http_sp_wallet_loc_conf_t  *wlcf;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_wallet_module);
 
     name = r->uri;
 
@@ -120,6 +125,10 @@ ngx_http_sp_wallet_route(ngx_http_request_t *r, ngx_http_sp_wallet_ctx_t *ctx)
             continue;
         }
 
+        if (endpoint->handler == ngx_http_sp_wallet_guest && !wlcf->guest) {
+            break;
+        }
+
         if (!(r->method & endpoint->methods)) {
 
             if (ngx_http_sp_add_header(r, "Allow", &endpoint->allow)
@@ -145,8 +154,7 @@ ngx_http_sp_wallet_route(ngx_http_request_t *r, ngx_http_sp_wallet_ctx_t *ctx)
         return NGX_OK;
     }
 
-    return ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND, "not_found",
-                             "there is no such sign-in endpoint");
+    return ngx_http_sp_not_found(r);
 }
 
 

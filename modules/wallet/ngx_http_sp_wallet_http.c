@@ -99,28 +99,47 @@ ngx_http_sp_wallet_set_cookie(ngx_http_request_t *r, const char *name,
 }
 
 
-ngx_int_t
-ngx_http_sp_wallet_origin(ngx_http_request_t *r, ngx_uint_t strict)
+ngx_http_sp_wallet_domain_t *
+ngx_http_sp_wallet_origin_domain(ngx_http_request_t *r)
 {
-    ngx_str_t                       origin, site;
+    ngx_str_t                       origin;
     ngx_uint_t                      i;
     ngx_http_sp_wallet_domain_t    *domain;
     ngx_http_sp_wallet_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_wallet_module);
 
+    domain = wlcf->domains->elts;
+    origin = ngx_http_sp_wallet_header(r, "origin");
+
+    if (origin.len == 0) {
+        return domain;
+    }
+
+    for (i = 0; i < wlcf->domains->nelts; i++) {
+        if (origin.len == domain[i].origin.len
+            && ngx_strncmp(origin.data, domain[i].origin.data, origin.len)
+               == 0)
+        {
+            return &domain[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_sp_wallet_origin(ngx_http_request_t *r, ngx_uint_t strict)
+{
+    ngx_str_t  origin, site;
+
     origin = ngx_http_sp_wallet_header(r, "origin");
 
     if (origin.len != 0) {
-        domain = wlcf->domains->elts;
 
-        for (i = 0; i < wlcf->domains->nelts; i++) {
-            if (origin.len == domain[i].origin.len
-                && ngx_strncmp(origin.data, domain[i].origin.data, origin.len)
-                   == 0)
-            {
-                return NGX_OK;
-            }
+        if (ngx_http_sp_wallet_origin_domain(r) != NULL) {
+            return NGX_OK;
         }
 
     } else {
@@ -140,6 +159,20 @@ ngx_http_sp_wallet_origin(ngx_http_request_t *r, ngx_uint_t strict)
     return ngx_http_sp_error(r, NGX_HTTP_FORBIDDEN, "origin_forbidden",
                              "this origin may not sign in here; requests "
                              "with a cookie need an Origin header");
+}
+
+
+ngx_http_sp_wallet_carrier_e
+ngx_http_sp_wallet_carrier(const json_t *body)
+{
+    size_t       len;
+    const char  *refresh;
+
+    refresh = sp_json_string(body, "refresh", &len);
+
+    return (refresh != NULL && len == 4
+            && ngx_strncmp(refresh, "body", 4) == 0)
+           ? NGX_HTTP_SP_WALLET_IN_BODY : NGX_HTTP_SP_WALLET_COOKIE;
 }
 
 

@@ -34,6 +34,11 @@ static const ngx_http_sp_metric_slot_t  ngx_http_sp_wallet_metrics[] = {
       offsetof(ngx_http_sp_wallet_main_conf_t,
                metrics[NGX_HTTP_SP_WALLET_UNAVAILABLE]) },
 
+    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_sign_ins_total",
+      "Sign-ins by wallet.", "result=\"guest\"",
+      offsetof(ngx_http_sp_wallet_main_conf_t,
+               metrics[NGX_HTTP_SP_WALLET_GUESTS]) },
+
     { NGX_HTTP_SP_COUNTER, "sallyport_wallet_refreshes_total",
       "Uses of refresh tokens.", "result=\"rotated\"",
       offsetof(ngx_http_sp_wallet_main_conf_t,
@@ -100,6 +105,13 @@ static ngx_command_t  ngx_http_sp_wallet_commands[] = {
       ngx_http_sp_wallet_statement,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("wallet_guest"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_wallet_loc_conf_t, guest),
       NULL },
 
       ngx_null_command
@@ -199,6 +211,8 @@ ngx_http_sp_wallet_create_main_conf(ngx_conf_t *cf)
 static void *
 ngx_http_sp_wallet_create_loc_conf(ngx_conf_t *cf)
 {
+    ngx_http_sp_wallet_loc_conf_t  *wlcf;
+
     /*
      * set by ngx_pcalloc():
      *
@@ -211,7 +225,14 @@ ngx_http_sp_wallet_create_loc_conf(ngx_conf_t *cf)
      *     wlcf->statement = { 0, NULL };
      */
 
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_wallet_loc_conf_t));
+    wlcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_wallet_loc_conf_t));
+    if (wlcf == NULL) {
+        return NULL;
+    }
+
+    wlcf->guest = NGX_CONF_UNSET;
+
+    return wlcf;
 }
 
 
@@ -225,6 +246,7 @@ ngx_http_sp_wallet_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_sp_wallet_main_conf_t  *wmcf;
 
     ngx_conf_merge_str_value(conf->statement, prev->statement, "");
+    ngx_conf_merge_value(conf->guest, prev->guest, 0);
 
     if (conf->domains == NULL) {
         conf->domains = prev->domains;

@@ -73,10 +73,16 @@ ngx_http_sp_wallet_grant(ngx_http_request_t *r, ngx_http_sp_wallet_ctx_t *ctx,
 
     p = ngx_sprintf(body.data, "{\"access_token\":\"%V\","
                     "\"token_type\":\"Bearer\",\"expires_in\":%T,"
-                    "\"sub\":\"%V\",\"wallet\":\"%V\",\"tier\":\"%V\","
+                    "\"sub\":\"%V\",\"tier\":\"%V\","
                     "\"role\":\"%V\",\"refresh_expires_in\":%T",
-                    &access, wmcf->access, &grant->sub, &grant->wallet,
-                    &grant->tier, &grant->role, grant->idle);
+                    &access, wmcf->access, &grant->sub, &grant->tier,
+                    &grant->role, grant->idle);
+
+    /* a guest has none */
+
+    if (grant->wallet.len != 0) {
+        p = ngx_sprintf(p, ",\"wallet\":\"%V\"", &grant->wallet);
+    }
 
     if (ctx->carrier == NGX_HTTP_SP_WALLET_IN_BODY) {
         p = ngx_sprintf(p, ",\"refresh_token\":\"%V\"", &refresh);
@@ -124,7 +130,11 @@ ngx_http_sp_wallet_access(ngx_http_request_t *r,
     p = ngx_http_sp_wallet_text(p, "iss", &wmcf->issuer);
     p = ngx_http_sp_wallet_text(p, "aud", &wmcf->audience);
     p = ngx_http_sp_wallet_text(p, "sub", &grant->sub);
-    p = ngx_http_sp_wallet_text(p, "wallet", &grant->wallet);
+
+    if (grant->wallet.len != 0) {
+        p = ngx_http_sp_wallet_text(p, "wallet", &grant->wallet);
+    }
+
     p = ngx_http_sp_wallet_text(p, "tier", &grant->tier);
     p = ngx_http_sp_wallet_text(p, "role", &grant->role);
     p = ngx_http_sp_wallet_text(p, "sid", &grant->session);

@@ -78,7 +78,7 @@ ngx_http_sp_wallet_verify_start(ngx_http_request_t *r,
 {
     json_t      *body;
     ngx_int_t    rc;
-    ngx_str_t    argv[2], carrier, message, raw, signature;
+    ngx_str_t    argv[2], message, raw, signature;
     const char  *reason;
 
     rc = ngx_http_sp_wallet_origin(r, 0);
@@ -98,7 +98,6 @@ ngx_http_sp_wallet_verify_start(ngx_http_request_t *r,
 
     message = ngx_http_sp_wallet_member(body, "message");
     signature = ngx_http_sp_wallet_member(body, "signature");
-    carrier = ngx_http_sp_wallet_member(body, "refresh");
 
     if (raw.len > NGX_HTTP_SP_WALLET_BODY
         || message.len == 0 || signature.len == 0)
@@ -108,9 +107,7 @@ ngx_http_sp_wallet_verify_start(ngx_http_request_t *r,
                                  "both non-empty strings");
     }
 
-    ctx->carrier = carrier.len == 4
-                   && ngx_strncmp(carrier.data, "body", 4) == 0
-                   ? NGX_HTTP_SP_WALLET_IN_BODY : NGX_HTTP_SP_WALLET_COOKIE;
+    ctx->carrier = ngx_http_sp_wallet_carrier(body);
 
     reason = ngx_http_sp_wallet_judge(r, ctx, &message, &signature);
     if (reason != NULL) {

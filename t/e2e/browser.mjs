@@ -138,6 +138,19 @@ try {
   await page.locator("#welcome").waitFor();
   ok(await page.locator("#studio").isHidden(), "signed out for good");
 
+  const visitor = await (await browser.newContext()).newPage();
+  visitor.on("pageerror", (error) => problems.push(error.message));
+  await visitor.goto(`${base}/chat/a-place-of-the-page`);
+  await visitor.getByRole("button", { name: "Look around as a guest" }).click();
+  await visitor.getByRole("button", { name: /Mira/ }).click();
+  await visitor.fill("#prompt", "Hello from a visitor without a wallet.");
+  await visitor.press("#prompt", "Enter");
+  await visitor.locator("#log li.assistant:not(.busy)").last().waitFor();
+  await visitor.locator("#send:not([hidden])").waitFor();
+  ok(await visitor.locator("#account").innerText() === "Guest", "a deep link, without a wallet: a guest chats");
+  ok(await visitor.locator("#log li.error").count() === 0, "and is answered");
+  await visitor.screenshot({ path: `${shots}/6-guest.png` });
+
   const unexpected = problems.filter((text) => !/401|ERR_ABORTED/.test(text));
   ok(unexpected.length === 0, "no error in the console", unexpected);
 } catch (error) {
