@@ -43,6 +43,9 @@
 #include "ngx_sp_fetch.h"
 #include "ngx_sp_key.h"
 #include "ngx_sp_secret.h"
+#include "ngx_sp_job.h"
+#include "ngx_sp_metric.h"
+#include "ngx_sp_spool.h"
 
 #include "sp_chat.h"
 #include "sp_json.h"

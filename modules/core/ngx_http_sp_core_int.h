@@ -12,15 +12,14 @@
 #include "ngx_http_sp_core.h"
 #include "ngx_http_sp_compat.h"
 
+#include "ngx_sp_work.h"
+
 
 /* the steps of a request that have passed are bits of one word */
 #define NGX_HTTP_SP_MAX_STEPS  64
 
 
 typedef struct ngx_http_sp_core_ctx_s  ngx_http_sp_core_ctx_t;
-typedef struct ngx_http_sp_metrics_s   ngx_http_sp_metrics_t;
-typedef struct ngx_http_sp_spool_s     ngx_http_sp_spool_t;
-typedef struct ngx_http_sp_house_s     ngx_http_sp_house_t;
 
 
 typedef struct {
@@ -34,16 +33,16 @@ typedef struct {
 
 typedef struct {
     const void                    *server;    /* NULL: fetch */
-    ngx_http_sp_metric_t          *results[4];
-    ngx_http_sp_metric_t          *duration;
+    ngx_sp_metric_t               *results[4];
+    ngx_sp_metric_t               *duration;
 } ngx_http_sp_ops_t;
 
 
 /* what the core itself counts */
 
 typedef struct {
-    ngx_http_sp_metric_t          *requests[6];   /* by class; 0: other */
-    ngx_http_sp_metric_t          *duration;
+    ngx_sp_metric_t               *requests[6];   /* by class; 0: other */
+    ngx_sp_metric_t               *duration;
 } ngx_http_sp_core_counters_t;
 
 
@@ -54,13 +53,11 @@ typedef struct {
     ngx_array_t                    redis;         /* ngx_sp_redis_t * */
     ngx_array_t                    pg;            /* ngx_sp_pg_t * */
     ngx_array_t                    probes;        /* probe_t */
-    ngx_array_t                    runners;       /* runner_t * */
-    ngx_array_t                    houses;        /* house_t * */
     ngx_array_t                    ops;           /* ops_t */
 
     ngx_sp_fetch_conf_t            fetch;
-    ngx_http_sp_metrics_t         *metrics;
-    ngx_http_sp_spool_t           *spool;         /* NULL: no turn_store */
+    ngx_sp_work_t                  work;
+    ngx_sp_sink_t                 *turns;         /* NULL: no turn_store */
     size_t                         metrics_size;
     ngx_http_sp_core_counters_t    counters;
     ngx_int_t                      request_id;    /* index of variable */
@@ -220,39 +217,12 @@ void ngx_http_sp_servers_exit_process(ngx_http_sp_core_main_conf_t *mcf);
 
 /* ngx_http_sp_core_metrics.c */
 
-ngx_int_t ngx_http_sp_metrics_create(ngx_conf_t *cf,
-    ngx_http_sp_core_main_conf_t *mcf);
-ngx_int_t ngx_http_sp_metrics_init(ngx_conf_t *cf);
-ngx_int_t ngx_http_sp_metrics_init_process(
-    ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
-void ngx_http_sp_metrics_exit_process(ngx_http_sp_core_main_conf_t *mcf);
 ngx_int_t ngx_http_sp_metrics_handler(ngx_http_request_t *r);
 
-/* ngx_http_sp_core_spool.c */
+/* ngx_http_sp_core_work.c */
 
-char *ngx_http_sp_spool_store_conf(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sp_spool_path_conf(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_sp_spool_init_conf(ngx_conf_t *cf,
-    ngx_http_sp_core_main_conf_t *mcf);
-ngx_int_t ngx_http_sp_spool_init_process(ngx_http_sp_spool_t *spool,
-    ngx_cycle_t *cycle);
-void ngx_http_sp_spool_exit_process(ngx_http_sp_spool_t *spool);
-ngx_int_t ngx_http_sp_spool_append(ngx_http_sp_spool_t *spool,
-    const ngx_str_t *line);
-
-/* ngx_http_sp_core_runner.c */
-
-ngx_int_t ngx_http_sp_runners_init_process(
-    ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
-void ngx_http_sp_runners_exit_process(ngx_http_sp_core_main_conf_t *mcf);
-
-/* ngx_http_sp_core_house.c */
-
-void ngx_http_sp_houses_init_process(ngx_http_sp_core_main_conf_t *mcf,
-    ngx_cycle_t *cycle);
-void ngx_http_sp_houses_exit_process(ngx_http_sp_core_main_conf_t *mcf);
+char *ngx_http_sp_work_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_sp_work_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* ngx_http_sp_core_health.c */
 

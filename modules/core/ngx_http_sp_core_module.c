@@ -84,14 +84,14 @@ static ngx_command_t  ngx_http_sp_core_commands[] = {
 
     { ngx_string("turn_store"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
-      ngx_http_sp_spool_store_conf,
+      ngx_http_sp_work_store,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("turn_spool"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
-      ngx_http_sp_spool_path_conf,
+      ngx_http_sp_work_spool,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -193,6 +193,8 @@ ngx_http_sp_core_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_sp_core_postconfiguration(ngx_conf_t *cf)
 {
+    ngx_http_sp_core_main_conf_t  *mcf;
+
     if (ngx_http_sp_pipeline_init(cf) != NGX_OK
         || ngx_http_sp_body_init(cf) != NGX_OK
         || ngx_http_sp_error_init(cf) != NGX_OK
@@ -201,7 +203,10 @@ ngx_http_sp_core_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return ngx_http_sp_metrics_init(cf);
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
+
+    return ngx_sp_metrics_zone(cf, mcf->work.metrics, mcf->metrics_size,
+                               &ngx_http_sp_core_module);
 }
 
 
@@ -222,10 +227,6 @@ ngx_http_sp_core_create_main_conf(ngx_conf_t *cf)
            != NGX_OK
         || ngx_array_init(&mcf->redis, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->pg, cf->pool, 2, sizeof(void *)) != NGX_OK
-        || ngx_array_init(&mcf->runners, cf->pool, 4, sizeof(void *))
-           != NGX_OK
-        || ngx_array_init(&mcf->houses, cf->pool, 2, sizeof(void *))
-           != NGX_OK
         || ngx_array_init(&mcf->ops, cf->pool, 4, sizeof(ngx_http_sp_ops_t))
            != NGX_OK
         || ngx_array_init(&mcf->probes, cf->pool, 4,
@@ -235,7 +236,7 @@ ngx_http_sp_core_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    if (ngx_http_sp_metrics_create(cf, mcf) != NGX_OK) {
+    if (ngx_sp_work_create(cf, &mcf->work) != NGX_OK) {
         return NULL;
     }
 
@@ -274,7 +275,10 @@ ngx_http_sp_core_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_sp_spool_init_conf(cf, mcf);
+    ngx_conf_init_size_value(mcf->metrics_size, 1024 * 1024);
+
+    return (ngx_sp_spool_init(cf, mcf->work.spool) == NGX_OK)
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -345,7 +349,7 @@ ngx_http_sp_core_counters(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
     for (i = 0; i < 6; i++) {
 
         mcf->counters.requests[i] = ngx_http_sp_add_metric(cf,
-            NGX_HTTP_SP_COUNTER, "sallyport_requests_total",
+            NGX_SP_COUNTER, "sallyport_requests_total",
             "Requests that a module took part in, by class of status.",
             &classes[i]);
 
@@ -357,7 +361,7 @@ ngx_http_sp_core_counters(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
     ngx_str_set(&none, "");
 
     mcf->counters.duration = ngx_http_sp_add_metric(cf,
-        NGX_HTTP_SP_HISTOGRAM, "sallyport_request_milliseconds",
+        NGX_SP_HISTOGRAM, "sallyport_request_milliseconds",
         "Time from the first byte of these requests to their end.", &none);
 
     return (mcf->counters.duration != NULL) ? NGX_OK : NGX_ERROR;
@@ -383,19 +387,13 @@ ngx_http_sp_core_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (ngx_http_sp_metrics_init_process(mcf, cycle) != NGX_OK) {
+    ngx_sp_metrics_init_process(mcf->work.metrics);
+
+    if (ngx_http_sp_servers_init_process(mcf, cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ngx_http_sp_servers_init_process(mcf, cycle) != NGX_OK
-        || ngx_http_sp_spool_init_process(mcf->spool, cycle) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_http_sp_houses_init_process(mcf, cycle);
-
-    return ngx_http_sp_runners_init_process(mcf, cycle);
+    return ngx_sp_work_init_process(&mcf->work, cycle);
 }
 
 
@@ -416,9 +414,7 @@ ngx_http_sp_core_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    ngx_http_sp_runners_exit_process(mcf);
-    ngx_http_sp_houses_exit_process(mcf);
-    ngx_http_sp_spool_exit_process(mcf->spool);
+    ngx_sp_work_exit_process(&mcf->work);
     ngx_http_sp_servers_exit_process(mcf);
-    ngx_http_sp_metrics_exit_process(mcf);
+    ngx_sp_metrics_exit_process(mcf->work.metrics);
 }

@@ -303,7 +303,7 @@ ngx_http_sp_servers_count(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf,
                                  ngx_sp_op_result_name(i))
                      - p;
 
-        ops->results[i] = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
+        ops->results[i] = ngx_http_sp_add_metric(cf, NGX_SP_COUNTER,
             "sallyport_ops_total",
             "Calls of servers, by what became of them.", &labels);
 
@@ -317,7 +317,7 @@ ngx_http_sp_servers_count(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf,
     labels.len = ngx_strlen(kind) + name->len
                  + sizeof("kind=\"\",server=\"\"") - 1;
 
-    ops->duration = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_HISTOGRAM,
+    ops->duration = ngx_http_sp_add_metric(cf, NGX_SP_HISTOGRAM,
         "sallyport_op_milliseconds",
         "Time of these calls, waiting for a connection included.", &labels);
 
@@ -336,8 +336,8 @@ ngx_http_sp_servers_observe(ngx_sp_op_t *op)
     for (i = 0; i < ngx_http_sp_servers_conf->ops.nelts; i++) {
 
         if (ops[i].server == op->server) {
-            ngx_http_sp_metric_add(ops[i].results[op->result], 1);
-            ngx_http_sp_metric_observe(ops[i].duration, op->elapsed);
+            ngx_sp_metric_add(ops[i].results[op->result], 1);
+            ngx_sp_metric_observe(ops[i].duration, op->elapsed);
             return;
         }
     }

@@ -185,7 +185,7 @@ ngx_http_sp_settle(ngx_http_request_t *r)
         listener[i]->handler(r, turn);
     }
 
-    if (mcf->spool == NULL || turn->finish == NGX_HTTP_SP_TURN_NONE) {
+    if (mcf->turns == NULL || turn->finish == NGX_HTTP_SP_TURN_NONE) {
         return NGX_OK;
     }
 
@@ -193,7 +193,7 @@ ngx_http_sp_settle(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    return ngx_http_sp_spool_append(mcf->spool, &line);
+    return ngx_sp_spool_append(mcf->turns, &line);
 }
 
 
@@ -364,13 +364,13 @@ ngx_http_sp_turn_count(ngx_http_request_t *r)
         class = 0;
     }
 
-    ngx_http_sp_metric_add(mcf->counters.requests[class], 1);
+    ngx_sp_metric_add(mcf->counters.requests[class], 1);
 
     tp = ngx_timeofday();
 
     ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
                            + (tp->msec - r->start_msec));
 
-    ngx_http_sp_metric_observe(mcf->counters.duration,
-                               (ngx_msec_t) ngx_max(ms, 0));
+    ngx_sp_metric_observe(mcf->counters.duration,
+                          (ngx_msec_t) ngx_max(ms, 0));
 }

@@ -13,9 +13,9 @@
 
 
 typedef struct {
-    ngx_http_sp_metric_t     *calls;
-    ngx_http_sp_metric_t     *errors;     /* answered 5xx */
-    ngx_http_sp_metric_t     *duration;
+    ngx_sp_metric_t          *calls;
+    ngx_sp_metric_t          *errors;     /* answered 5xx */
+    ngx_sp_metric_t          *duration;
 } ngx_http_sp_data_main_conf_t;
 
 

@@ -83,7 +83,7 @@ ngx_http_sp_data_error(ngx_http_request_t *r,
 
     if (rc >= NGX_HTTP_INTERNAL_SERVER_ERROR) {
         dmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_data_module);
-        ngx_http_sp_metric_add(dmcf->errors, 1);
+        ngx_sp_metric_add(dmcf->errors, 1);
     }
 
     return rc;

@@ -17,21 +17,21 @@ static ngx_int_t ngx_http_sp_data_statement(ngx_conf_t *cf,
     ngx_http_sp_data_loc_conf_t *dlcf, const ngx_str_t *schema);
 
 
-static const ngx_http_sp_metric_slot_t  ngx_http_sp_data_metrics[] = {
+static const ngx_sp_metric_slot_t  ngx_http_sp_data_metrics[] = {
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_pg_call_total",
+    { NGX_SP_COUNTER, "sallyport_pg_call_total",
       "Requests answered by pg_call.", "",
       offsetof(ngx_http_sp_data_main_conf_t, calls) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_pg_call_errors_total",
+    { NGX_SP_COUNTER, "sallyport_pg_call_errors_total",
       "Requests of pg_call that the database could not serve (5xx).", "",
       offsetof(ngx_http_sp_data_main_conf_t, errors) },
 
-    { NGX_HTTP_SP_HISTOGRAM, "sallyport_pg_call_milliseconds",
+    { NGX_SP_HISTOGRAM, "sallyport_pg_call_milliseconds",
       "Time of the SQL call, waiting for a connection included.", "",
       offsetof(ngx_http_sp_data_main_conf_t, duration) },
 
-    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+    { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 

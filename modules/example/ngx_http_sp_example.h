@@ -14,7 +14,7 @@
 
 typedef struct {
     ngx_int_t                  version;    /* index of the variable */
-    ngx_http_sp_metric_t      *refused;
+    ngx_sp_metric_t           *refused;
 } ngx_http_sp_example_main_conf_t;
 
 

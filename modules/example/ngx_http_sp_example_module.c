@@ -91,7 +91,7 @@ ngx_http_sp_example_preconfiguration(ngx_conf_t *cf)
 
     ngx_str_set(&none, "");
 
-    emcf->refused = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
+    emcf->refused = ngx_http_sp_add_metric(cf, NGX_SP_COUNTER,
         "sallyport_client_version_refused_total",
         "Requests of clients that are too old.", &none);
 

@@ -40,7 +40,7 @@ ngx_http_sp_example_step(ngx_http_request_t *r)
         return ngx_http_sp_add_header(r, "X-Client-Status", &value);
     }
 
-    ngx_http_sp_metric_add(emcf->refused, 1);
+    ngx_sp_metric_add(emcf->refused, 1);
 
     (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "client_too_old",
                              "X-Client-Version must be %ui or later",

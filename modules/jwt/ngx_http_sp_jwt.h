@@ -66,11 +66,11 @@ typedef struct {
     size_t                     cache_size;     /* 0: off */
     ngx_shm_zone_t            *zone;
     ngx_array_t                files;          /* of ngx_sp_key_file_t * */
-    ngx_http_sp_metric_t      *accepted;
-    ngx_http_sp_metric_t      *refused;
-    ngx_http_sp_metric_t      *missing;
-    ngx_http_sp_metric_t      *hits;
-    ngx_http_sp_metric_t      *misses;
+    ngx_sp_metric_t           *accepted;
+    ngx_sp_metric_t           *refused;
+    ngx_sp_metric_t           *missing;
+    ngx_sp_metric_t           *hits;
+    ngx_sp_metric_t           *misses;
     unsigned                   used:1;         /* some auth_jwt is on */
 } ngx_http_sp_jwt_main_conf_t;
 

@@ -39,29 +39,29 @@ static const ngx_http_sp_step_t  ngx_http_sp_jwt_identify_step = {
 };
 
 
-static const ngx_http_sp_metric_slot_t  ngx_http_sp_jwt_metrics[] = {
+static const ngx_sp_metric_slot_t  ngx_http_sp_jwt_metrics[] = {
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_jwt_tokens_total",
+    { NGX_SP_COUNTER, "sallyport_jwt_tokens_total",
       "Access tokens looked for.", "result=\"accepted\"",
       offsetof(ngx_http_sp_jwt_main_conf_t, accepted) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_jwt_tokens_total",
+    { NGX_SP_COUNTER, "sallyport_jwt_tokens_total",
       "Access tokens looked for.", "result=\"refused\"",
       offsetof(ngx_http_sp_jwt_main_conf_t, refused) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_jwt_tokens_total",
+    { NGX_SP_COUNTER, "sallyport_jwt_tokens_total",
       "Access tokens looked for.", "result=\"missing\"",
       offsetof(ngx_http_sp_jwt_main_conf_t, missing) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_jwt_cache_total",
+    { NGX_SP_COUNTER, "sallyport_jwt_cache_total",
       "Lookups of verified tokens.", "result=\"hit\"",
       offsetof(ngx_http_sp_jwt_main_conf_t, hits) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_jwt_cache_total",
+    { NGX_SP_COUNTER, "sallyport_jwt_cache_total",
       "Lookups of verified tokens.", "result=\"miss\"",
       offsetof(ngx_http_sp_jwt_main_conf_t, misses) },
 
-    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+    { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 

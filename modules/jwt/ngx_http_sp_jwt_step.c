@@ -76,7 +76,7 @@ ngx_http_sp_jwt_step(ngx_http_request_t *r)
     }
 
     if (rc == NGX_DECLINED) {
-        ngx_http_sp_metric_add(jmcf->missing, 1);
+        ngx_sp_metric_add(jmcf->missing, 1);
 
         if (jlcf->mode == NGX_HTTP_SP_JWT_REQUIRED) {
             return ngx_http_sp_jwt_refuse(r, jlcf, ctx, "no token", 0);
@@ -131,13 +131,13 @@ ngx_http_sp_jwt_verify(ngx_http_request_t *r, ngx_http_sp_jwt_loc_conf_t *jlcf,
     }
 
     if (rc == NGX_OK) {
-        ngx_http_sp_metric_add(jmcf->hits, 1);
+        ngx_sp_metric_add(jmcf->hits, 1);
 
         status = sp_jwt_times(entry->expires, entry->not_before,
                               entry->issued_at, &rules);
 
     } else {
-        ngx_http_sp_metric_add(jmcf->misses, 1);
+        ngx_sp_metric_add(jmcf->misses, 1);
 
         status = ngx_http_sp_jwt_check(r, jlcf, token, &rules, &entry);
 
@@ -151,13 +151,13 @@ ngx_http_sp_jwt_verify(ngx_http_request_t *r, ngx_http_sp_jwt_loc_conf_t *jlcf,
     }
 
     if (status != SP_JWT_OK) {
-        ngx_http_sp_metric_add(jmcf->refused, 1);
+        ngx_sp_metric_add(jmcf->refused, 1);
 
         return ngx_http_sp_jwt_refuse(r, jlcf, ctx, sp_jwt_strerror(status),
                                       1);
     }
 
-    ngx_http_sp_metric_add(jmcf->accepted, 1);
+    ngx_sp_metric_add(jmcf->accepted, 1);
 
     ctx->entry = entry;
 

@@ -56,12 +56,12 @@ typedef struct {
     ngx_http_upstream_srv_conf_t  view;
     ngx_http_upstream_srv_conf_t *real;
 
-    ngx_http_sp_metric_t         *complete;
-    ngx_http_sp_metric_t         *partial;
-    ngx_http_sp_metric_t         *failed;
-    ngx_http_sp_metric_t         *prompt_tokens;
-    ngx_http_sp_metric_t         *completion_tokens;
-    ngx_http_sp_metric_t         *first_byte;
+    ngx_sp_metric_t              *complete;
+    ngx_sp_metric_t              *partial;
+    ngx_sp_metric_t              *failed;
+    ngx_sp_metric_t              *prompt_tokens;
+    ngx_sp_metric_t              *completion_tokens;
+    ngx_sp_metric_t              *first_byte;
 } ngx_http_sp_llm_provider_t;
 
 

@@ -84,33 +84,33 @@ static ngx_sp_conf_setting_t  ngx_http_sp_llm_params[] = {
 };
 
 
-static const ngx_http_sp_metric_slot_t  ngx_http_sp_llm_metrics[] = {
+static const ngx_sp_metric_slot_t  ngx_http_sp_llm_metrics[] = {
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_llm_requests_total",
+    { NGX_SP_COUNTER, "sallyport_llm_requests_total",
       "Requests sent to a provider, by how they ended.",
       "outcome=\"complete\"", offsetof(ngx_http_sp_llm_provider_t, complete) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_llm_requests_total",
+    { NGX_SP_COUNTER, "sallyport_llm_requests_total",
       "Requests sent to a provider, by how they ended.", "outcome=\"partial\"",
       offsetof(ngx_http_sp_llm_provider_t, partial) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_llm_requests_total",
+    { NGX_SP_COUNTER, "sallyport_llm_requests_total",
       "Requests sent to a provider, by how they ended.", "outcome=\"failed\"",
       offsetof(ngx_http_sp_llm_provider_t, failed) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_llm_tokens_total",
+    { NGX_SP_COUNTER, "sallyport_llm_tokens_total",
       "Tokens, reported or estimated.", "kind=\"prompt\"",
       offsetof(ngx_http_sp_llm_provider_t, prompt_tokens) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_llm_tokens_total",
+    { NGX_SP_COUNTER, "sallyport_llm_tokens_total",
       "Tokens, reported or estimated.", "kind=\"completion\"",
       offsetof(ngx_http_sp_llm_provider_t, completion_tokens) },
 
-    { NGX_HTTP_SP_HISTOGRAM, "sallyport_llm_first_byte_milliseconds",
+    { NGX_SP_HISTOGRAM, "sallyport_llm_first_byte_milliseconds",
       "Time to the first text of an answer.", "",
       offsetof(ngx_http_sp_llm_provider_t, first_byte) },
 
-    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+    { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 

@@ -116,8 +116,8 @@ ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_chunk_t *chunk)
 
     if (turn->first_byte == 0) {
         turn->first_byte = ngx_max(ngx_current_msec - turn->started, 1);
-        ngx_http_sp_metric_observe(ctx->model->provider->first_byte,
-                                   turn->first_byte);
+        ngx_sp_metric_observe(ctx->model->provider->first_byte,
+                              turn->first_byte);
     }
 
     return ngx_http_sp_llm_add_text(ctx, chunk->text, chunk->text_len);
@@ -187,15 +187,15 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     switch (finish) {
 
     case NGX_HTTP_SP_TURN_COMPLETE:
-        ngx_http_sp_metric_add(provider->complete, 1);
+        ngx_sp_metric_add(provider->complete, 1);
         break;
 
     case NGX_HTTP_SP_TURN_PARTIAL:
-        ngx_http_sp_metric_add(provider->partial, 1);
+        ngx_sp_metric_add(provider->partial, 1);
         break;
 
     default:
-        ngx_http_sp_metric_add(provider->failed, 1);
+        ngx_sp_metric_add(provider->failed, 1);
     }
 
     turn = ctx->turn;
@@ -212,9 +212,9 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_http_sp_llm_estimate(ctx);
 
-    ngx_http_sp_metric_add(provider->prompt_tokens, turn->prompt_tokens);
-    ngx_http_sp_metric_add(provider->completion_tokens,
-                           turn->completion_tokens);
+    ngx_sp_metric_add(provider->prompt_tokens, turn->prompt_tokens);
+    ngx_sp_metric_add(provider->completion_tokens,
+                      turn->completion_tokens);
 
     /*
      * Nothing was said yet: an error_page may still lead to another provider.

@@ -42,17 +42,17 @@ typedef struct {
     ngx_uint_t                cache;       /* entries per worker */
 
     ngx_http_sp_memory_api_t *extractor;   /* NULL: off */
-    ngx_http_sp_job_kind_t    job;
+    ngx_sp_job_kind_t         job;
 
     /* counters of recalls by outcome */
-    ngx_http_sp_metric_t     *used;
-    ngx_http_sp_metric_t     *none;
-    ngx_http_sp_metric_t     *late;
-    ngx_http_sp_metric_t     *off;
-    ngx_http_sp_metric_t     *lexical;     /* used or none, but no vector */
-    ngx_http_sp_metric_t     *cached;
-    ngx_http_sp_metric_t     *duration;
-    ngx_http_sp_metric_t     *extracted;
+    ngx_sp_metric_t          *used;
+    ngx_sp_metric_t          *none;
+    ngx_sp_metric_t          *late;
+    ngx_sp_metric_t          *off;
+    ngx_sp_metric_t          *lexical;     /* used or none, but no vector */
+    ngx_sp_metric_t          *cached;
+    ngx_sp_metric_t          *duration;
+    ngx_sp_metric_t          *extracted;
 } ngx_http_sp_memory_main_conf_t;
 
 
@@ -158,14 +158,14 @@ void ngx_http_sp_memory_cache_exit(void);
  * job: a statement in a transaction of the gateway, and its one value; a
  * fetch to be submitted.  "done" gets job->ctx
  */
-ngx_int_t ngx_http_sp_memory_job_query(ngx_http_sp_job_t *job,
+ngx_int_t ngx_http_sp_memory_job_query(ngx_sp_job_t *job,
     const ngx_sp_pg_statement_t *statement, const ngx_str_t *params,
     ngx_sp_op_handler_pt done);
 ngx_str_t ngx_http_sp_memory_job_value(ngx_sp_op_t *op);
-ngx_sp_fetch_op_t *ngx_http_sp_memory_job_fetch_op(ngx_http_sp_job_t *job,
+ngx_sp_fetch_op_t *ngx_http_sp_memory_job_fetch_op(ngx_sp_job_t *job,
     const ngx_http_sp_memory_api_t *api, ngx_sp_op_handler_pt done);
 json_t *ngx_http_sp_memory_job_parse(const ngx_str_t *text);
-void ngx_http_sp_memory_job_again(ngx_http_sp_job_t *job,
+void ngx_http_sp_memory_job_again(ngx_sp_job_t *job,
     const char *reason);
 
 /* backfill: the job, and who makes it */
@@ -173,7 +173,7 @@ ngx_int_t ngx_http_sp_memory_backfill_init(ngx_conf_t *cf,
     ngx_http_sp_memory_main_conf_t *mmcf);
 
 /* extract: the job */
-void ngx_http_sp_memory_extract(ngx_http_sp_job_t *job);
+void ngx_http_sp_memory_extract(ngx_sp_job_t *job);
 
 /*
  * extractor: the request to the model about what mem.extract_input gave, and

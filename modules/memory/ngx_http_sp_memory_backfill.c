@@ -26,7 +26,7 @@ typedef enum {
 
 typedef struct {
     ngx_http_sp_memory_fill_state_e        state;
-    ngx_http_sp_job_t                     *job;
+    ngx_sp_job_t                          *job;
     const ngx_http_sp_memory_main_conf_t  *mmcf;
 
     json_t                                *rows;    /* [[id, hash, text]] */
@@ -46,7 +46,7 @@ typedef struct {
 /* who makes jobs: the first worker */
 
 typedef struct {
-    ngx_http_sp_job_kind_t                 kind;
+    ngx_sp_job_kind_t                      kind;
     ngx_sp_pg_t                           *pg;
 
     /* state of the worker */
@@ -65,7 +65,7 @@ static void ngx_http_sp_memory_filler_submit(
 static void ngx_http_sp_memory_filler_done(ngx_sp_op_t *op);
 static void ngx_http_sp_memory_filler_later(ngx_event_t *ev);
 
-static void ngx_http_sp_memory_fill(ngx_http_sp_job_t *job);
+static void ngx_http_sp_memory_fill(ngx_sp_job_t *job);
 static void ngx_http_sp_memory_fill_close(void *data);
 static void ngx_http_sp_memory_fill_was_read(ngx_sp_op_t *op);
 static ngx_int_t ngx_http_sp_memory_fill_rows(ngx_http_sp_memory_fill_t *ctx,
@@ -113,7 +113,7 @@ ngx_int_t
 ngx_http_sp_memory_backfill_init(ngx_conf_t *cf,
     ngx_http_sp_memory_main_conf_t *mmcf)
 {
-    ngx_http_sp_job_kind_t       *kind;
+    ngx_sp_job_kind_t            *kind;
     ngx_http_sp_memory_filler_t  *filler;
 
     static const ngx_str_t  channel = ngx_string("memory_embed");
@@ -228,7 +228,7 @@ ngx_http_sp_memory_filler_later(ngx_event_t *ev)
 /* one batch; where there is more, its last transaction makes the next job */
 
 static void
-ngx_http_sp_memory_fill(ngx_http_sp_job_t *job)
+ngx_http_sp_memory_fill(ngx_sp_job_t *job)
 {
     ngx_str_t                  *limit;
     ngx_pool_cleanup_t         *cln;
@@ -297,7 +297,7 @@ ngx_http_sp_memory_fill_was_read(ngx_sp_op_t *op)
 
         /* somebody else did it, or they were deleted */
 
-        ngx_http_sp_job_finish(ctx->job);
+        ngx_sp_job_finish(ctx->job);
         return;
     }
 
@@ -610,7 +610,7 @@ ngx_http_sp_memory_fill_applied(ngx_sp_op_t *op)
                   "memory: job %V: vectors for %V of %ui memories",
                   &ctx->job->id, &written, ctx->n);
 
-    ngx_http_sp_job_finish(ctx->job);
+    ngx_sp_job_finish(ctx->job);
 }
 
 

@@ -27,7 +27,7 @@ typedef enum {
 
 typedef struct {
     ngx_http_sp_memory_job_state_e         state;
-    ngx_http_sp_job_t                     *job;
+    ngx_sp_job_t                          *job;
     const ngx_http_sp_memory_main_conf_t  *mmcf;
 
     /* of the payload: numbers as text, parameters of statements */
@@ -97,14 +97,14 @@ static const ngx_sp_pg_statement_t  ngx_http_sp_memory_job_applies = {
 
 
 void
-ngx_http_sp_memory_extract(ngx_http_sp_job_t *job)
+ngx_http_sp_memory_extract(ngx_sp_job_t *job)
 {
     ngx_http_sp_memory_job_t  *ctx;
 
     ctx = ngx_pcalloc(job->pool, sizeof(ngx_http_sp_memory_job_t));
     if (ctx == NULL) {
-        ngx_http_sp_job_retry(job, NGX_HTTP_SP_MEMORY_JOB_DELAY,
-                              "out of memory");
+        ngx_sp_job_retry(job, NGX_HTTP_SP_MEMORY_JOB_DELAY,
+                         "out of memory");
         return;
     }
 
@@ -113,7 +113,7 @@ ngx_http_sp_memory_extract(ngx_http_sp_job_t *job)
     job->ctx = ctx;
 
     if (ngx_http_sp_memory_job_open(ctx) != NGX_OK) {
-        ngx_http_sp_job_fail(job, "the payload is not that of an extraction");
+        ngx_sp_job_fail(job, "the payload is not that of an extraction");
         return;
     }
 
@@ -255,7 +255,7 @@ ngx_http_sp_memory_job_was_read(ngx_sp_op_t *op)
 
         /* wiped, paused, or done by an earlier attempt */
 
-        ngx_http_sp_job_finish(ctx->job);
+        ngx_sp_job_finish(ctx->job);
         return;
     }
 
@@ -538,7 +538,7 @@ ngx_http_sp_memory_job_applied(ngx_sp_op_t *op)
     counts = ngx_http_sp_memory_job_value(op);
 
     if (counts.data != NULL) {
-        ngx_http_sp_metric_add(ctx->mmcf->extracted, 1);
+        ngx_sp_metric_add(ctx->mmcf->extracted, 1);
         ngx_log_error(NGX_LOG_INFO, ctx->job->log, 0,
                       "memory: job %V of scope %V: %V", &ctx->job->id,
                       &ctx->scope, &counts);
@@ -548,7 +548,7 @@ ngx_http_sp_memory_job_applied(ngx_sp_op_t *op)
                       &ctx->job->id, &ctx->scope);
     }
 
-    ngx_http_sp_job_finish(ctx->job);
+    ngx_sp_job_finish(ctx->job);
 }
 
 

@@ -30,7 +30,7 @@ ngx_http_sp_memory_job_parse(const ngx_str_t *text)
 /* each op has memory of its own: the next one starts inside "done" */
 
 ngx_int_t
-ngx_http_sp_memory_job_query(ngx_http_sp_job_t *job,
+ngx_http_sp_memory_job_query(ngx_sp_job_t *job,
     const ngx_sp_pg_statement_t *statement, const ngx_str_t *params,
     ngx_sp_op_handler_pt done)
 {
@@ -56,7 +56,7 @@ ngx_http_sp_memory_job_query(ngx_http_sp_job_t *job,
     op->op.log = job->log;
     op->op.timeout = NGX_HTTP_SP_MEMORY_JOB_PG;
 
-    if (ngx_http_sp_job_attach(job, &op->op) != NGX_OK) {
+    if (ngx_sp_job_attach(job, &op->op) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -67,7 +67,7 @@ ngx_http_sp_memory_job_query(ngx_http_sp_job_t *job,
 
 
 ngx_sp_fetch_op_t *
-ngx_http_sp_memory_job_fetch_op(ngx_http_sp_job_t *job,
+ngx_http_sp_memory_job_fetch_op(ngx_sp_job_t *job,
     const ngx_http_sp_memory_api_t *api, ngx_sp_op_handler_pt done)
 {
     ngx_sp_fetch_op_t  *fetch;
@@ -82,7 +82,7 @@ ngx_http_sp_memory_job_fetch_op(ngx_http_sp_job_t *job,
     fetch->op.log = job->log;
     fetch->op.timeout = api->timeout;
 
-    if (ngx_http_sp_job_attach(job, &fetch->op) != NGX_OK) {
+    if (ngx_sp_job_attach(job, &fetch->op) != NGX_OK) {
         return NULL;
     }
 
@@ -113,7 +113,7 @@ ngx_http_sp_memory_job_value(ngx_sp_op_t *op)
 /* 30 s, 2 min, 8 min, 32 min, each with up to a quarter of jitter */
 
 void
-ngx_http_sp_memory_job_again(ngx_http_sp_job_t *job, const char *reason)
+ngx_http_sp_memory_job_again(ngx_sp_job_t *job, const char *reason)
 {
     ngx_msec_t  delay;
     ngx_uint_t  n;
@@ -124,5 +124,5 @@ ngx_http_sp_memory_job_again(ngx_http_sp_job_t *job, const char *reason)
     delay = (ngx_msec_t) NGX_HTTP_SP_MEMORY_JOB_DELAY << (2 * (n - 1));
     delay += ngx_random() % (delay / 4);
 
-    ngx_http_sp_job_retry(job, delay, reason);
+    ngx_sp_job_retry(job, delay, reason);
 }

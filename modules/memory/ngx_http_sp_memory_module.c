@@ -25,41 +25,41 @@ static ngx_int_t ngx_http_sp_memory_init_process(ngx_cycle_t *cycle);
 static void ngx_http_sp_memory_exit_process(ngx_cycle_t *cycle);
 
 
-static const ngx_http_sp_metric_slot_t  ngx_http_sp_memory_metrics[] = {
+static const ngx_sp_metric_slot_t  ngx_http_sp_memory_metrics[] = {
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_memory_recall_total",
+    { NGX_SP_COUNTER, "sallyport_memory_recall_total",
       "Recalls by outcome.", "result=\"used\"",
       offsetof(ngx_http_sp_memory_main_conf_t, used) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_memory_recall_total",
+    { NGX_SP_COUNTER, "sallyport_memory_recall_total",
       "Recalls by outcome.", "result=\"none\"",
       offsetof(ngx_http_sp_memory_main_conf_t, none) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_memory_recall_total",
+    { NGX_SP_COUNTER, "sallyport_memory_recall_total",
       "Recalls by outcome.", "result=\"late\"",
       offsetof(ngx_http_sp_memory_main_conf_t, late) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_memory_recall_total",
+    { NGX_SP_COUNTER, "sallyport_memory_recall_total",
       "Recalls by outcome.", "result=\"off\"",
       offsetof(ngx_http_sp_memory_main_conf_t, off) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_memory_lexical_total",
+    { NGX_SP_COUNTER, "sallyport_memory_lexical_total",
       "Recalls that had no vector in time.", "",
       offsetof(ngx_http_sp_memory_main_conf_t, lexical) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_memory_embedding_cached_total",
+    { NGX_SP_COUNTER, "sallyport_memory_embedding_cached_total",
       "Embeddings that came from the cache.", "",
       offsetof(ngx_http_sp_memory_main_conf_t, cached) },
 
-    { NGX_HTTP_SP_HISTOGRAM, "sallyport_memory_recall_milliseconds",
+    { NGX_SP_HISTOGRAM, "sallyport_memory_recall_milliseconds",
       "Time that recall added to a request.", "",
       offsetof(ngx_http_sp_memory_main_conf_t, duration) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_memory_extractions_total",
+    { NGX_SP_COUNTER, "sallyport_memory_extractions_total",
       "Extraction jobs that have written.", "",
       offsetof(ngx_http_sp_memory_main_conf_t, extracted) },
 
-    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+    { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 
@@ -179,7 +179,7 @@ ngx_http_sp_memory_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_sp_memory_postconfiguration(ngx_conf_t *cf)
 {
-    ngx_http_sp_job_kind_t          *job;
+    ngx_sp_job_kind_t               *job;
     ngx_http_sp_memory_main_conf_t  *mmcf;
 
     mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_memory_module);

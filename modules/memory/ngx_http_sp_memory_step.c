@@ -27,7 +27,7 @@ static ngx_int_t ngx_http_sp_memory_vector(ngx_http_request_t *r,
 static ngx_int_t ngx_http_sp_memory_finish(ngx_http_request_t *r,
     ngx_http_sp_memory_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_memory_say(ngx_http_request_t *r,
-    ngx_http_sp_metric_t *metric, const char *text);
+    ngx_sp_metric_t *metric, const char *text);
 static void ngx_http_sp_memory_set_state(ngx_http_request_t *r,
     ngx_http_sp_memory_ctx_t *ctx, ngx_http_sp_memory_state_e state);
 
@@ -249,7 +249,7 @@ ngx_http_sp_memory_embed(ngx_http_request_t *r,
     rc = ngx_http_sp_memory_cache_get(r->pool, &ctx->query, &ctx->embedding);
 
     if (rc == NGX_OK) {
-        ngx_http_sp_metric_add(mmcf->cached, 1);
+        ngx_sp_metric_add(mmcf->cached, 1);
         return NGX_OK;
     }
 
@@ -350,8 +350,8 @@ ngx_http_sp_memory_finish(ngx_http_request_t *r,
 
     mmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_memory_module);
 
-    ngx_http_sp_metric_observe(mmcf->duration,
-                               ngx_current_msec - ctx->started);
+    ngx_sp_metric_observe(mmcf->duration,
+                          ngx_current_msec - ctx->started);
 
     if (!ctx->lexical.ok && !ctx->vector.ok) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
@@ -362,7 +362,7 @@ ngx_http_sp_memory_finish(ngx_http_request_t *r,
     }
 
     if (!ctx->vector.ok) {
-        ngx_http_sp_metric_add(mmcf->lexical, 1);
+        ngx_sp_metric_add(mmcf->lexical, 1);
     }
 
     n = ngx_http_sp_memory_inject(r, ctx);
@@ -387,12 +387,12 @@ ngx_http_sp_memory_finish(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_sp_memory_say(ngx_http_request_t *r, ngx_http_sp_metric_t *metric,
+ngx_http_sp_memory_say(ngx_http_request_t *r, ngx_sp_metric_t *metric,
     const char *text)
 {
     ngx_str_t  value;
 
-    ngx_http_sp_metric_add(metric, 1);
+    ngx_sp_metric_add(metric, 1);
 
     value.data = (u_char *) text;
     value.len = ngx_strlen(text);

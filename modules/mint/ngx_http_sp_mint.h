@@ -72,14 +72,14 @@ typedef struct {
     ngx_str_t                pg_name;
     ngx_sp_pg_t             *pg;
 
-    ngx_http_sp_metric_t    *accepted;
-    ngx_http_sp_metric_t    *refused;
-    ngx_http_sp_metric_t    *confirmed;
-    ngx_http_sp_metric_t    *reverted;
-    ngx_http_sp_metric_t    *failed;
-    ngx_http_sp_metric_t    *unknown_sends;
-    ngx_http_sp_metric_t    *reorgs;
-    ngx_http_sp_metric_t    *rpc_errors;
+    ngx_sp_metric_t         *accepted;
+    ngx_sp_metric_t         *refused;
+    ngx_sp_metric_t         *confirmed;
+    ngx_sp_metric_t         *reverted;
+    ngx_sp_metric_t         *failed;
+    ngx_sp_metric_t         *unknown_sends;
+    ngx_sp_metric_t         *reorgs;
+    ngx_sp_metric_t         *rpc_errors;
 } ngx_http_sp_mint_chain_t;
 
 
@@ -194,7 +194,7 @@ typedef enum {
 
 struct ngx_http_sp_mint_run_s {
     ngx_queue_t                    queue;
-    ngx_http_sp_job_t             *job;
+    ngx_sp_job_t                  *job;
     ngx_http_sp_mint_main_conf_t  *mmcf;
     const ngx_http_sp_mint_chain_t *chain;
     ngx_http_sp_mint_state_e       state;

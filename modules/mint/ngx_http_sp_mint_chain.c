@@ -99,41 +99,41 @@ static ngx_sp_conf_setting_t  ngx_http_sp_mint_settings[] = {
 };
 
 
-static const ngx_http_sp_metric_slot_t  ngx_http_sp_mint_metrics[] = {
+static const ngx_sp_metric_slot_t  ngx_http_sp_mint_metrics[] = {
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_mint_accepted_total",
+    { NGX_SP_COUNTER, "sallyport_mint_accepted_total",
       "Mint authorizations accepted", "",
       offsetof(ngx_http_sp_mint_chain_t, accepted) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_mint_refused_total",
+    { NGX_SP_COUNTER, "sallyport_mint_refused_total",
       "Mint authorizations refused", "",
       offsetof(ngx_http_sp_mint_chain_t, refused) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_mint_confirmed_total",
+    { NGX_SP_COUNTER, "sallyport_mint_confirmed_total",
       "Mints confirmed on the chain", "",
       offsetof(ngx_http_sp_mint_chain_t, confirmed) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_mint_reverted_total",
+    { NGX_SP_COUNTER, "sallyport_mint_reverted_total",
       "Mint transactions reverted on the chain", "",
       offsetof(ngx_http_sp_mint_chain_t, reverted) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_mint_failed_total",
+    { NGX_SP_COUNTER, "sallyport_mint_failed_total",
       "Mints that failed without a token", "",
       offsetof(ngx_http_sp_mint_chain_t, failed) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_mint_unknown_sends_total",
+    { NGX_SP_COUNTER, "sallyport_mint_unknown_sends_total",
       "Sends whose outcome was unknown", "",
       offsetof(ngx_http_sp_mint_chain_t, unknown_sends) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_mint_reorgs_total",
+    { NGX_SP_COUNTER, "sallyport_mint_reorgs_total",
       "Mined transactions that left the chain again", "",
       offsetof(ngx_http_sp_mint_chain_t, reorgs) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_mint_rpc_errors_total",
+    { NGX_SP_COUNTER, "sallyport_mint_rpc_errors_total",
       "Calls to chain nodes that failed", "",
       offsetof(ngx_http_sp_mint_chain_t, rpc_errors) },
 
-    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+    { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 

@@ -122,7 +122,7 @@ ngx_http_sp_mint_intake(ngx_http_request_t *r,
         }
 
         if (rc != NGX_AGAIN) {
-            ngx_http_sp_metric_add(chain->refused, 1);
+            ngx_sp_metric_add(chain->refused, 1);
         }
 
         return rc;
@@ -650,7 +650,7 @@ ngx_http_sp_mint_answer(ngx_http_request_t *r,
     if (ctx->outcome.len == 7
         && ngx_strncmp(ctx->outcome.data, "created", 7) == 0)
     {
-        ngx_http_sp_metric_add(chain->accepted, 1);
+        ngx_sp_metric_add(chain->accepted, 1);
         return ngx_http_sp_mint_accepted(r, ctx);
     }
 
@@ -663,7 +663,7 @@ ngx_http_sp_mint_answer(ngx_http_request_t *r,
     if (ctx->outcome.len == 12
         && ngx_strncmp(ctx->outcome.data, "key_conflict", 12) == 0)
     {
-        ngx_http_sp_metric_add(chain->refused, 1);
+        ngx_sp_metric_add(chain->refused, 1);
         return ngx_http_sp_error(r, NGX_HTTP_CONFLICT,
                                  "idempotency_key_conflict",
                                  "this Idempotency-Key was used for another "
@@ -673,7 +673,7 @@ ngx_http_sp_mint_answer(ngx_http_request_t *r,
     if (ctx->outcome.len == 4
         && ngx_strncmp(ctx->outcome.data, "used", 4) == 0)
     {
-        ngx_http_sp_metric_add(chain->refused, 1);
+        ngx_sp_metric_add(chain->refused, 1);
         (void) ngx_http_sp_error(r, NGX_HTTP_CONFLICT,
                                  "mint_authorization_used",
                                  "this authorization was accepted before; "

@@ -126,7 +126,7 @@ ngx_http_sp_mint_estimate_done(ngx_http_sp_mint_run_t *run)
     }
 
     if (run->rpc == NGX_HTTP_SP_MINT_RPC_REVERT) {
-        ngx_http_sp_metric_add(run->chain->failed, 1);
+        ngx_sp_metric_add(run->chain->failed, 1);
         ngx_http_sp_mint_move_reason(run, "failed", &run->reason);
         return;
     }
@@ -144,7 +144,7 @@ ngx_http_sp_mint_estimate_done(ngx_http_sp_mint_run_t *run)
         reason = ngx_http_sp_mint_text(run, 128,
                      "needs %uL gas, max_gas is %ui", gas,
                      run->chain->max_gas);
-        ngx_http_sp_metric_add(run->chain->failed, 1);
+        ngx_sp_metric_add(run->chain->failed, 1);
         ngx_http_sp_mint_move_reason(run, "failed", &reason);
         return;
     }
@@ -381,7 +381,7 @@ ngx_http_sp_mint_send_done(ngx_http_sp_mint_run_t *run)
         break;
 
     default:
-        ngx_http_sp_metric_add(run->chain->unknown_sends, 1);
+        ngx_sp_metric_add(run->chain->unknown_sends, 1);
         run->item.acknowledged = 0;
         break;
     }

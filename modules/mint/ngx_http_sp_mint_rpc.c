@@ -172,7 +172,7 @@ ngx_http_sp_mint_rpc_done(ngx_sp_op_t *op)
                       ngx_http_sp_mint_state_name(run->state),
                       run->fetch.status, &run->reason);
 
-        ngx_http_sp_metric_add(run->chain->rpc_errors, 1);
+        ngx_sp_metric_add(run->chain->rpc_errors, 1);
 
         /* the next call goes to the next one, if it is of the same chain */
 

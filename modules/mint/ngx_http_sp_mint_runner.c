@@ -15,12 +15,12 @@
 #define NGX_HTTP_SP_MINT_WAIT_MAX  5000
 
 
-static void ngx_http_sp_mint_run(ngx_http_sp_job_t *job);
-static void ngx_http_sp_mint_cancel(ngx_http_sp_job_t *job);
+static void ngx_http_sp_mint_run(ngx_sp_job_t *job);
+static void ngx_http_sp_mint_cancel(ngx_sp_job_t *job);
 static void ngx_http_sp_mint_release(ngx_http_sp_mint_run_t *run);
 static void ngx_http_sp_mint_start(ngx_http_sp_mint_run_t *run);
 static void ngx_http_sp_mint_wait(ngx_http_sp_mint_run_t *run);
-static void ngx_http_sp_mint_awake(ngx_http_sp_job_t *job);
+static void ngx_http_sp_mint_awake(ngx_sp_job_t *job);
 static void ngx_http_sp_mint_notified(void *data, const ngx_str_t *lane);
 
 
@@ -63,7 +63,7 @@ ngx_int_t
 ngx_http_sp_mint_runner_init(ngx_conf_t *cf)
 {
     ngx_uint_t                      i, k;
-    ngx_http_sp_job_kind_t         *kind;
+    ngx_sp_job_kind_t              *kind;
     ngx_http_sp_mint_chain_t      **chain;
     ngx_http_sp_mint_main_conf_t   *mmcf;
 
@@ -86,7 +86,7 @@ ngx_http_sp_mint_runner_init(ngx_conf_t *cf)
             continue;
         }
 
-        kind = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_job_kind_t));
+        kind = ngx_pcalloc(cf->pool, sizeof(ngx_sp_job_kind_t));
         if (kind == NULL) {
             return NGX_ERROR;
         }
@@ -153,17 +153,17 @@ void
 ngx_http_sp_mint_leave(ngx_http_sp_mint_run_t *run, ngx_msec_t delay,
     const char *reason)
 {
-    ngx_http_sp_job_t  *job;
+    ngx_sp_job_t       *job;
 
     job = run->job;
 
     ngx_http_sp_mint_release(run);
 
     if (reason == NULL) {
-        ngx_http_sp_job_finish(job);
+        ngx_sp_job_finish(job);
 
     } else {
-        ngx_http_sp_job_retry(job, delay, reason);
+        ngx_sp_job_retry(job, delay, reason);
     }
 }
 
@@ -233,7 +233,7 @@ ngx_http_sp_mint_move_reason(ngx_http_sp_mint_run_t *run, const char *to,
 
 
 static void
-ngx_http_sp_mint_run(ngx_http_sp_job_t *job)
+ngx_http_sp_mint_run(ngx_sp_job_t *job)
 {
     ngx_uint_t                      i;
     ngx_http_sp_mint_run_t         *run;
@@ -256,19 +256,19 @@ ngx_http_sp_mint_run(ngx_http_sp_job_t *job)
 
         /* another gateway's, or of a configuration that is gone */
 
-        ngx_http_sp_job_retry(job, 10000, "no mint_chain here has this lane");
+        ngx_sp_job_retry(job, 10000, "no mint_chain here has this lane");
         return;
     }
 
     run = ngx_pcalloc(job->pool, sizeof(ngx_http_sp_mint_run_t));
     if (run == NULL) {
-        ngx_http_sp_job_retry(job, 1000, "out of memory");
+        ngx_sp_job_retry(job, 1000, "out of memory");
         return;
     }
 
     run->item.pool = ngx_create_pool(1024, job->log);
     if (run->item.pool == NULL) {
-        ngx_http_sp_job_retry(job, 1000, "out of memory");
+        ngx_sp_job_retry(job, 1000, "out of memory");
         return;
     }
 
@@ -284,7 +284,7 @@ ngx_http_sp_mint_run(ngx_http_sp_job_t *job)
 
 
 static void
-ngx_http_sp_mint_cancel(ngx_http_sp_job_t *job)
+ngx_http_sp_mint_cancel(ngx_sp_job_t *job)
 {
     if (job->ctx != NULL) {
         ngx_http_sp_mint_release(job->ctx);
@@ -323,12 +323,12 @@ ngx_http_sp_mint_wait(ngx_http_sp_mint_run_t *run)
 {
     run->delay = ngx_min(run->delay, NGX_HTTP_SP_MINT_WAIT_MAX);
 
-    ngx_http_sp_job_sleep(run->job, run->delay, ngx_http_sp_mint_awake);
+    ngx_sp_job_sleep(run->job, run->delay, ngx_http_sp_mint_awake);
 }
 
 
 static void
-ngx_http_sp_mint_awake(ngx_http_sp_job_t *job)
+ngx_http_sp_mint_awake(ngx_sp_job_t *job)
 {
     ngx_http_sp_mint_set_state(job->ctx, NGX_HTTP_SP_MINT_NEXT);
 }
@@ -357,7 +357,7 @@ ngx_http_sp_mint_notified(void *data, const ngx_str_t *lane)
                 && ngx_strncmp(lane->data, run->job->lane.data, lane->len)
                    == 0))
         {
-            ngx_http_sp_job_sleep(run->job, 1, ngx_http_sp_mint_awake);
+            ngx_sp_job_sleep(run->job, 1, ngx_http_sp_mint_awake);
         }
     }
 }

@@ -148,7 +148,7 @@ ngx_http_sp_mint_no_receipt(ngx_http_sp_mint_run_t *run)
                   "block %uL", &run->item.id, &run->chain->name,
                   run->item.block_number);
 
-    ngx_http_sp_metric_add(run->chain->reorgs, 1);
+    ngx_sp_metric_add(run->chain->reorgs, 1);
 
     ngx_str_set(&facts, "{\"block_number\":null,\"block_hash\":null,"
                         "\"succeeded\":null,\"token_id\":null}");
@@ -338,7 +338,7 @@ ngx_http_sp_mint_confirm(ngx_http_sp_mint_run_t *run,
         ngx_log_error(NGX_LOG_WARN, run->job->log, 0,
                       "mint: \"%V\" was moved to another block, %uL",
                       &run->item.id, receipt->number);
-        ngx_http_sp_metric_add(run->chain->reorgs, 1);
+        ngx_sp_metric_add(run->chain->reorgs, 1);
         ngx_http_sp_mint_mined(run, receipt);
         return;
     }
@@ -349,7 +349,7 @@ ngx_http_sp_mint_confirm(ngx_http_sp_mint_run_t *run,
     }
 
     if (receipt->succeeded && receipt->token) {
-        ngx_http_sp_metric_add(run->chain->confirmed, 1);
+        ngx_sp_metric_add(run->chain->confirmed, 1);
         ngx_str_set(&reason, "{}");
         ngx_http_sp_mint_move(run, "confirmed", reason, 0);
         return;
@@ -362,7 +362,7 @@ ngx_http_sp_mint_confirm(ngx_http_sp_mint_run_t *run,
         ngx_str_set(&reason, "the transaction was reverted");
     }
 
-    ngx_http_sp_metric_add(run->chain->reverted, 1);
+    ngx_sp_metric_add(run->chain->reverted, 1);
     ngx_http_sp_mint_move_reason(run, "reverted", &reason);
 }
 
@@ -491,7 +491,7 @@ ngx_http_sp_mint_used_done(ngx_http_sp_mint_run_t *run)
                  "nonce %uL was used by another transaction of the signer",
                  run->item.nonce);
 
-    ngx_http_sp_metric_add(run->chain->failed, 1);
+    ngx_sp_metric_add(run->chain->failed, 1);
     ngx_http_sp_mint_move_reason(run, "failed", &reason);
 }
 

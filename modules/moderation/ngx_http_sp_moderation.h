@@ -33,7 +33,7 @@ typedef struct {
     ngx_http_sp_verdict_e         action;
     ngx_uint_t                    severity;     /* 1 to 4 */
     ngx_uint_t                    roles;
-    ngx_http_sp_metric_t         *metric;
+    ngx_sp_metric_t              *metric;
 } ngx_http_sp_moderation_rule_t;
 
 
@@ -48,7 +48,7 @@ typedef struct {
     ngx_array_t                  *terms;     /* ..._term_t */
     ngx_array_t                  *literals;  /* sp_match_term_t, the same */
     const sp_match_t             *match;     /* NULL: no rules */
-    ngx_http_sp_metric_t         *scanned;
+    ngx_sp_metric_t              *scanned;
 } ngx_http_sp_moderation_main_conf_t;
 
 

@@ -248,7 +248,7 @@ ngx_http_sp_moderation_finish(ngx_http_sp_moderation_parser_t *parser)
                              : "flag")
                  - p;
 
-    rule->metric = ngx_http_sp_add_metric(parser->cf, NGX_HTTP_SP_COUNTER,
+    rule->metric = ngx_http_sp_add_metric(parser->cf, NGX_SP_COUNTER,
                        "sallyport_moderation_verdicts_total",
                        "requests by the strongest rule that matched",
                        &labels);

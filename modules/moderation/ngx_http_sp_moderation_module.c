@@ -295,7 +295,7 @@ ngx_http_sp_moderation_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_str_set(&labels, "stage=\"input\"");
 
-    mmcf->scanned = ngx_http_sp_add_metric(cf, NGX_HTTP_SP_COUNTER,
+    mmcf->scanned = ngx_http_sp_add_metric(cf, NGX_SP_COUNTER,
                         "sallyport_moderation_scanned_total",
                         "requests whose text was scanned", &labels);
 

@@ -134,7 +134,7 @@ ngx_http_sp_moderation_run(ngx_http_request_t *r)
     }
 
     ctx->done = 1;
-    ngx_http_sp_metric_add(walk.mmcf->scanned, 1);
+    ngx_sp_metric_add(walk.mmcf->scanned, 1);
 
     return ngx_http_sp_moderation_verdict(r, ctx);
 }
@@ -607,7 +607,7 @@ ngx_http_sp_moderation_verdict(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    ngx_http_sp_metric_add(rule->metric, 1);
+    ngx_sp_metric_add(rule->metric, 1);
 
     /* never the text: ids only */
 

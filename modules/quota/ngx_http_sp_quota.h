@@ -85,7 +85,7 @@ typedef struct {
     ngx_uint_t                    nlimits;
     ngx_http_sp_quota_limit_t     limits[NGX_HTTP_SP_QUOTA_LIMITS];
     sp_gcra_limit_t               gcra[NGX_HTTP_SP_QUOTA_LIMITS];
-    ngx_http_sp_metric_t         *decisions[NGX_HTTP_SP_QUOTA_RESULTS];
+    ngx_sp_metric_t              *decisions[NGX_HTTP_SP_QUOTA_RESULTS];
     ngx_flag_t                    shadow;
 } ngx_http_sp_quota_policy_t;
 
@@ -96,8 +96,8 @@ typedef struct {
     ngx_uint_t                    slice;     /* percent of a burst */
     ngx_shm_zone_t               *zone;
     size_t                        size;
-    ngx_http_sp_metric_t         *latency;
-    ngx_http_sp_metric_t         *errors;
+    ngx_sp_metric_t              *latency;
+    ngx_sp_metric_t              *errors;
 } ngx_http_sp_quota_main_conf_t;
 
 

@@ -398,7 +398,7 @@ ngx_http_sp_quota_finish(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy)
                      - p;
 
         policy->decisions[i] = ngx_http_sp_add_metric(cf,
-                                   NGX_HTTP_SP_COUNTER,
+                                   NGX_SP_COUNTER,
                                    "sallyport_quota_decisions_total",
                                    "requests by policy and what the quota "
                                    "made of them", &labels);

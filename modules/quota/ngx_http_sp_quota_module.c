@@ -32,17 +32,17 @@ static ngx_conf_enum_t  ngx_http_sp_quota_failures[] = {
 };
 
 
-static const ngx_http_sp_metric_slot_t  ngx_http_sp_quota_metrics[] = {
+static const ngx_sp_metric_slot_t  ngx_http_sp_quota_metrics[] = {
 
-    { NGX_HTTP_SP_HISTOGRAM, "sallyport_quota_redis_duration",
+    { NGX_SP_HISTOGRAM, "sallyport_quota_redis_duration",
       "milliseconds until Redis decided", "",
       offsetof(ngx_http_sp_quota_main_conf_t, latency) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_quota_redis_errors_total",
+    { NGX_SP_COUNTER, "sallyport_quota_redis_errors_total",
       "decisions that Redis did not make in time", "",
       offsetof(ngx_http_sp_quota_main_conf_t, errors) },
 
-    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+    { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 

@@ -142,10 +142,10 @@ ngx_http_sp_quota_answered(ngx_http_request_t *r,
 
     qmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_quota_module);
 
-    ngx_http_sp_metric_observe(qmcf->latency, ctx->op.op.elapsed);
+    ngx_sp_metric_observe(qmcf->latency, ctx->op.op.elapsed);
 
     if (!ctx->valid) {
-        ngx_http_sp_metric_add(qmcf->errors, 1);
+        ngx_sp_metric_add(qmcf->errors, 1);
 
         return ngx_http_sp_quota_failed(r, ctx);
     }
@@ -212,7 +212,7 @@ ngx_http_sp_quota_decide(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx,
 
     ctx->result = result;
     ngx_http_sp_quota_set_state(r, ctx, NGX_HTTP_SP_QUOTA_DECIDED);
-    ngx_http_sp_metric_add(ctx->policy->decisions[result], 1);
+    ngx_sp_metric_add(ctx->policy->decisions[result], 1);
 
     switch (result) {
 

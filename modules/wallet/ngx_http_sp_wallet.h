@@ -77,7 +77,7 @@ typedef struct {
     ngx_str_t                   etag;
 
     secp256k1_context          *secp;
-    ngx_http_sp_metric_t       *metrics[NGX_HTTP_SP_WALLET_METRICS];
+    ngx_sp_metric_t            *metrics[NGX_HTTP_SP_WALLET_METRICS];
 } ngx_http_sp_wallet_main_conf_t;
 
 

@@ -204,7 +204,7 @@ ngx_http_sp_wallet_count(ngx_http_request_t *r,
     ngx_http_sp_wallet_main_conf_t  *wmcf;
 
     wmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_wallet_module);
-    ngx_http_sp_metric_add(wmcf->metrics[metric], 1);
+    ngx_sp_metric_add(wmcf->metrics[metric], 1);
 }
 
 

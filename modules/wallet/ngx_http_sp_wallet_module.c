@@ -17,49 +17,49 @@ static ngx_int_t ngx_http_sp_wallet_postconfiguration(ngx_conf_t *cf);
 static void ngx_http_sp_wallet_cleanup(void *data);
 
 
-static const ngx_http_sp_metric_slot_t  ngx_http_sp_wallet_metrics[] = {
+static const ngx_sp_metric_slot_t  ngx_http_sp_wallet_metrics[] = {
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_sign_ins_total",
+    { NGX_SP_COUNTER, "sallyport_wallet_sign_ins_total",
       "Sign-ins by wallet.", "result=\"accepted\"",
       offsetof(ngx_http_sp_wallet_main_conf_t,
                metrics[NGX_HTTP_SP_WALLET_ACCEPTED]) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_sign_ins_total",
+    { NGX_SP_COUNTER, "sallyport_wallet_sign_ins_total",
       "Sign-ins by wallet.", "result=\"refused\"",
       offsetof(ngx_http_sp_wallet_main_conf_t,
                metrics[NGX_HTTP_SP_WALLET_REFUSED]) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_sign_ins_total",
+    { NGX_SP_COUNTER, "sallyport_wallet_sign_ins_total",
       "Sign-ins by wallet.", "result=\"unavailable\"",
       offsetof(ngx_http_sp_wallet_main_conf_t,
                metrics[NGX_HTTP_SP_WALLET_UNAVAILABLE]) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_sign_ins_total",
+    { NGX_SP_COUNTER, "sallyport_wallet_sign_ins_total",
       "Sign-ins by wallet.", "result=\"guest\"",
       offsetof(ngx_http_sp_wallet_main_conf_t,
                metrics[NGX_HTTP_SP_WALLET_GUESTS]) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_refreshes_total",
+    { NGX_SP_COUNTER, "sallyport_wallet_refreshes_total",
       "Uses of refresh tokens.", "result=\"rotated\"",
       offsetof(ngx_http_sp_wallet_main_conf_t,
                metrics[NGX_HTTP_SP_WALLET_ROTATED]) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_refreshes_total",
+    { NGX_SP_COUNTER, "sallyport_wallet_refreshes_total",
       "Uses of refresh tokens.", "result=\"repeated\"",
       offsetof(ngx_http_sp_wallet_main_conf_t,
                metrics[NGX_HTTP_SP_WALLET_REPEATED]) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_refreshes_total",
+    { NGX_SP_COUNTER, "sallyport_wallet_refreshes_total",
       "Uses of refresh tokens.", "result=\"reused\"",
       offsetof(ngx_http_sp_wallet_main_conf_t,
                metrics[NGX_HTTP_SP_WALLET_REUSED]) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_wallet_refreshes_total",
+    { NGX_SP_COUNTER, "sallyport_wallet_refreshes_total",
       "Uses of refresh tokens.", "result=\"refused\"",
       offsetof(ngx_http_sp_wallet_main_conf_t,
                metrics[NGX_HTTP_SP_WALLET_ENDED]) },
 
-    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+    { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 

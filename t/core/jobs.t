@@ -25,6 +25,7 @@ http {
     %%HTTP%%
     pg_server main "%%PG%%" connections=2 timeout=1s connect_timeout=1s;
     test_pg main jobs;
+    turn_spool %%DIR%%/spool;
 
     server {
         listen 127.0.0.1:%%PORT%%;
@@ -192,6 +193,29 @@ is((split ' ', row($hang))[-1], 1, 'once');
 
 $id = job('{"do":"finish"}');
 becomes($id, 'done 1', 'and the next one', 15);
+
+# a kind of lines of a plugin's own in the spool
+
+$t->sql('create table gateway.test_line (n int)');
+$t->sql('grant insert on gateway.test_line to sallyport_gateway');
+$t->sql(q{create function gateway.test_lines(lines jsonb) returns void
+          language sql set search_path = ''
+          as $$insert into gateway.test_line
+               select (x ->> 'n')::int from jsonb_array_elements(lines) x$$});
+$t->sql('grant execute on function gateway.test_lines to sallyport_gateway');
+
+my @spooled = map { job(qq({"do":"spool","n":$_})) } 1 .. 7;
+
+becomes($_, 'done', 'a job that writes a line') for @spooled;
+
+ok($t->wait_until(sub {
+       $t->sql('select count(*) from gateway.test_line') == 7
+   }), 'its lines reach their own function')
+    or diag(map { "@$_ " } $t->sql('select n from gateway.test_line'));
+is($t->sql("select string_agg(n::text, ' ' order by n) from gateway.test_line"),
+   '1 2 3 4 5 6 7', 'each once');
+like($t->get('/metrics')->{body},
+     qr/^sallyport_spool_stored_total\{kind="probe"\} 7$/m, 'counted apart');
 
 # a clean end with jobs running
 

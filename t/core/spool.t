@@ -81,7 +81,7 @@ sub spooled { return map { -s } glob $t->dir . '/spool/turns/turns-*' }
 
 sub metric {
     my ($name) = @_;
-    my ($value) = $t->get('/metrics')->{body} =~ /^\Q$name\E (-?\d+)$/m;
+    my ($value) = $t->get('/metrics')->{body} =~ /^\Q$name\E\{kind=\"turns\"\} (-?\d+)$/m;
     return $value;
 }
 
@@ -111,8 +111,8 @@ is($have{$failed}, 'failed 200 3', 'failed');
 is($have{$left}, 'partial 499 3', 'the client left');
 is($have{$error}, 'complete 429 3', 'refused in the end');
 ok(!$have{$none}, 'no model was called: no turn');
-is(metric('sallyport_turns_accepted_total'), 5, 'accepted');
-is(metric('sallyport_turns_stored_total'), 5, 'stored');
+is(metric('sallyport_spool_accepted_total'), 5, 'accepted');
+is(metric('sallyport_spool_stored_total'), 5, 'stored');
 
 # a record that the database cannot store does not block the others
 
@@ -147,7 +147,7 @@ chown $Sallyport::Server::nobody, $Sallyport::Server::nogroup,
       $t->dir . '/spool/turns/turns-1-1-1.jsonl';
 @sent{'by hand', 'after it'} = (1, 1);
 all_stored('around garbage');
-is(metric('sallyport_turns_dropped_total'), 1, 'the garbage is counted');
+is(metric('sallyport_spool_dropped_total'), 1, 'the garbage is counted');
 
 # a load, and a worker killed in the middle of it, several times: a handler
 # settles before its last byte is sent, or the log phase may never come
@@ -194,16 +194,16 @@ ok($t->wait_until(sub { metric('sallyport_spool_bytes') == 0 }),
 
 # it stands still: bounded, and counted
 
-my $dropped = metric('sallyport_turns_dropped_total');
+my $dropped = metric('sallyport_spool_dropped_total');
 $t->suspend('pg');
 my %before = %sent;
 turn('complete', '&text=' . 'x' x 1500) for 1 .. 120;
-my $full = metric('sallyport_turns_dropped_total') - $dropped;
+my $full = metric('sallyport_spool_dropped_total') - $dropped;
 cmp_ok($full, '>', 10, 'the spool is bounded');
 my $size = 0;
 $size += $_ for spooled();
 cmp_ok($size, '<', 2 * 64 * 1024 + 1, 'on the disk too');
-ok($t->wait_log(qr/turn_store: a turn is lost, the spool is full/),
+ok($t->wait_log(qr/spool: a line of "turns" is lost, the spool is full/),
    'and says so');
 $t->resume('pg');
 ok($t->wait_until(sub { metric('sallyport_spool_bytes') == 0 }, 20),
@@ -239,11 +239,11 @@ all_stored('stopped and started');
 
 my $spool = $t->dir . '/spool/turns';
 rename $spool, "$spool.away" or die "$spool: $!\n";
-$dropped = metric('sallyport_turns_dropped_total');
+$dropped = metric('sallyport_spool_dropped_total');
 %before = %sent;
 turn('complete') for 1 .. 4;
 is(scalar(keys %sent) - scalar(keys %before), 4, 'no directory: served');
-ok($t->wait_log(qr/a turn is lost, no file can be created/), 'the log says it');
+ok($t->wait_log(qr/a line of "turns" is lost, no file can be created/), 'the log says it');
 %sent = %before;
 rename "$spool.away", $spool or die "$spool: $!\n";
 turn('complete') for 1 .. 4;

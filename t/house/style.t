@@ -167,7 +167,8 @@ rule('names say the layer', sub {
     my ($report, $file) = @_;
 
     my $prefix = $layer{$file} eq 'lib' ? 'sp_'
-                 : $layer{$file} eq 'io' ? 'ngx_sp_' : 'ngx_http_sp_';
+                 : $layer{$file} =~ /^(?:io|work)$/ ? 'ngx_sp_'
+                 : 'ngx_http_sp_';
 
     $report->(0, "is not called $prefix*")
         unless basename($file) =~ /^\Q$prefix\E/;
@@ -193,7 +194,8 @@ rule('includes go downwards only', sub {
 
         my $ok = $name !~ /^(?:ngx_|sp_)/ ? 1
             : $layer eq 'lib'  ? $name =~ /^sp_/
-            : $layer eq 'io'   ? $name !~ /^ngx_http/
+            : $layer =~ /^(?:io|work)$/ ? $name !~ /^ngx_http/
+                                          && ($layer eq 'work' || !-e "modules/work/$name")
             : $layer eq 'core' ? 1
             : $name =~ /^sp_/ || $name eq 'ngx_http_sp_core.h'
               || -e "$dir/$name" || $name =~ /^ngx_(?:config|core|http)\.h$/;

@@ -110,7 +110,7 @@ ok($t->wait_until(sub { !$t->sql("select count(*) from gateway.job
 my ($accepted, $stored);
 ok($t->wait_until(sub {
        ($accepted, $stored) = $t->get('/metrics')->{body}
-           =~ /^sallyport_turns_(?:accepted|stored)_total (\d+)$/mg;
+           =~ /^sallyport_spool_(?:accepted|stored)_total\{kind="turns"\} (\d+)$/mg;
        $accepted > 0 && $stored >= $accepted;
    }), 'every turn is stored') or diag("$accepted accepted, $stored stored");
 is(scalar $t->sql('select count(*) from gateway.ledger'), $accepted,

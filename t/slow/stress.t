@@ -277,8 +277,8 @@ $load = load('after', 4);
 ok(progress($load, 10), 'chats go on');
 ended($load, failed => 0);
 
-is(metric('sallyport_turns_dropped_total'), 0, 'no turn was dropped');
-ok($t->wait_until(sub { metric('sallyport_spool_bytes') == 0 }, 10),
+is(metric('sallyport_spool_dropped_total', 'kind=\"turns\"'), 0, 'no turn was dropped');
+ok($t->wait_until(sub { metric('sallyport_spool_bytes', 'kind=\"turns\"') == 0 }, 10),
    'and none waits');
 
 $t->finish;

@@ -7,27 +7,28 @@
  */
 
 
-#include "ngx_http_sp_core_job.h"
+#include "ngx_sp_work.h"
+#include "ngx_sp_job_int.h"
 
 
-#define NGX_HTTP_SP_RUNNER_POLL    10000
-#define NGX_HTTP_SP_RUNNER_SOON    50
-#define NGX_HTTP_SP_RUNNER_TICK    250
-#define NGX_HTTP_SP_RUNNER_OWNER   128
+#define NGX_SP_RUNNER_POLL    10000
+#define NGX_SP_RUNNER_SOON    50
+#define NGX_SP_RUNNER_TICK    250
+#define NGX_SP_RUNNER_OWNER   128
 
 
-static ngx_int_t ngx_http_sp_runner_start(ngx_http_sp_runner_t *runner,
+static ngx_int_t ngx_sp_runner_start(ngx_sp_runner_t *runner,
     ngx_cycle_t *cycle);
-static void ngx_http_sp_runner_notify(void *data, const ngx_str_t *payload);
-static void ngx_http_sp_runner_poll_handler(ngx_event_t *ev);
-static void ngx_http_sp_runner_claimed(ngx_sp_op_t *op);
-static void ngx_http_sp_runner_schedule(ngx_http_sp_runner_t *runner,
+static void ngx_sp_runner_notify(void *data, const ngx_str_t *payload);
+static void ngx_sp_runner_poll_handler(ngx_event_t *ev);
+static void ngx_sp_runner_claimed(ngx_sp_op_t *op);
+static void ngx_sp_runner_schedule(ngx_sp_runner_t *runner,
     ngx_msec_t delay);
-static ngx_msec_t ngx_http_sp_runner_due(ngx_http_sp_runner_t *runner);
-static void ngx_http_sp_runner_tick_handler(ngx_event_t *ev);
+static ngx_msec_t ngx_sp_runner_due(ngx_sp_runner_t *runner);
+static void ngx_sp_runner_tick_handler(ngx_event_t *ev);
 
 
-static const ngx_sp_pg_statement_t  ngx_http_sp_runner_claim_sql = {
+static const ngx_sp_pg_statement_t  ngx_sp_runner_claim_sql = {
     ngx_string("select id::text, coalesce(lane, ''), payload::text, "
                "coalesce(result::text, ''), attempt::text, epoch::text "
                "from gateway.job_claim(array[$1]::text[], $2, "
@@ -36,59 +37,50 @@ static const ngx_sp_pg_statement_t  ngx_http_sp_runner_claim_sql = {
 };
 
 
-static const ngx_sp_pg_statement_t  ngx_http_sp_runner_due_sql = {
+static const ngx_sp_pg_statement_t  ngx_sp_runner_due_sql = {
     ngx_string("select ceil(greatest(gateway.job_due($1), 0))::bigint"),
     1
 };
 
 
-static const ngx_http_sp_metric_slot_t  ngx_http_sp_runner_metrics[] = {
+static const ngx_sp_metric_slot_t  ngx_sp_runner_metrics[] = {
 
-    { NGX_HTTP_SP_GAUGE, "sallyport_jobs_running",
+    { NGX_SP_GAUGE, "sallyport_jobs_running",
       "Jobs that run now.", "",
-      offsetof(ngx_http_sp_runner_t, gauge) },
+      offsetof(ngx_sp_runner_t, gauge) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_jobs_total",
+    { NGX_SP_COUNTER, "sallyport_jobs_total",
       "Runs of jobs by what became of them.", "result=\"done\"",
-      offsetof(ngx_http_sp_runner_t, done) },
+      offsetof(ngx_sp_runner_t, done) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_jobs_total",
+    { NGX_SP_COUNTER, "sallyport_jobs_total",
       "Runs of jobs by what became of them.", "result=\"retried\"",
-      offsetof(ngx_http_sp_runner_t, retried) },
+      offsetof(ngx_sp_runner_t, retried) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_jobs_total",
+    { NGX_SP_COUNTER, "sallyport_jobs_total",
       "Runs of jobs by what became of them.", "result=\"failed\"",
-      offsetof(ngx_http_sp_runner_t, failed) },
+      offsetof(ngx_sp_runner_t, failed) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_jobs_total",
+    { NGX_SP_COUNTER, "sallyport_jobs_total",
       "Runs of jobs by what became of them.", "result=\"lost\"",
-      offsetof(ngx_http_sp_runner_t, lost) },
+      offsetof(ngx_sp_runner_t, lost) },
 
-    { NGX_HTTP_SP_COUNTER, "sallyport_jobs_total",
+    { NGX_SP_COUNTER, "sallyport_jobs_total",
       "Runs of jobs by what became of them.", "result=\"released\"",
-      offsetof(ngx_http_sp_runner_t, released) },
+      offsetof(ngx_sp_runner_t, released) },
 
-    { NGX_HTTP_SP_COUNTER, NULL, NULL, NULL, 0 }
+    { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 
 ngx_int_t
-ngx_http_sp_add_job_kind(ngx_conf_t *cf, ngx_sp_pg_t *pg,
-    const ngx_http_sp_job_kind_t *kind)
+ngx_sp_work_add_job_kind(ngx_conf_t *cf, ngx_sp_work_t *work, ngx_sp_pg_t *pg,
+    const ngx_sp_job_kind_t *kind)
 {
     ngx_uint_t                      i, listening;
-    ngx_http_sp_runner_t          **elt, *runner;
-    ngx_http_sp_core_main_conf_t   *mcf;
+    ngx_sp_runner_t               **elt, *runner;
 
     static const ngx_str_t  channel = ngx_string("gateway_job");
-
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
-
-    if (ngx_http_sp_check_abi(cf, "job kind", &kind->name, kind->abi)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
     if (kind->max_running == 0 || kind->lease < 1) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -97,10 +89,10 @@ ngx_http_sp_add_job_kind(ngx_conf_t *cf, ngx_sp_pg_t *pg,
         return NGX_ERROR;
     }
 
-    elt = mcf->runners.elts;
+    elt = work->runners.elts;
     listening = 0;
 
-    for (i = 0; i < mcf->runners.nelts; i++) {
+    for (i = 0; i < work->runners.nelts; i++) {
 
         if (elt[i]->pg != pg) {
             continue;
@@ -120,13 +112,13 @@ ngx_http_sp_add_job_kind(ngx_conf_t *cf, ngx_sp_pg_t *pg,
     }
 
     if (!listening
-        && ngx_sp_pg_listen(cf, pg, &channel, ngx_http_sp_runner_notify, mcf)
+        && ngx_sp_pg_listen(cf, pg, &channel, ngx_sp_runner_notify, work)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    runner = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_runner_t));
+    runner = ngx_pcalloc(cf->pool, sizeof(ngx_sp_runner_t));
     if (runner == NULL) {
         return NGX_ERROR;
     }
@@ -135,15 +127,15 @@ ngx_http_sp_add_job_kind(ngx_conf_t *cf, ngx_sp_pg_t *pg,
     runner->pg = pg;
     runner->lease = (ngx_msec_t) kind->lease * 1000;
 
-    if (ngx_http_sp_add_metrics(cf, ngx_http_sp_runner_metrics, runner,
-                                "kind", &kind->name)
+    if (ngx_sp_metrics_add_table(cf, work->metrics, ngx_sp_runner_metrics,
+                                 runner, "kind", &kind->name)
         != NGX_OK
-        || ngx_http_sp_housekeeping(cf, pg) != NGX_OK)
+        || ngx_sp_work_housekeeping(cf, work, pg) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    elt = ngx_array_push(&mcf->runners);
+    elt = ngx_array_push(&work->runners);
     if (elt == NULL) {
         return NGX_ERROR;
     }
@@ -155,16 +147,16 @@ ngx_http_sp_add_job_kind(ngx_conf_t *cf, ngx_sp_pg_t *pg,
 
 
 ngx_int_t
-ngx_http_sp_runners_init_process(ngx_http_sp_core_main_conf_t *mcf,
+ngx_sp_runners_init_process(ngx_sp_work_t *work,
     ngx_cycle_t *cycle)
 {
     ngx_uint_t              i;
-    ngx_http_sp_runner_t  **runner;
+    ngx_sp_runner_t       **runner;
 
-    runner = mcf->runners.elts;
+    runner = work->runners.elts;
 
-    for (i = 0; i < mcf->runners.nelts; i++) {
-        if (ngx_http_sp_runner_start(runner[i], cycle) != NGX_OK) {
+    for (i = 0; i < work->runners.nelts; i++) {
+        if (ngx_sp_runner_start(runner[i], cycle) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -174,20 +166,20 @@ ngx_http_sp_runners_init_process(ngx_http_sp_core_main_conf_t *mcf,
 
 
 static ngx_int_t
-ngx_http_sp_runner_start(ngx_http_sp_runner_t *runner, ngx_cycle_t *cycle)
+ngx_sp_runner_start(ngx_sp_runner_t *runner, ngx_cycle_t *cycle)
 {
     u_char  *p, *last;
 
     ngx_queue_init(&runner->jobs);
 
-    p = ngx_pnalloc(cycle->pool, NGX_HTTP_SP_RUNNER_OWNER);
+    p = ngx_pnalloc(cycle->pool, NGX_SP_RUNNER_OWNER);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     /* a pid is used again, also by the same host after its restart */
 
-    last = ngx_snprintf(p, NGX_HTTP_SP_RUNNER_OWNER, "%P.%T.%xi@%V",
+    last = ngx_snprintf(p, NGX_SP_RUNNER_OWNER, "%P.%T.%xi@%V",
                         ngx_pid, ngx_time(), ngx_random(), &cycle->hostname);
 
     runner->owner.data = p;
@@ -201,33 +193,33 @@ ngx_http_sp_runner_start(ngx_http_sp_runner_t *runner, ngx_cycle_t *cycle)
     runner->lease_text.data = p;
     runner->lease_text.len = ngx_sprintf(p, "%T", runner->kind->lease) - p;
 
-    runner->poll.handler = ngx_http_sp_runner_poll_handler;
+    runner->poll.handler = ngx_sp_runner_poll_handler;
     runner->poll.data = runner;
     runner->poll.log = cycle->log;
     runner->poll.cancelable = 1;
 
-    runner->tick.handler = ngx_http_sp_runner_tick_handler;
+    runner->tick.handler = ngx_sp_runner_tick_handler;
     runner->tick.data = runner;
     runner->tick.log = cycle->log;
 
     runner->started = 1;
 
-    ngx_add_timer(&runner->poll, 1 + ngx_random() % NGX_HTTP_SP_RUNNER_SOON);
+    ngx_add_timer(&runner->poll, 1 + ngx_random() % NGX_SP_RUNNER_SOON);
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_sp_runners_exit_process(ngx_http_sp_core_main_conf_t *mcf)
+ngx_sp_runners_exit_process(ngx_sp_work_t *work)
 {
     ngx_uint_t              i;
     ngx_queue_t            *q;
-    ngx_http_sp_runner_t  **elt, *runner;
+    ngx_sp_runner_t       **elt, *runner;
 
-    elt = mcf->runners.elts;
+    elt = work->runners.elts;
 
-    for (i = 0; i < mcf->runners.nelts; i++) {
+    for (i = 0; i < work->runners.nelts; i++) {
         runner = elt[i];
 
         if (!runner->started) {
@@ -240,8 +232,8 @@ ngx_http_sp_runners_exit_process(ngx_http_sp_core_main_conf_t *mcf)
 
         while (!ngx_queue_empty(&runner->jobs)) {
             q = ngx_queue_head(&runner->jobs);
-            ngx_http_sp_job_destroy(ngx_queue_data(q, ngx_http_sp_claimed_t,
-                                                   queue));
+            ngx_sp_job_destroy(ngx_queue_data(q, ngx_sp_claimed_t,
+                                              queue));
         }
     }
 }
@@ -250,16 +242,16 @@ ngx_http_sp_runners_exit_process(ngx_http_sp_core_main_conf_t *mcf)
 /* the payload is the kind; NULL: connected again, some may be missed */
 
 static void
-ngx_http_sp_runner_notify(void *data, const ngx_str_t *payload)
+ngx_sp_runner_notify(void *data, const ngx_str_t *payload)
 {
-    ngx_http_sp_core_main_conf_t *mcf = data;
+    ngx_sp_work_t *work = data;
 
     ngx_uint_t              i;
-    ngx_http_sp_runner_t  **runner;
+    ngx_sp_runner_t       **runner;
 
-    runner = mcf->runners.elts;
+    runner = work->runners.elts;
 
-    for (i = 0; i < mcf->runners.nelts; i++) {
+    for (i = 0; i < work->runners.nelts; i++) {
 
         if (payload == NULL
             || (payload->len == runner[i]->kind->name.len
@@ -267,24 +259,24 @@ ngx_http_sp_runner_notify(void *data, const ngx_str_t *payload)
                                payload->len) == 0))
         {
             runner[i]->failures = 0;
-            ngx_http_sp_runner_claim(runner[i]);
+            ngx_sp_runner_claim(runner[i]);
         }
     }
 }
 
 
 static void
-ngx_http_sp_runner_poll_handler(ngx_event_t *ev)
+ngx_sp_runner_poll_handler(ngx_event_t *ev)
 {
-    ngx_http_sp_runner_claim(ev->data);
+    ngx_sp_runner_claim(ev->data);
 }
 
 
 void
-ngx_http_sp_runner_claim(ngx_http_sp_runner_t *runner)
+ngx_sp_runner_claim(ngx_sp_runner_t *runner)
 {
     ngx_sp_pg_op_t                *op;
-    const ngx_http_sp_job_kind_t  *kind;
+    const ngx_sp_job_kind_t       *kind;
 
     kind = runner->kind;
 
@@ -318,14 +310,14 @@ ngx_http_sp_runner_claim(ngx_http_sp_runner_t *runner)
                                         runner->room)
                             - runner->room_text;
 
-    runner->queries[0].statement = &ngx_http_sp_runner_claim_sql;
+    runner->queries[0].statement = &ngx_sp_runner_claim_sql;
     runner->queries[0].params = runner->params;
-    runner->queries[1].statement = &ngx_http_sp_runner_due_sql;
+    runner->queries[1].statement = &ngx_sp_runner_due_sql;
     runner->queries[1].params = runner->params;
 
     ngx_memzero(op, sizeof(ngx_sp_pg_op_t));
 
-    op->op.done = ngx_http_sp_runner_claimed;
+    op->op.done = ngx_sp_runner_claimed;
     op->op.data = runner;
     op->op.log = ngx_cycle->log;
     op->queries = runner->queries;
@@ -338,10 +330,10 @@ ngx_http_sp_runner_claim(ngx_http_sp_runner_t *runner)
 
 
 static void
-ngx_http_sp_runner_claimed(ngx_sp_op_t *op)
+ngx_sp_runner_claimed(ngx_sp_op_t *op)
 {
     int                    i, rows;
-    ngx_http_sp_runner_t  *runner;
+    ngx_sp_runner_t       *runner;
 
     runner = op->data;
 
@@ -354,9 +346,9 @@ ngx_http_sp_runner_claimed(ngx_sp_op_t *op)
                           ngx_sp_op_result_name(op->result), &op->reason);
         }
 
-        ngx_http_sp_runner_schedule(runner,
-                                    ngx_min(runner->failures * 500,
-                                            NGX_HTTP_SP_RUNNER_POLL));
+        ngx_sp_runner_schedule(runner,
+                               ngx_min(runner->failures * 500,
+                                       NGX_SP_RUNNER_POLL));
         return;
     }
 
@@ -368,24 +360,24 @@ ngx_http_sp_runner_claimed(ngx_sp_op_t *op)
 
         /* without memory the lease runs out and somebody else has it */
 
-        (void) ngx_http_sp_job_create(runner, runner->queries[0].result, i,
-                                      runner->since);
+        (void) ngx_sp_job_create(runner, runner->queries[0].result, i,
+                                 runner->since);
     }
 
     if (runner->running != 0 && !runner->tick.timer_set) {
-        ngx_add_timer(&runner->tick, NGX_HTTP_SP_RUNNER_TICK);
+        ngx_add_timer(&runner->tick, NGX_SP_RUNNER_TICK);
     }
 
-    ngx_http_sp_runner_schedule(runner,
-                                runner->again ? 1
-                                : ngx_http_sp_runner_due(runner));
+    ngx_sp_runner_schedule(runner,
+                           runner->again ? 1
+                           : ngx_sp_runner_due(runner));
 }
 
 
 /* when to look again: with some jitter, so that workers do not meet */
 
 static ngx_msec_t
-ngx_http_sp_runner_due(ngx_http_sp_runner_t *runner)
+ngx_sp_runner_due(ngx_sp_runner_t *runner)
 {
     ngx_int_t   ms;
     ngx_str_t   due;
@@ -394,20 +386,20 @@ ngx_http_sp_runner_due(ngx_http_sp_runner_t *runner)
 
     ms = (due.data != NULL) ? ngx_atoi(due.data, due.len) : NGX_ERROR;
 
-    if (ms == NGX_ERROR || ms > NGX_HTTP_SP_RUNNER_POLL) {
-        return NGX_HTTP_SP_RUNNER_POLL
-               + ngx_random() % (NGX_HTTP_SP_RUNNER_POLL / 4);
+    if (ms == NGX_ERROR || ms > NGX_SP_RUNNER_POLL) {
+        return NGX_SP_RUNNER_POLL
+               + ngx_random() % (NGX_SP_RUNNER_POLL / 4);
     }
 
     /* what is due and was not given is being taken by somebody else */
 
-    return ngx_max(ms, NGX_HTTP_SP_RUNNER_SOON)
-           + ngx_random() % NGX_HTTP_SP_RUNNER_SOON;
+    return ngx_max(ms, NGX_SP_RUNNER_SOON)
+           + ngx_random() % NGX_SP_RUNNER_SOON;
 }
 
 
 static void
-ngx_http_sp_runner_schedule(ngx_http_sp_runner_t *runner, ngx_msec_t delay)
+ngx_sp_runner_schedule(ngx_sp_runner_t *runner, ngx_msec_t delay)
 {
     if (runner->poll.timer_set) {
         ngx_del_timer(&runner->poll);
@@ -423,10 +415,10 @@ ngx_http_sp_runner_schedule(ngx_http_sp_runner_t *runner, ngx_msec_t delay)
  */
 
 static void
-ngx_http_sp_runner_tick_handler(ngx_event_t *ev)
+ngx_sp_runner_tick_handler(ngx_event_t *ev)
 {
     ngx_queue_t            *q, *next;
-    ngx_http_sp_runner_t   *runner;
+    ngx_sp_runner_t        *runner;
 
     runner = ev->data;
 
@@ -441,10 +433,10 @@ ngx_http_sp_runner_tick_handler(ngx_event_t *ev)
              q = next)
         {
             next = ngx_queue_next(q);
-            ngx_http_sp_job_release(ngx_queue_data(q, ngx_http_sp_claimed_t,
-                                                   queue));
+            ngx_sp_job_release(ngx_queue_data(q, ngx_sp_claimed_t,
+                                              queue));
         }
     }
 
-    ngx_add_timer(ev, NGX_HTTP_SP_RUNNER_TICK);
+    ngx_add_timer(ev, NGX_SP_RUNNER_TICK);
 }

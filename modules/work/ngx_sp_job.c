@@ -15,71 +15,71 @@
  */
 
 
-#include "ngx_http_sp_core_job.h"
+#include "ngx_sp_job_int.h"
 
 
-#define NGX_HTTP_SP_JOB_POOL       4096
-#define NGX_HTTP_SP_JOB_END_AGAIN  1000
+#define NGX_SP_JOB_POOL       4096
+#define NGX_SP_JOB_END_AGAIN  1000
 
 
-struct ngx_http_sp_job_op_s {
+struct ngx_sp_job_op_s {
     ngx_sp_op_t                   *op;
-    ngx_http_sp_job_op_t          *next;
+    ngx_sp_job_op_t               *next;
 };
 
 
-static ngx_int_t ngx_http_sp_job_fill(ngx_http_sp_claimed_t *c,
+static ngx_int_t ngx_sp_job_fill(ngx_sp_claimed_t *c,
     const PGresult *result, int row);
-static ngx_int_t ngx_http_sp_job_copy(ngx_pool_t *pool,
+static ngx_int_t ngx_sp_job_copy(ngx_pool_t *pool,
     const PGresult *result, int row, int column, ngx_str_t *to);
-static void ngx_http_sp_job_set_state(ngx_http_sp_claimed_t *c,
-    ngx_http_sp_job_state_e state);
-static void ngx_http_sp_job_start_handler(ngx_event_t *ev);
-static void ngx_http_sp_job_sleep_handler(ngx_event_t *ev);
-static void ngx_http_sp_job_renew_handler(ngx_event_t *ev);
-static void ngx_http_sp_job_renewed(ngx_sp_op_t *op);
-static void ngx_http_sp_job_lost(ngx_http_sp_claimed_t *c);
-static void ngx_http_sp_job_call(ngx_http_sp_claimed_t *c,
+static void ngx_sp_job_set_state(ngx_sp_claimed_t *c,
+    ngx_sp_job_state_e state);
+static void ngx_sp_job_start_handler(ngx_event_t *ev);
+static void ngx_sp_job_sleep_handler(ngx_event_t *ev);
+static void ngx_sp_job_renew_handler(ngx_event_t *ev);
+static void ngx_sp_job_renewed(ngx_sp_op_t *op);
+static void ngx_sp_job_lost(ngx_sp_claimed_t *c);
+static void ngx_sp_job_call(ngx_sp_claimed_t *c,
     ngx_sp_pg_op_t *op, const ngx_sp_pg_statement_t *statement,
     ngx_sp_op_handler_pt done);
-static void ngx_http_sp_job_end(ngx_http_sp_claimed_t *c,
-    const ngx_sp_pg_statement_t *statement, ngx_http_sp_metric_t *metric);
-static void ngx_http_sp_job_end_handler(ngx_event_t *ev);
-static void ngx_http_sp_job_ended(ngx_sp_op_t *op);
-static void ngx_http_sp_job_quiet(ngx_http_sp_claimed_t *c);
-static void ngx_http_sp_job_gone(ngx_http_sp_claimed_t *c);
-static void ngx_http_sp_job_gone_handler(ngx_event_t *ev);
-static void ngx_http_sp_job_set_reason(ngx_http_sp_claimed_t *c,
+static void ngx_sp_job_end(ngx_sp_claimed_t *c,
+    const ngx_sp_pg_statement_t *statement, ngx_sp_metric_t *metric);
+static void ngx_sp_job_end_handler(ngx_event_t *ev);
+static void ngx_sp_job_ended(ngx_sp_op_t *op);
+static void ngx_sp_job_quiet(ngx_sp_claimed_t *c);
+static void ngx_sp_job_gone(ngx_sp_claimed_t *c);
+static void ngx_sp_job_gone_handler(ngx_event_t *ev);
+static void ngx_sp_job_set_reason(ngx_sp_claimed_t *c,
     ngx_str_t *param, const char *reason);
 
 
-static const ngx_sp_pg_statement_t  ngx_http_sp_job_renew_sql = {
+static const ngx_sp_pg_statement_t  ngx_sp_job_renew_sql = {
     ngx_string("select gateway.job_renew($1::bigint, $2, $3::bigint, "
                "make_interval(secs => $4::int))"),
     4
 };
 
 
-static const ngx_sp_pg_statement_t  ngx_http_sp_job_finish_sql = {
+static const ngx_sp_pg_statement_t  ngx_sp_job_finish_sql = {
     ngx_string("select gateway.job_finish($1::bigint, $2, $3::bigint)"),
     3
 };
 
 
-static const ngx_sp_pg_statement_t  ngx_http_sp_job_retry_sql = {
+static const ngx_sp_pg_statement_t  ngx_sp_job_retry_sql = {
     ngx_string("select gateway.job_retry($1::bigint, $2, $3::bigint, "
                "make_interval(secs => $4::float8 / 1000), $5)"),
     5
 };
 
 
-static const ngx_sp_pg_statement_t  ngx_http_sp_job_fail_sql = {
+static const ngx_sp_pg_statement_t  ngx_sp_job_fail_sql = {
     ngx_string("select gateway.job_fail($1::bigint, $2, $3::bigint, $4)"),
     4
 };
 
 
-static const ngx_sp_pg_statement_t  ngx_http_sp_job_release_sql = {
+static const ngx_sp_pg_statement_t  ngx_sp_job_release_sql = {
     ngx_string("select gateway.job_release($1::bigint, $2, $3::bigint)"),
     3
 };
@@ -88,18 +88,18 @@ static const ngx_sp_pg_statement_t  ngx_http_sp_job_release_sql = {
 /* a row of the claim; "since" is when the claim was sent */
 
 ngx_int_t
-ngx_http_sp_job_create(ngx_http_sp_runner_t *runner, const PGresult *result,
+ngx_sp_job_create(ngx_sp_runner_t *runner, const PGresult *result,
     int row, ngx_msec_t since)
 {
     ngx_pool_t             *pool;
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_claimed_t       *c;
 
-    pool = ngx_create_pool(NGX_HTTP_SP_JOB_POOL, ngx_cycle->log);
+    pool = ngx_create_pool(NGX_SP_JOB_POOL, ngx_cycle->log);
     if (pool == NULL) {
         return NGX_ERROR;
     }
 
-    c = ngx_pcalloc(pool, sizeof(ngx_http_sp_claimed_t));
+    c = ngx_pcalloc(pool, sizeof(ngx_sp_claimed_t));
     if (c == NULL) {
         ngx_destroy_pool(pool);
         return NGX_ERROR;
@@ -111,39 +111,39 @@ ngx_http_sp_job_create(ngx_http_sp_runner_t *runner, const PGresult *result,
     c->job.log = ngx_cycle->log;
     c->job.pg = runner->pg;
 
-    if (ngx_http_sp_job_fill(c, result, row) != NGX_OK) {
+    if (ngx_sp_job_fill(c, result, row) != NGX_OK) {
         ngx_destroy_pool(pool);
         return NGX_ERROR;
     }
 
     c->deadline = since + runner->lease;
 
-    c->start.handler = ngx_http_sp_job_start_handler;
+    c->start.handler = ngx_sp_job_start_handler;
     c->start.data = c;
     c->start.log = c->job.log;
 
-    c->sleep.handler = ngx_http_sp_job_sleep_handler;
+    c->sleep.handler = ngx_sp_job_sleep_handler;
     c->sleep.data = c;
     c->sleep.log = c->job.log;
     c->sleep.cancelable = 1;
 
-    c->renew.handler = ngx_http_sp_job_renew_handler;
+    c->renew.handler = ngx_sp_job_renew_handler;
     c->renew.data = c;
     c->renew.log = c->job.log;
     c->renew.cancelable = 1;
 
-    c->end.handler = ngx_http_sp_job_end_handler;
+    c->end.handler = ngx_sp_job_end_handler;
     c->end.data = c;
     c->end.log = c->job.log;
     c->end.cancelable = 1;
 
-    c->gone.handler = ngx_http_sp_job_gone_handler;
+    c->gone.handler = ngx_sp_job_gone_handler;
     c->gone.data = c;
     c->gone.log = c->job.log;
 
     ngx_queue_insert_tail(&runner->jobs, &c->queue);
     runner->running++;
-    ngx_http_sp_metric_add(runner->gauge, 1);
+    ngx_sp_metric_add(runner->gauge, 1);
 
     ngx_add_timer(&c->renew, runner->lease / 3);
 
@@ -156,7 +156,7 @@ ngx_http_sp_job_create(ngx_http_sp_runner_t *runner, const PGresult *result,
 
 
 static ngx_int_t
-ngx_http_sp_job_fill(ngx_http_sp_claimed_t *c, const PGresult *result,
+ngx_sp_job_fill(ngx_sp_claimed_t *c, const PGresult *result,
     int row)
 {
     ngx_int_t   n;
@@ -165,14 +165,14 @@ ngx_http_sp_job_fill(ngx_http_sp_claimed_t *c, const PGresult *result,
 
     pool = c->job.pool;
 
-    if (ngx_http_sp_job_copy(pool, result, row, 0, &c->job.id) != NGX_OK
-        || ngx_http_sp_job_copy(pool, result, row, 1, &c->job.lane) != NGX_OK
-        || ngx_http_sp_job_copy(pool, result, row, 2, &c->job.payload)
+    if (ngx_sp_job_copy(pool, result, row, 0, &c->job.id) != NGX_OK
+        || ngx_sp_job_copy(pool, result, row, 1, &c->job.lane) != NGX_OK
+        || ngx_sp_job_copy(pool, result, row, 2, &c->job.payload)
            != NGX_OK
-        || ngx_http_sp_job_copy(pool, result, row, 3, &c->job.result)
+        || ngx_sp_job_copy(pool, result, row, 3, &c->job.result)
            != NGX_OK
-        || ngx_http_sp_job_copy(pool, result, row, 4, &attempt) != NGX_OK
-        || ngx_http_sp_job_copy(pool, result, row, 5, &c->job.epoch)
+        || ngx_sp_job_copy(pool, result, row, 4, &attempt) != NGX_OK
+        || ngx_sp_job_copy(pool, result, row, 5, &c->job.epoch)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -190,7 +190,7 @@ ngx_http_sp_job_fill(ngx_http_sp_claimed_t *c, const PGresult *result,
 
 
 static ngx_int_t
-ngx_http_sp_job_copy(ngx_pool_t *pool, const PGresult *result, int row,
+ngx_sp_job_copy(ngx_pool_t *pool, const PGresult *result, int row,
     int column, ngx_str_t *to)
 {
     ngx_str_t  value;
@@ -212,8 +212,8 @@ ngx_http_sp_job_copy(ngx_pool_t *pool, const PGresult *result, int row,
 
 
 static void
-ngx_http_sp_job_set_state(ngx_http_sp_claimed_t *c,
-    ngx_http_sp_job_state_e state)
+ngx_sp_job_set_state(ngx_sp_claimed_t *c,
+    ngx_sp_job_state_e state)
 {
 #if (NGX_DEBUG)
     static const char  *names[] = { "running", "ending", "gone" };
@@ -228,13 +228,13 @@ ngx_http_sp_job_set_state(ngx_http_sp_claimed_t *c,
 
 
 static void
-ngx_http_sp_job_start_handler(ngx_event_t *ev)
+ngx_sp_job_start_handler(ngx_event_t *ev)
 {
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_claimed_t       *c;
 
     c = ev->data;
 
-    if (c->state != NGX_HTTP_SP_JOB_RUNNING) {
+    if (c->state != NGX_SP_JOB_RUNNING) {
         return;
     }
 
@@ -243,7 +243,7 @@ ngx_http_sp_job_start_handler(ngx_event_t *ev)
     if (c->job.kind->max_attempts != 0
         && c->job.attempt > c->job.kind->max_attempts)
     {
-        ngx_http_sp_job_fail(&c->job, "too many attempts");
+        ngx_sp_job_fail(&c->job, "too many attempts");
         return;
     }
 
@@ -252,14 +252,14 @@ ngx_http_sp_job_start_handler(ngx_event_t *ev)
 
 
 ngx_int_t
-ngx_http_sp_job_attach(ngx_http_sp_job_t *job, ngx_sp_op_t *op)
+ngx_sp_job_attach(ngx_sp_job_t *job, ngx_sp_op_t *op)
 {
-    ngx_http_sp_job_op_t   *node;
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_job_op_t        *node;
+    ngx_sp_claimed_t       *c;
 
-    c = (ngx_http_sp_claimed_t *) job;
+    c = (ngx_sp_claimed_t *) job;
 
-    if (c->state != NGX_HTTP_SP_JOB_RUNNING) {
+    if (c->state != NGX_SP_JOB_RUNNING) {
         return NGX_ERROR;
     }
 
@@ -269,7 +269,7 @@ ngx_http_sp_job_attach(ngx_http_sp_job_t *job, ngx_sp_op_t *op)
         }
     }
 
-    node = ngx_palloc(job->pool, sizeof(ngx_http_sp_job_op_t));
+    node = ngx_palloc(job->pool, sizeof(ngx_sp_job_op_t));
     if (node == NULL) {
         return NGX_ERROR;
     }
@@ -283,14 +283,14 @@ ngx_http_sp_job_attach(ngx_http_sp_job_t *job, ngx_sp_op_t *op)
 
 
 void
-ngx_http_sp_job_sleep(ngx_http_sp_job_t *job, ngx_msec_t delay,
-    ngx_http_sp_job_handler_pt handler)
+ngx_sp_job_sleep(ngx_sp_job_t *job, ngx_msec_t delay,
+    ngx_sp_job_handler_pt handler)
 {
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_claimed_t       *c;
 
-    c = (ngx_http_sp_claimed_t *) job;
+    c = (ngx_sp_claimed_t *) job;
 
-    if (c->state != NGX_HTTP_SP_JOB_RUNNING) {
+    if (c->state != NGX_SP_JOB_RUNNING) {
         return;
     }
 
@@ -305,9 +305,9 @@ ngx_http_sp_job_sleep(ngx_http_sp_job_t *job, ngx_msec_t delay,
 
 
 static void
-ngx_http_sp_job_sleep_handler(ngx_event_t *ev)
+ngx_sp_job_sleep_handler(ngx_event_t *ev)
 {
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_claimed_t       *c;
 
     c = ev->data;
 
@@ -316,20 +316,20 @@ ngx_http_sp_job_sleep_handler(ngx_event_t *ev)
 
 
 static void
-ngx_http_sp_job_renew_handler(ngx_event_t *ev)
+ngx_sp_job_renew_handler(ngx_event_t *ev)
 {
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_claimed_t       *c;
 
     c = ev->data;
 
     if ((ngx_msec_int_t) (c->deadline - ngx_current_msec) <= 0) {
-        ngx_http_sp_job_lost(c);
+        ngx_sp_job_lost(c);
         return;
     }
 
     ngx_add_timer(ev, c->runner->lease / 3);
 
-    if (c->state != NGX_HTTP_SP_JOB_RUNNING
+    if (c->state != NGX_SP_JOB_RUNNING
         || ngx_sp_op_pending(&c->renew_op.op))
     {
         return;
@@ -346,16 +346,16 @@ ngx_http_sp_job_renew_handler(ngx_event_t *ev)
     ngx_memzero(&c->renew_op, sizeof(ngx_sp_pg_op_t));
     c->renew_op.queries = &c->renew_query;
 
-    ngx_http_sp_job_call(c, &c->renew_op, &ngx_http_sp_job_renew_sql,
-                         ngx_http_sp_job_renewed);
+    ngx_sp_job_call(c, &c->renew_op, &ngx_sp_job_renew_sql,
+                    ngx_sp_job_renewed);
 }
 
 
 static void
-ngx_http_sp_job_renewed(ngx_sp_op_t *op)
+ngx_sp_job_renewed(ngx_sp_op_t *op)
 {
     ngx_str_t               held;
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_claimed_t       *c;
 
     c = op->data;
 
@@ -377,29 +377,29 @@ ngx_http_sp_job_renewed(ngx_sp_op_t *op)
         return;
     }
 
-    ngx_http_sp_job_lost(c);
+    ngx_sp_job_lost(c);
 }
 
 
 static void
-ngx_http_sp_job_lost(ngx_http_sp_claimed_t *c)
+ngx_sp_job_lost(ngx_sp_claimed_t *c)
 {
     ngx_log_error(NGX_LOG_WARN, c->job.log, 0,
                   "job %V \"%V\" lost its lease", &c->job.id,
                   &c->job.kind->name);
 
-    ngx_http_sp_metric_add(c->runner->lost, 1);
+    ngx_sp_metric_add(c->runner->lost, 1);
 
-    if (c->state == NGX_HTTP_SP_JOB_RUNNING && c->job.kind->cancel != NULL) {
+    if (c->state == NGX_SP_JOB_RUNNING && c->job.kind->cancel != NULL) {
         c->job.kind->cancel(&c->job);
     }
 
-    ngx_http_sp_job_gone(c);
+    ngx_sp_job_gone(c);
 }
 
 
 static void
-ngx_http_sp_job_call(ngx_http_sp_claimed_t *c, ngx_sp_pg_op_t *op,
+ngx_sp_job_call(ngx_sp_claimed_t *c, ngx_sp_pg_op_t *op,
     const ngx_sp_pg_statement_t *statement, ngx_sp_op_handler_pt done)
 {
     op->queries->statement = statement;
@@ -416,68 +416,68 @@ ngx_http_sp_job_call(ngx_http_sp_claimed_t *c, ngx_sp_pg_op_t *op,
 
 
 void
-ngx_http_sp_job_finish(ngx_http_sp_job_t *job)
+ngx_sp_job_finish(ngx_sp_job_t *job)
 {
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_claimed_t       *c;
 
-    c = (ngx_http_sp_claimed_t *) job;
+    c = (ngx_sp_claimed_t *) job;
 
-    ngx_http_sp_job_end(c, &ngx_http_sp_job_finish_sql, c->runner->done);
+    ngx_sp_job_end(c, &ngx_sp_job_finish_sql, c->runner->done);
 }
 
 
 void
-ngx_http_sp_job_retry(ngx_http_sp_job_t *job, ngx_msec_t delay,
+ngx_sp_job_retry(ngx_sp_job_t *job, ngx_msec_t delay,
     const char *reason)
 {
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_claimed_t       *c;
 
-    c = (ngx_http_sp_claimed_t *) job;
+    c = (ngx_sp_claimed_t *) job;
 
     if (job->kind->max_attempts != 0
         && job->attempt >= job->kind->max_attempts)
     {
-        ngx_http_sp_job_fail(job, reason);
+        ngx_sp_job_fail(job, reason);
         return;
     }
 
-    if (c->state != NGX_HTTP_SP_JOB_RUNNING) {
+    if (c->state != NGX_SP_JOB_RUNNING) {
         return;
     }
 
     c->params[3].data = c->delay;
     c->params[3].len = ngx_sprintf(c->delay, "%M", delay) - c->delay;
 
-    ngx_http_sp_job_set_reason(c, &c->params[4], reason);
+    ngx_sp_job_set_reason(c, &c->params[4], reason);
 
-    ngx_http_sp_job_end(c, &ngx_http_sp_job_retry_sql, c->runner->retried);
+    ngx_sp_job_end(c, &ngx_sp_job_retry_sql, c->runner->retried);
 }
 
 
 void
-ngx_http_sp_job_fail(ngx_http_sp_job_t *job, const char *reason)
+ngx_sp_job_fail(ngx_sp_job_t *job, const char *reason)
 {
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_claimed_t       *c;
 
-    c = (ngx_http_sp_claimed_t *) job;
+    c = (ngx_sp_claimed_t *) job;
 
-    if (c->state != NGX_HTTP_SP_JOB_RUNNING) {
+    if (c->state != NGX_SP_JOB_RUNNING) {
         return;
     }
 
     ngx_log_error(NGX_LOG_ERR, job->log, 0, "job %V \"%V\" failed: %s",
                   &job->id, &job->kind->name, reason);
 
-    ngx_http_sp_job_set_reason(c, &c->params[3], reason);
+    ngx_sp_job_set_reason(c, &c->params[3], reason);
 
-    ngx_http_sp_job_end(c, &ngx_http_sp_job_fail_sql, c->runner->failed);
+    ngx_sp_job_end(c, &ngx_sp_job_fail_sql, c->runner->failed);
 }
 
 
 /* the text may live in what the plugin frees before the end is written */
 
 static void
-ngx_http_sp_job_set_reason(ngx_http_sp_claimed_t *c, ngx_str_t *param,
+ngx_sp_job_set_reason(ngx_sp_claimed_t *c, ngx_str_t *param,
     const char *reason)
 {
     ngx_str_t  text;
@@ -497,9 +497,9 @@ ngx_http_sp_job_set_reason(ngx_http_sp_claimed_t *c, ngx_str_t *param,
 /* the worker exits: somebody else may have the job at once */
 
 void
-ngx_http_sp_job_release(ngx_http_sp_claimed_t *c)
+ngx_sp_job_release(ngx_sp_claimed_t *c)
 {
-    if (c->state != NGX_HTTP_SP_JOB_RUNNING) {
+    if (c->state != NGX_SP_JOB_RUNNING) {
         return;
     }
 
@@ -507,33 +507,33 @@ ngx_http_sp_job_release(ngx_http_sp_claimed_t *c)
         c->job.kind->cancel(&c->job);
     }
 
-    ngx_http_sp_job_end(c, &ngx_http_sp_job_release_sql,
-                        c->runner->released);
+    ngx_sp_job_end(c, &ngx_sp_job_release_sql,
+                   c->runner->released);
 }
 
 
 static void
-ngx_http_sp_job_end(ngx_http_sp_claimed_t *c,
-    const ngx_sp_pg_statement_t *statement, ngx_http_sp_metric_t *metric)
+ngx_sp_job_end(ngx_sp_claimed_t *c,
+    const ngx_sp_pg_statement_t *statement, ngx_sp_metric_t *metric)
 {
-    if (c->state != NGX_HTTP_SP_JOB_RUNNING) {
+    if (c->state != NGX_SP_JOB_RUNNING) {
         return;
     }
 
-    ngx_http_sp_job_set_state(c, NGX_HTTP_SP_JOB_ENDING);
-    ngx_http_sp_job_quiet(c);
+    ngx_sp_job_set_state(c, NGX_SP_JOB_ENDING);
+    ngx_sp_job_quiet(c);
 
     c->statement = statement;
     c->metric = metric;
 
-    ngx_http_sp_job_end_handler(&c->end);
+    ngx_sp_job_end_handler(&c->end);
 }
 
 
 static void
-ngx_http_sp_job_end_handler(ngx_event_t *ev)
+ngx_sp_job_end_handler(ngx_event_t *ev)
 {
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_claimed_t       *c;
 
     c = ev->data;
 
@@ -542,15 +542,15 @@ ngx_http_sp_job_end_handler(ngx_event_t *ev)
     c->end_query.params = c->params;
     c->end_op.queries = &c->end_query;
 
-    ngx_http_sp_job_call(c, &c->end_op, c->statement, ngx_http_sp_job_ended);
+    ngx_sp_job_call(c, &c->end_op, c->statement, ngx_sp_job_ended);
 }
 
 
 static void
-ngx_http_sp_job_ended(ngx_sp_op_t *op)
+ngx_sp_job_ended(ngx_sp_op_t *op)
 {
     ngx_str_t               held;
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_claimed_t       *c;
 
     c = op->data;
 
@@ -558,12 +558,12 @@ ngx_http_sp_job_ended(ngx_sp_op_t *op)
         held = ngx_sp_pg_value(c->end_query.result, 0, 0);
 
         if (held.len != 1 || held.data[0] != 't') {
-            ngx_http_sp_job_lost(c);
+            ngx_sp_job_lost(c);
             return;
         }
 
-        ngx_http_sp_metric_add(c->metric, 1);
-        ngx_http_sp_job_gone(c);
+        ngx_sp_metric_add(c->metric, 1);
+        ngx_sp_job_gone(c);
         return;
     }
 
@@ -575,22 +575,22 @@ ngx_http_sp_job_ended(ngx_sp_op_t *op)
     if (ngx_exiting
         || op->result == NGX_SP_OP_REJECTED
         || (ngx_msec_int_t) (c->deadline - ngx_current_msec)
-           <= NGX_HTTP_SP_JOB_END_AGAIN)
+           <= NGX_SP_JOB_END_AGAIN)
     {
-        ngx_http_sp_job_lost(c);
+        ngx_sp_job_lost(c);
         return;
     }
 
-    ngx_add_timer(&c->end, NGX_HTTP_SP_JOB_END_AGAIN);
+    ngx_add_timer(&c->end, NGX_SP_JOB_END_AGAIN);
 }
 
 
 /* the plugin is not called any more */
 
 static void
-ngx_http_sp_job_quiet(ngx_http_sp_claimed_t *c)
+ngx_sp_job_quiet(ngx_sp_claimed_t *c)
 {
-    ngx_http_sp_job_op_t  *node;
+    ngx_sp_job_op_t       *node;
 
     for (node = c->ops; node != NULL; node = node->next) {
         ngx_sp_op_cancel(node->op);
@@ -611,14 +611,14 @@ ngx_http_sp_job_quiet(ngx_http_sp_claimed_t *c)
 
 
 static void
-ngx_http_sp_job_gone(ngx_http_sp_claimed_t *c)
+ngx_sp_job_gone(ngx_sp_claimed_t *c)
 {
-    if (c->state == NGX_HTTP_SP_JOB_GONE) {
+    if (c->state == NGX_SP_JOB_GONE) {
         return;
     }
 
-    ngx_http_sp_job_set_state(c, NGX_HTTP_SP_JOB_GONE);
-    ngx_http_sp_job_quiet(c);
+    ngx_sp_job_set_state(c, NGX_SP_JOB_GONE);
+    ngx_sp_job_quiet(c);
 
     ngx_sp_op_cancel(&c->end_op.op);
 
@@ -631,17 +631,17 @@ ngx_http_sp_job_gone(ngx_http_sp_claimed_t *c)
     }
 
     c->runner->running--;
-    ngx_http_sp_metric_add(c->runner->gauge, -1);
+    ngx_sp_metric_add(c->runner->gauge, -1);
 
     ngx_post_event(&c->gone, &ngx_posted_events);
 }
 
 
 static void
-ngx_http_sp_job_gone_handler(ngx_event_t *ev)
+ngx_sp_job_gone_handler(ngx_event_t *ev)
 {
-    ngx_http_sp_runner_t   *runner;
-    ngx_http_sp_claimed_t  *c;
+    ngx_sp_runner_t        *runner;
+    ngx_sp_claimed_t       *c;
 
     c = ev->data;
     runner = c->runner;
@@ -651,20 +651,20 @@ ngx_http_sp_job_gone_handler(ngx_event_t *ev)
 
     /* there is room, and the lane of this one is free */
 
-    ngx_http_sp_runner_claim(runner);
+    ngx_sp_runner_claim(runner);
 }
 
 
 /* exit_process: the lease runs out, another worker goes on */
 
 void
-ngx_http_sp_job_destroy(ngx_http_sp_claimed_t *c)
+ngx_sp_job_destroy(ngx_sp_claimed_t *c)
 {
-    if (c->state == NGX_HTTP_SP_JOB_RUNNING && c->job.kind->cancel != NULL) {
+    if (c->state == NGX_SP_JOB_RUNNING && c->job.kind->cancel != NULL) {
         c->job.kind->cancel(&c->job);
     }
 
-    ngx_http_sp_job_gone(c);
+    ngx_sp_job_gone(c);
 
     if (c->gone.posted) {
         ngx_delete_posted_event(&c->gone);

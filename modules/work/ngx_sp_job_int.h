@@ -2,32 +2,32 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * Private to ngx_http_sp_core_job.c and ngx_http_sp_core_runner.c.
+ * Private to ngx_sp_job.c and ngx_sp_runner.c.
  */
 
-#ifndef _NGX_HTTP_SP_CORE_JOB_H_INCLUDED_
-#define _NGX_HTTP_SP_CORE_JOB_H_INCLUDED_
+#ifndef _NGX_SP_JOB_INT_H_INCLUDED_
+#define _NGX_SP_JOB_INT_H_INCLUDED_
 
 
-#include "ngx_http_sp_core_int.h"
+#include "ngx_sp_job.h"
 
 
-typedef struct ngx_http_sp_job_op_s  ngx_http_sp_job_op_t;
+typedef struct ngx_sp_job_op_s       ngx_sp_job_op_t;
 
 
 /* one kind of jobs in one worker */
 
 typedef struct {
-    const ngx_http_sp_job_kind_t  *kind;
+    const ngx_sp_job_kind_t       *kind;
     ngx_sp_pg_t                   *pg;
     ngx_msec_t                     lease;
 
-    ngx_http_sp_metric_t          *done;
-    ngx_http_sp_metric_t          *retried;
-    ngx_http_sp_metric_t          *failed;
-    ngx_http_sp_metric_t          *lost;
-    ngx_http_sp_metric_t          *released;
-    ngx_http_sp_metric_t          *gauge;
+    ngx_sp_metric_t               *done;
+    ngx_sp_metric_t               *retried;
+    ngx_sp_metric_t               *failed;
+    ngx_sp_metric_t               *lost;
+    ngx_sp_metric_t               *released;
+    ngx_sp_metric_t               *gauge;
 
     /* state of the worker, since init_process */
 
@@ -46,24 +46,24 @@ typedef struct {
     u_char                         room_text[NGX_INT_T_LEN];
     unsigned                       again:1;   /* asked for while claiming */
     unsigned                       started:1;
-} ngx_http_sp_runner_t;
+} ngx_sp_runner_t;
 
 
 typedef enum {
-    NGX_HTTP_SP_JOB_RUNNING = 0,
-    NGX_HTTP_SP_JOB_ENDING,
-    NGX_HTTP_SP_JOB_GONE
-} ngx_http_sp_job_state_e;
+    NGX_SP_JOB_RUNNING = 0,
+    NGX_SP_JOB_ENDING,
+    NGX_SP_JOB_GONE
+} ngx_sp_job_state_e;
 
 
 /* what the plugin sees, and behind it what the core keeps */
 
 typedef struct {
-    ngx_http_sp_job_t              job;       /* first */
-    ngx_http_sp_runner_t          *runner;
-    ngx_http_sp_job_state_e        state;
+    ngx_sp_job_t                   job;       /* first */
+    ngx_sp_runner_t               *runner;
+    ngx_sp_job_state_e             state;
     ngx_queue_t                    queue;
-    ngx_http_sp_job_op_t          *ops;
+    ngx_sp_job_op_t               *ops;
     ngx_msec_t                     deadline;  /* of the lease */
     ngx_msec_t                     renewing;  /* the renewal was sent */
 
@@ -72,7 +72,7 @@ typedef struct {
     ngx_event_t                    renew;
     ngx_event_t                    end;
     ngx_event_t                    gone;
-    ngx_http_sp_job_handler_pt     awake;
+    ngx_sp_job_handler_pt          awake;
 
     ngx_sp_pg_op_t                 renew_op;
     ngx_sp_pg_query_t              renew_query;
@@ -82,21 +82,21 @@ typedef struct {
     ngx_sp_pg_query_t              end_query;
     ngx_str_t                      params[5];
     const ngx_sp_pg_statement_t   *statement;
-    ngx_http_sp_metric_t          *metric;
+    ngx_sp_metric_t               *metric;
     u_char                         delay[NGX_INT64_LEN];
-} ngx_http_sp_claimed_t;
+} ngx_sp_claimed_t;
 
 
-/* ngx_http_sp_core_job.c */
+/* ngx_sp_job.c */
 
-ngx_int_t ngx_http_sp_job_create(ngx_http_sp_runner_t *runner,
+ngx_int_t ngx_sp_job_create(ngx_sp_runner_t *runner,
     const PGresult *result, int row, ngx_msec_t since);
-void ngx_http_sp_job_release(ngx_http_sp_claimed_t *c);
-void ngx_http_sp_job_destroy(ngx_http_sp_claimed_t *c);
+void ngx_sp_job_release(ngx_sp_claimed_t *c);
+void ngx_sp_job_destroy(ngx_sp_claimed_t *c);
 
-/* ngx_http_sp_core_runner.c */
+/* ngx_sp_runner.c */
 
-void ngx_http_sp_runner_claim(ngx_http_sp_runner_t *runner);
+void ngx_sp_runner_claim(ngx_sp_runner_t *runner);
 
 
-#endif /* _NGX_HTTP_SP_CORE_JOB_H_INCLUDED_ */
+#endif /* _NGX_SP_JOB_INT_H_INCLUDED_ */
