@@ -28,6 +28,8 @@ static const char *ngx_sp_pg_refusal(const ngx_sp_pg_t *pg);
 static void ngx_sp_pg_cancel(ngx_sp_op_t *op);
 static void ngx_sp_pg_dispatch_handler(ngx_event_t *ev);
 static void ngx_sp_pg_retry_handler(ngx_event_t *ev);
+static void ngx_sp_pg_rest(ngx_sp_pg_conn_t *conn);
+static void ngx_sp_pg_shrink_handler(ngx_event_t *ev);
 static void ngx_sp_pg_open_some(ngx_sp_pg_t *pg);
 static ngx_int_t ngx_sp_pg_open_one(ngx_sp_pg_conn_t *conn);
 static void ngx_sp_pg_start(ngx_sp_pg_conn_t *conn, ngx_sp_pg_task_t *task);
@@ -73,6 +75,11 @@ ngx_sp_pg_init_process(ngx_sp_pg_t *pg, ngx_cycle_t *cycle)
     pg->retry.data = pg;
     pg->retry.log = pg->log;
     pg->retry.cancelable = 1;
+
+    pg->shrink.handler = ngx_sp_pg_shrink_handler;
+    pg->shrink.data = pg;
+    pg->shrink.log = pg->log;
+    pg->shrink.cancelable = 1;
 
     pg->dispatch.handler = ngx_sp_pg_dispatch_handler;
     pg->dispatch.data = pg;
@@ -144,6 +151,10 @@ ngx_sp_pg_exit_process(ngx_sp_pg_t *pg)
 
     if (pg->retry.timer_set) {
         ngx_del_timer(&pg->retry);
+    }
+
+    if (pg->shrink.timer_set) {
+        ngx_del_timer(&pg->shrink);
     }
 
     if (pg->dispatch.posted) {
@@ -412,6 +423,56 @@ ngx_sp_pg_retry_handler(ngx_event_t *ev)
 }
 
 
+/* the most recently used is used next, so that the others can be closed */
+
+static void
+ngx_sp_pg_rest(ngx_sp_pg_conn_t *conn)
+{
+    ngx_sp_pg_t  *pg;
+
+    pg = conn->link.pg;
+
+    ngx_queue_insert_head(&pg->idle, &conn->queue);
+    ngx_sp_fd_set_idle(&conn->link.fd, 1);
+    ngx_sp_pg_set_state(conn, NGX_SP_PG_IDLE);
+
+    conn->rested = ngx_current_msec;
+
+    if (pg->nlive > 1 && !pg->shrink.timer_set && !ngx_exiting) {
+        ngx_add_timer(&pg->shrink, pg->idle_timeout);
+    }
+}
+
+
+/* closes what has been idle for too long, but for one */
+
+static void
+ngx_sp_pg_shrink_handler(ngx_event_t *ev)
+{
+    ngx_msec_t         rested;
+    ngx_sp_pg_t       *pg;
+    ngx_sp_pg_conn_t  *conn;
+
+    pg = ev->data;
+
+    while (pg->nlive > 1 && !ngx_queue_empty(&pg->idle)) {
+
+        conn = ngx_queue_data(ngx_queue_last(&pg->idle), ngx_sp_pg_conn_t,
+                              queue);
+
+        rested = ngx_current_msec - conn->rested;
+
+        if (rested < pg->idle_timeout) {
+            ngx_add_timer(ev, pg->idle_timeout - rested);
+            return;
+        }
+
+        ngx_sp_pg_closed(conn);
+        ngx_sp_pg_link_close(&conn->link);
+    }
+}
+
+
 static void
 ngx_sp_pg_start(ngx_sp_pg_conn_t *conn, ngx_sp_pg_task_t *task)
 {
@@ -457,9 +518,7 @@ ngx_sp_pg_connected(ngx_sp_pg_link_t *link)
         ngx_memzero(conn->prepared, conn->nprepared);
     }
 
-    ngx_queue_insert_head(&pg->idle, &conn->queue);
-    ngx_sp_fd_set_idle(&link->fd, 1);
-    ngx_sp_pg_set_state(conn, NGX_SP_PG_IDLE);
+    ngx_sp_pg_rest(conn);
 
     ngx_post_event(&pg->dispatch, &ngx_posted_events);
 }
@@ -539,9 +598,7 @@ ngx_sp_pg_complete(ngx_sp_pg_conn_t *conn)
     }
 
     if (clean && !ngx_sp_pg_worn(conn) && !(ngx_exiting && !pg->nwaiting)) {
-        ngx_queue_insert_head(&pg->idle, &conn->queue);
-        ngx_sp_fd_set_idle(&conn->link.fd, 1);
-        ngx_sp_pg_set_state(conn, NGX_SP_PG_IDLE);
+        ngx_sp_pg_rest(conn);
 
     } else {
         ngx_sp_pg_closed(conn);

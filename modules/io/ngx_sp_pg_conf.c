@@ -96,6 +96,7 @@ ngx_sp_pg_create(ngx_conf_t *cf, ngx_array_t *args)
     pg->max_queue = 1024;
     pg->timeout = 2000;
     pg->connect_timeout = 2000;
+    pg->idle_timeout = 10000;
 
     if (ngx_array_init(&pg->channels, cf->pool, 2,
                        sizeof(ngx_sp_pg_channel_t))
@@ -224,6 +225,11 @@ ngx_sp_pg_conf_arg(ngx_conf_t *cf, ngx_sp_pg_t *pg, const ngx_str_t *arg,
                                 &pg->connect_timeout);
     }
 
+    if (ngx_sp_conf_arg(arg, "idle_timeout=", &value)) {
+        return ngx_sp_conf_msec(cf, directive, "idle_timeout=", &value,
+                                &pg->idle_timeout);
+    }
+
     if (ngx_sp_conf_arg(arg, "password_file=", &value)) {
         return ngx_sp_secret_password(cf, &value, password);
     }
@@ -231,7 +237,8 @@ ngx_sp_pg_conf_arg(ngx_conf_t *cf, ngx_sp_pg_t *pg, const ngx_str_t *arg,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown parameter \"%V\" of \"%s\", it must be one "
                        "of \"connections=\", \"queue=\", \"timeout=\", "
-                       "\"connect_timeout=\", \"password_file=\"",
+                       "\"connect_timeout=\", \"idle_timeout=\", "
+                       "\"password_file=\"",
                        arg, directive);
 
     return NGX_ERROR;

@@ -132,6 +132,7 @@ struct ngx_sp_pg_conn_s {
     ngx_sp_pg_link_t              link;
     ngx_sp_pg_task_t             *task;
     ngx_event_t                   timer;     /* of a cancelled task */
+    ngx_msec_t                    rested;    /* IDLE since */
     u_char                       *prepared;  /* by entry->index */
     ngx_uint_t                    nprepared;
     ngx_uint_t                    served;
@@ -165,13 +166,14 @@ struct ngx_sp_pg_s {
     ngx_uint_t                    max_queue;
     ngx_msec_t                    timeout;
     ngx_msec_t                    connect_timeout;
+    ngx_msec_t                    idle_timeout;
     ngx_array_t                   channels;  /* ngx_sp_pg_channel_t */
 
     /* state of the worker, since init_process */
 
     ngx_log_t                    *log;
     ngx_sp_pg_conn_t             *conns;
-    ngx_queue_t                   idle;
+    ngx_queue_t                   idle;      /* last used first */
     ngx_queue_t                   waiting;
     ngx_uint_t                    nwaiting;
     ngx_uint_t                    nconnecting;
@@ -179,6 +181,7 @@ struct ngx_sp_pg_s {
     ngx_uint_t                    failures;  /* attempts failed in a row */
 
     ngx_event_t                   retry;     /* back-off */
+    ngx_event_t                   shrink;    /* set while there are several */
     ngx_event_t                   dispatch;  /* posted */
 
     ngx_rbtree_t                  entries;

@@ -37,8 +37,14 @@ static const ngx_sp_pg_statement_t  ngx_sp_runner_claim_sql = {
 };
 
 
+/*
+ * NULL when no job is there, and it must stay NULL: greatest() passes over it,
+ * so that "nothing" would be "now".
+ */
+
 static const ngx_sp_pg_statement_t  ngx_sp_runner_due_sql = {
-    ngx_string("select ceil(greatest(gateway.job_due($1), 0))::bigint"),
+    ngx_string("select ceil(case when ms < 0 then 0 else ms end)::bigint "
+               "from gateway.job_due($1) as ms"),
     1
 };
 
