@@ -32,6 +32,8 @@ typedef struct {
 
 static ngx_int_t ngx_sp_pg_conf_arg(ngx_conf_t *cf, ngx_sp_pg_t *pg,
     const ngx_str_t *arg, ngx_str_t *password);
+static ngx_int_t ngx_sp_pg_conf_string(ngx_conf_t *cf, ngx_sp_pg_t *pg,
+    const char *conninfo);
 static ngx_int_t ngx_sp_pg_conf_options(ngx_conf_t *cf, ngx_sp_pg_t *pg,
     PQconninfoOption *options);
 static ngx_int_t ngx_sp_pg_conf_host(ngx_conf_t *cf, ngx_sp_pg_t *pg,
@@ -70,12 +72,9 @@ static const ngx_sp_pg_option_t  ngx_sp_pg_defaults[] = {
 ngx_sp_pg_t *
 ngx_sp_pg_create(ngx_conf_t *cf, ngx_array_t *args)
 {
-    char              *message;
-    ngx_int_t          rc;
-    ngx_str_t         *value, password;
-    ngx_uint_t         i, n;
-    ngx_sp_pg_t       *pg;
-    PQconninfoOption  *options;
+    ngx_str_t    *value, password;
+    ngx_uint_t    i, n;
+    ngx_sp_pg_t  *pg;
 
     if (args->nelts < 2) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -113,27 +112,7 @@ ngx_sp_pg_create(ngx_conf_t *cf, ngx_array_t *args)
         }
     }
 
-    message = NULL;
-    options = PQconninfoParse((char *) value[1].data, &message);
-
-    if (options == NULL) {
-
-        /* the text of libpq may quote a password: only that it is wrong */
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid connection string of "
-                           "\"" NGX_SP_PG_DIRECTIVE " %V\", "
-                           "\"host=... port=... dbname=... user=...\" "
-                           "is expected", &pg->name);
-        PQfreemem(message);
-        return NULL;
-    }
-
-    rc = ngx_sp_pg_conf_options(cf, pg, options);
-
-    PQconninfoFree(options);
-
-    if (rc != NGX_OK) {
+    if (ngx_sp_pg_conf_string(cf, pg, (char *) value[1].data) != NGX_OK) {
         return NULL;
     }
 
@@ -148,6 +127,37 @@ ngx_sp_pg_create(ngx_conf_t *cf, ngx_array_t *args)
     }
 
     return pg;
+}
+
+
+static ngx_int_t
+ngx_sp_pg_conf_string(ngx_conf_t *cf, ngx_sp_pg_t *pg, const char *conninfo)
+{
+    char              *message;
+    ngx_int_t          rc;
+    PQconninfoOption  *options;
+
+    message = NULL;
+    options = PQconninfoParse(conninfo, &message);
+
+    if (options == NULL) {
+
+        /* the text of libpq may quote a password: only that it is wrong */
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid connection string of "
+                           "\"" NGX_SP_PG_DIRECTIVE " %V\", "
+                           "\"host=... port=... dbname=... user=...\" "
+                           "is expected", &pg->name);
+        PQfreemem(message);
+        return NGX_ERROR;
+    }
+
+    rc = ngx_sp_pg_conf_options(cf, pg, options);
+
+    PQconninfoFree(options);
+
+    return rc;
 }
 
 

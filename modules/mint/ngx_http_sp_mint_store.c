@@ -3,7 +3,7 @@
  * Copyright (C) Sallyport authors
  *
  * The runner's statements.  All of them are functions of the schema "mint"
- * (sql/0040_mint.sql), fenced by the epoch of the job that holds the lane.
+ * (sql/functions/mint), fenced by the epoch of the job that holds the lane.
  */
 
 

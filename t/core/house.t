@@ -76,7 +76,37 @@ $t->sql("insert into gateway.ledger (id, finish, at, created_at)
          values (gen_random_uuid(), 'complete', now() - interval '5 years',
                  now() - interval '5 years')");
 
-# each round deletes sessions once
+# guests, with all that is theirs: of the first every session has ended
+
+$t->sql("insert into auth.users (id, role, created_at)
+         select v.id::uuid, 'guest', now() - make_interval(days => d)
+           from (values ('00000000-0000-4000-8000-0000000000f1', 70),
+                        ('00000000-0000-4000-8000-0000000000f2', 70),
+                        ('00000000-0000-4000-8000-0000000000f3', 20))
+                as v (id, d)");
+$t->sql("insert into auth.sessions (user_id, idle_until, expires_at)
+         values ('00000000-0000-4000-8000-0000000000f2', now(), now())");
+
+# rows of a domain of one's own, kept by a rule of one's own
+
+$t->sql('create table gateway.note (at timestamptz, pinned boolean)');
+$t->sql('alter table gateway.note enable row level security');
+$t->sql('grant select, update, delete on gateway.note to sallyport_gateway');
+$t->sql('create policy gateway on gateway.note to sallyport_gateway
+         using (true)');
+$t->sql("insert into gateway.retention (name, relation, since, keep, condition)
+         values ('notes', 'gateway.note', 'at', '2 hours', 'not r.pinned')");
+$t->sql("insert into gateway.note
+         select now() - make_interval(hours => h), p
+           from (values (1, false), (3, false), (4, true)) as v (h, p)");
+
+ok(!eval { $t->sql(q{set role sallyport_gateway});
+           $t->sql("insert into gateway.retention values
+                    ('x', 'gateway.job', 'updated_at', '0', 'true')"); 1 },
+   'the gateway itself cannot add a rule');
+$t->sql('reset role');
+
+# each round deletes notes once
 
 $t->sql("create table public.rounds (n int not null)");
 $t->sql("create function public.round() returns trigger language plpgsql
@@ -84,7 +114,7 @@ $t->sql("create function public.round() returns trigger language plpgsql
          'begin insert into public.rounds values (1); return null; end'");
 $t->sql("grant usage on schema public to sallyport_gateway");
 $t->sql("grant execute on function public.round() to sallyport_gateway");
-$t->sql("create trigger round after delete on auth.sessions
+$t->sql("create trigger round after delete on gateway.note
          for each statement execute function public.round()");
 
 $t->run;
@@ -102,11 +132,16 @@ ok($t->wait_until(sub {
        scalar $t->sql('select count(*) from public.rounds') == 3 }, 5),
    'in three batches');
 
-is(scalar $t->sql('select count(*) from auth.sessions'), 3,
+is(scalar $t->sql('select count(*) from auth.sessions where user_id = ?', $user), 3,
    'sessions that ended 30 days ago go');
 is(join(' ', map { $_->[0] } $t->sql('select content from mem.memory
                                       order by 1')),
    'memory 2 memory 3', 'so do memories that were replaced');
+is(join(' ', map { $_->[0] } $t->sql("select right(id::text, 1)
+        from auth.users where role = 'guest' order by 1")), '2 3',
+   'a guest goes who cannot come back');
+is(scalar $t->sql('select count(*) from gateway.note'), 2,
+   'a row of gateway.retention is all that a domain needs');
 is(scalar $t->sql('select count(*) from mem.audit'), 1, 'and old audits');
 is(scalar $t->sql('select count(*) from mem.tombstone'), 1,
    'tombstones stay');

@@ -267,7 +267,7 @@ sub status_of {
 sub sql_errors {
     my (%body, %fails, %seen, %mint, %data);
 
-    for my $file (glob 'sql/*.sql') {
+    for my $file (glob 'sql/functions/*/*.sql') {
         my $text = slurp($file);
 
         while ($text =~ /^create(?:\ or\ replace)?\ function\ ([\w.]+)\(
@@ -279,7 +279,7 @@ sub sql_errors {
         merge_errors(\%data, failures($text));
     }
 
-    my @left = grep { $body{$_}[0] =~ /mint_api/ } keys %body;
+    my @left = grep { $body{$_}[0] =~ m{api/mints} } keys %body;
 
     while (defined(my $name = shift @left)) {
         next if $seen{$name}++ || !$body{$name};

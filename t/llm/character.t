@@ -139,8 +139,10 @@ ok($t->wait_until(sub { chat($mira); system_of() =~ /new/ }, 5),
 
 # -- what was public is not any more: the copy for everybody goes
 
-$t->sql('update chat.character set is_public = false, owner_id = ?
-          where id = ?', $alice, $mira);
+$t->sql("update chat.character set is_public = false, owner_id = ?,
+            description = 'A lighthouse keeper.',
+            personality = 'Calm, and to the point.'
+          where id = ?", $alice, $mira);
 ok($t->wait_until(sub { chat($mira, $bob)->{status} == 404 }, 5),
    'made private: not there for others');
 is(chat($mira, $alice)->{status}, 200, 'there for its owner');

@@ -81,7 +81,33 @@ my $path = "/api/v1/characters/$zed->{id}";
 
 status_is([$bert, 'GET', $path], 404, 'character_not_found');
 status_is([undef, 'GET', $path], 404, 'character_not_found');
-status_is([$anna, 'PATCH', $path, {}, { is_public => JSON::PP::true }], 200,
+# a public one has a shape
+
+my %shape = (is_public => JSON::PP::true, description => 'Made by a test.',
+             personality => 'Calm, and to the point.');
+
+for my $case ([ description => '' ], [ description => 'x' x 9 ],
+              [ description => 'x' x 501 ], [ personality => 'x' x 9 ],
+              [ personality => 'x' x 1001 ], [ name => 'x' x 51 ])
+{
+    my ($field, $value) = @$case;
+
+    status_is([$anna, 'POST', '/api/v1/characters', {},
+               { %shape, name => 'P', $field => $value }], 422,
+              'invalid_field', "a public character, $field of "
+              . length($value) . ' characters');
+}
+
+my (undef, $exact) = $db->api($anna, 'POST', '/api/v1/characters', {},
+    { %shape, name => "\x{4f60}" x 50, description => 'x' x 10,
+      personality => 'y' x 1000 });
+
+is(length $exact->{name}, 50, 'the longest, in characters');
+status_is([$anna, 'DELETE', "/api/v1/characters/$exact->{id}"], 204, undef);
+
+status_is([$anna, 'PATCH', $path, {}, { is_public => JSON::PP::true }], 422,
+          'invalid_field');
+status_is([$anna, 'PATCH', $path, {}, { %shape }], 200,
           undef, 'published');
 
 my ($ok, $seen) = $db->api($bert, 'GET', $path);
@@ -100,7 +126,7 @@ is((($db->as_user($bert, 'select name from chat.character_prompt(?)',
 # being added at the front
 
 $db->api($anna, 'POST', '/api/v1/characters', {},
-         { name => "C$_", is_public => JSON::PP::true }) for 1 .. 44;
+         { name => "C$_", %shape }) for 1 .. 44;
 
 my (%got, $pages, $cursor);
 
@@ -114,7 +140,7 @@ do {
     is($page->{page}{limit}, 20, 'limit by default');
     like($cursor, qr/^[\w-]+$/, 'the cursor is safe in a URL') if $cursor;
     $db->api($anna, 'POST', '/api/v1/characters', {},
-             { name => 'New', is_public => JSON::PP::true });
+             { name => 'New', %shape });
 } while $cursor;
 
 is($pages, '20 20 5 ', 'pages');

@@ -30,6 +30,13 @@ sub run_apply {
     return ($? >> 8, $out);
 }
 
+sub value {
+    my ($database, $query) = @_;
+    my $dbh = DBI->connect("dbi:Pg:host=$pg->{dir};dbname=$database",
+                           'postgres', '', { RaiseError => 1 });
+    return ($dbh->selectrow_array($query))[0];
+}
+
 sub names {
     my ($database) = @_;
     my $dbh = DBI->connect("dbi:Pg:host=$pg->{dir};dbname=$database",
@@ -40,8 +47,11 @@ sub names {
 
 my $dir = File::Temp->newdir;
 
+# schema/0001_one or functions/domain/name
 sub migration {
     my ($name, $text) = @_;
+    my ($folder) = "$dir/$name" =~ m{(.*)/};
+    system('mkdir', '-p', $folder) == 0 or die;
     open my $fh, '>', "$dir/$name.sql" or die $!;
     print $fh $text;
     close $fh or die $!;
@@ -65,22 +75,33 @@ my $failed = grep { waitpid($_, 0); $? } @pids;
 is($failed, 0, 'eight at once');
 
 my @files = map { m{([^/]+)\.sql$} } glob
-    "$Sallyport::Test::top/sql/[0-9]*_*.sql";
+    "$Sallyport::Test::top/sql/schema/[0-9]*_*.sql";
 
 is(names('fresh'), join(',', sort @files), 'each file once');
 
 my ($rc, $out) = run_apply('fresh', '');
 
 is($rc, 0, 'again');
-unlike($out, qr/applying/, 'nothing was left to do');
+unlike($out, qr/appl(?:ying|ied)/, 'nothing was left to do');
+
+
+# whoever calls a function, what it names is what it means
+
+is(value('fresh', <<'SQL'), undef, 'every function has a search_path');
+select string_agg(p.oid::regprocedure::text, ', ')
+  from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
+ where n.nspname in ('gateway', 'auth', 'chat', 'mem', 'mint', 'api')
+   and not exists (select from unnest(p.proconfig) as c
+                    where c like 'search\_path=%')
+SQL
 
 
 # rules of the runner, on files of our own
 
 $admin->do('create database rules');
 
-migration('0001_one', 'create table one (n int);');
-migration('0002_two', "create table two (n int);\nselect 1 / 0;\n");
+migration('schema/0001_one', 'create table one (n int);');
+migration('schema/0002_two', "create table two (n int);\nselect 1 / 0;\n");
 
 ($rc, $out) = run_apply('rules', $dir);
 
@@ -88,19 +109,65 @@ isnt($rc, 0, 'a file that fails is an error');
 like($out, qr/0002_two\.sql.*division by zero/s, 'which one, and why');
 is(names('rules'), '0001_one', 'what went before stays');
 
-migration('0002_two', 'create table two (n int);');
+migration('schema/0002_two', 'create table two (n int);');
 
 is((run_apply('rules', $dir))[0], 0, 'mended: nothing of it was left');
 is(names('rules'), '0001_one,0002_two', 'both');
 
-migration('0001_one', 'create table one (n bigint);');
-migration('0003_three', 'create table three (n int);');
+migration('schema/0001_one', 'create table one (n bigint);');
+migration('schema/0003_three', 'create table three (n int);');
 
 ($rc, $out) = run_apply('rules', $dir);
 
 isnt($rc, 0, 'a changed file is refused');
 like($out, qr/0001_one\.sql was changed after it was applied/, 'named');
 is(names('rules'), '0001_one,0002_two', 'before anything is done');
+
+migration('schema/0001_one', 'create table one (n int);');
+
+
+# functions: again whenever their text has changed, all or none
+
+migration('functions/b/late', <<'SQL');
+create or replace function public.late() returns int
+language sql as $$ select public.early() + 1 $$;
+SQL
+migration('functions/c/early', <<'SQL');
+create or replace function public.early() returns int
+language sql as $$ select 1 $$;
+SQL
+
+($rc, $out) = run_apply('rules', $dir);
+is($rc, 0, 'a function may call one of a later file') or diag $out;
+is(value('rules', 'select public.late()'), 2, 'both are there');
+
+($rc, $out) = run_apply('rules', $dir);
+unlike($out, qr/applied/, 'nothing has changed, nothing is done');
+
+migration('functions/c/early', <<'SQL');
+create or replace function public.early() returns int
+language sql as $$ select 41 $$;
+SQL
+
+($rc, $out) = run_apply('rules', $dir);
+is($rc, 0, 'a function has changed');
+like($out, qr{^sql: applied functions/c/early$}m, 'its file is applied');
+unlike($out, qr{functions/b/late}, 'and no other');
+is(value('rules', 'select public.late()'), 42, 'it is the new one');
+
+migration('functions/b/late', <<'SQL');
+create or replace function public.late() returns int
+language sql as $$ select public.early() + 2 $$;
+SQL
+migration('functions/c/wrong', <<'SQL');
+create or replace function public.wrong() returns int
+language sql as $$ select public.nowhere() $$;
+SQL
+
+($rc, $out) = run_apply('rules', $dir);
+isnt($rc, 0, 'a body that calls what is not there');
+like($out, qr/public\.nowhere\(\) does not exist/, 'is named');
+is(value('rules', 'select public.late()'), 42, 'and nothing was changed');
 
 ($rc, $out) = run_apply('rules', '/nonexistent');
 isnt($rc, 0, 'no such directory');

@@ -1,7 +1,7 @@
 -- Guests: users without a wallet, where the gateway is configured to make
 -- them.  The role tells policies and rules who is one.
 
-create function auth.guest_sign_in(p_idle interval, p_life interval)
+create or replace function auth.guest_sign_in(p_idle interval, p_life interval)
 returns table (user_id uuid, tier text, role text, session_id uuid)
 language plpgsql
 set search_path = ''
@@ -18,6 +18,7 @@ begin
         returning s.user_id, v_user.tier, v_user.role, s.id;
 end
 $$;
+
 
 grant execute on function auth.guest_sign_in(interval, interval)
     to sallyport_gateway;

@@ -1,55 +1,12 @@
--- Finished turns: the ledger, and the one call that stores a batch of them.
-
--- One row per chat request that reached a model, whatever became of it.
--- No foreign keys: it is the account of what was spent, and outlives users,
--- characters and chats.
-
-create table gateway.ledger (
-    id                 uuid primary key,
-    user_id            uuid,
-    character_id       uuid,
-    chat_id            uuid,
-    provider           text not null default '',
-    model              text not null default '',
-    finish             text not null
-                       check (finish in ('complete', 'partial', 'failed')),
-    finish_reason      text not null default '',
-    status             int not null default 0,
-    prompt_tokens      bigint not null default 0,
-    completion_tokens  bigint not null default 0,
-    cached_tokens      bigint not null default 0,
-    reported           boolean not null default false,
-    stream             boolean not null default false,
-    first_byte_ms      bigint not null default 0,
-    total_ms           bigint not null default 0,
-    at                 timestamptz not null,
-
-    -- the messages of the turn are in chat.message
-    stored             boolean not null default false,
-
-    -- why not, for a record that could not be stored as it was
-    error              text,
-    record             jsonb,
-    created_at         timestamptz not null default now()
-);
-
-create index on gateway.ledger (user_id, at);
-create index on gateway.ledger (created_at) where error is not null;
-
-alter table gateway.ledger enable row level security;
-alter table gateway.ledger force row level security;
-
-create policy gateway on gateway.ledger to sallyport_gateway
-    using (true) with check (true);
-
-grant select, insert, update on gateway.ledger to sallyport_gateway;
+-- Finished turns: the batch of the spool, the ledger.
 
 
 -- The id of a record; one that has none gets one made of its text, so that
 -- the same record sent again is still the same.
 
-create function gateway.turn_id(turn jsonb) returns uuid
+create or replace function gateway.turn_id(turn jsonb) returns uuid
 language plpgsql immutable
+set search_path = ''
 as $$
 begin
     return (turn ->> 'id')::uuid;
@@ -62,9 +19,10 @@ $$;
 
 -- A record that cannot be stored leaves this behind.
 
-create function gateway.store_bad_turn(turn jsonb, reason text)
+create or replace function gateway.store_bad_turn(turn jsonb, reason text)
 returns void
 language plpgsql
+set search_path = ''
 as $$
 declare
     turn_user  uuid;
@@ -85,8 +43,9 @@ $$;
 
 -- The ledger row of a record.  False: it was there before.
 
-create function gateway.store_ledger(turn jsonb) returns boolean
+create or replace function gateway.store_ledger(turn jsonb) returns boolean
 language plpgsql
+set search_path = ''
 as $$
 begin
     insert into gateway.ledger (id, user_id, character_id, chat_id,
@@ -124,14 +83,17 @@ $$;
 -- own trouble (deadlock, shutdown, disk full) fails the batch, which is then
 -- sent again.
 
-create function gateway.is_trouble(sqlstate text) returns boolean
+create or replace function gateway.is_trouble(sqlstate text) returns boolean
 language sql immutable
+set search_path = ''
 as $$
     select left(sqlstate, 2) in ('08', '40', '53', '55', '57', '58', 'XX')
 $$;
 
-create function gateway.store_turns(turns jsonb) returns int
+
+create or replace function gateway.store_turns(turns jsonb) returns int
 language plpgsql
+set search_path = ''
 as $$
 declare
     fresh  jsonb[] := '{}';
@@ -187,8 +149,9 @@ $$;
 -- the reason, when they cannot be stored (the chat is another user's, the
 -- character is gone).
 
-create function gateway.store_messages(turn jsonb) returns void
+create or replace function gateway.store_messages(turn jsonb) returns void
 language plpgsql
+set search_path = ''
 as $$
 begin
     perform chat.store_turn(turn);
@@ -205,11 +168,9 @@ exception
 end
 $$;
 
-grant execute on function gateway.is_trouble(text) to sallyport_gateway;
-grant execute on function gateway.store_messages(jsonb)
+
+grant execute on function gateway.turn_id(jsonb),
+    gateway.store_bad_turn(jsonb, text), gateway.store_ledger(jsonb),
+    gateway.is_trouble(text), gateway.store_turns(jsonb),
+    gateway.store_messages(jsonb)
     to sallyport_gateway;
-grant execute on function gateway.turn_id(jsonb) to sallyport_gateway;
-grant execute on function gateway.store_bad_turn(jsonb, text)
-    to sallyport_gateway;
-grant execute on function gateway.store_ledger(jsonb) to sallyport_gateway;
-grant execute on function gateway.store_turns(jsonb) to sallyport_gateway;

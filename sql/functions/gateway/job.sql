@@ -1,60 +1,13 @@
--- Background jobs: rows that any worker of any gateway may claim with a lease.
---
---     ready --claim--> running --finish--> done
---       ^                |  |
---       +--- retry ------+  +--- fail ---> dead
---
--- The lease is by the clock of the database.  A claim raises the epoch; every
--- later call names owner and epoch, so that a worker whose lease was taken
--- over changes nothing.  Jobs of one (kind, lane) run one at a time, in the
--- order of their ids; one that waits for its next attempt holds its lane.
-
-create table gateway.job (
-    id           bigserial primary key,
-    kind         text not null,
-    lane         text,
-    key          text,
-    payload      jsonb not null default '{}',
-    result       jsonb,
-    state        text not null default 'ready'
-                 check (state in ('ready', 'running', 'done', 'dead')),
-    attempt      int not null default 0,
-    lease_owner  text,
-    lease_until  timestamptz,
-    epoch        bigint not null default 0,
-    not_before   timestamptz not null default now(),
-    error        text,
-    created_at   timestamptz not null default now(),
-    updated_at   timestamptz not null default now(),
-
-    unique (kind, key)
-);
-
-create index on gateway.job (kind, not_before) where state = 'ready';
-create index on gateway.job (kind, lease_until) where state = 'running';
-create index on gateway.job (kind, lane, id)
-    where state in ('ready', 'running');
-create index on gateway.job (updated_at) where state = 'done';
-
--- what the claim sees to, made certain
-create unique index on gateway.job (kind, lane) where state = 'running';
-
-alter table gateway.job enable row level security;
-alter table gateway.job force row level security;
-
-create policy gateway on gateway.job to sallyport_gateway
-    using (true) with check (true);
-
-grant select, insert, update, delete on gateway.job to sallyport_gateway;
-grant usage on sequence gateway.job_id_seq to sallyport_gateway;
+-- Background jobs: enqueue, claim, renew, end.
 
 
 -- The id of the job; with a key, that of the one that has it already.
 
-create function gateway.job_enqueue(kind text, payload jsonb,
+create or replace function gateway.job_enqueue(kind text, payload jsonb,
     lane text default null, key text default null)
 returns bigint
 language plpgsql
+set search_path = ''
 as $$
 #variable_conflict use_column
 declare
@@ -84,10 +37,11 @@ $$;
 -- a lane is held until the end of this transaction: two claims at once never
 -- take two jobs of one lane.
 
-create function gateway.job_claim(kinds text[], owner text, lease interval,
+create or replace function gateway.job_claim(kinds text[], owner text, lease interval,
     max int)
 returns setof gateway.job
 language plpgsql
+set search_path = ''
 as $$
 declare
     c      record;
@@ -143,8 +97,9 @@ $$;
 -- there.  A job that waits for its lane is not counted: the one before it
 -- wakes whoever ran it.
 
-create function gateway.job_due(kind text) returns double precision
+create or replace function gateway.job_due(kind text) returns double precision
 language sql
+set search_path = ''
 as $$
     select extract(epoch from min(t.at) - clock_timestamp()) * 1000
       from (select min(j.lease_until) as at
@@ -164,10 +119,11 @@ $$;
 
 -- The calls of a runner.  False: the lease was lost, nothing was changed.
 
-create function gateway.job_renew(id bigint, owner text, epoch bigint,
+create or replace function gateway.job_renew(id bigint, owner text, epoch bigint,
     lease interval)
 returns boolean
 language plpgsql
+set search_path = ''
 as $$
 begin
     update gateway.job as j
@@ -180,10 +136,11 @@ end
 $$;
 
 
-create function gateway.job_save(id bigint, owner text, epoch bigint,
+create or replace function gateway.job_save(id bigint, owner text, epoch bigint,
     result jsonb)
 returns boolean
 language plpgsql
+set search_path = ''
 as $$
 begin
     update gateway.job as j
@@ -198,10 +155,11 @@ $$;
 
 -- The lease ends: the job is in another state, from now on or after a delay.
 
-create function gateway.job_leave(id bigint, owner text, epoch bigint,
+create or replace function gateway.job_leave(id bigint, owner text, epoch bigint,
     state text, delay interval, reason text)
 returns boolean
 language plpgsql
+set search_path = ''
 as $$
 begin
     update gateway.job as j
@@ -215,25 +173,31 @@ begin
 end
 $$;
 
-create function gateway.job_finish(id bigint, owner text, epoch bigint)
+
+create or replace function gateway.job_finish(id bigint, owner text, epoch bigint)
 returns boolean
 language sql
+set search_path = ''
 as $$
     select gateway.job_leave(id, owner, epoch, 'done', null, null)
 $$;
 
-create function gateway.job_retry(id bigint, owner text, epoch bigint,
+
+create or replace function gateway.job_retry(id bigint, owner text, epoch bigint,
     delay interval, reason text)
 returns boolean
 language sql
+set search_path = ''
 as $$
     select gateway.job_leave(id, owner, epoch, 'ready', delay, reason)
 $$;
 
-create function gateway.job_fail(id bigint, owner text, epoch bigint,
+
+create or replace function gateway.job_fail(id bigint, owner text, epoch bigint,
     reason text)
 returns boolean
 language sql
+set search_path = ''
 as $$
     select gateway.job_leave(id, owner, epoch, 'dead', null, reason)
 $$;
@@ -242,9 +206,10 @@ $$;
 -- The worker exits: somebody else takes it at once, and the attempt does not
 -- count.
 
-create function gateway.job_release(id bigint, owner text, epoch bigint)
+create or replace function gateway.job_release(id bigint, owner text, epoch bigint)
 returns boolean
 language plpgsql
+set search_path = ''
 as $$
 declare
     released  text;
@@ -267,46 +232,13 @@ end
 $$;
 
 
--- Done jobs are kept for a while: their keys refuse what was done already.
-
-create function gateway.job_prune(keep interval, max int) returns int
-language plpgsql
-as $$
-declare
-    n  int;
-begin
-    delete from gateway.job
-     where id in (select j.id
-                    from gateway.job as j
-                   where j.state = 'done' and j.updated_at < now() - keep
-                   order by j.updated_at
-                   limit max
-                     for update skip locked);
-
-    get diagnostics n = row_count;
-    return n;
-end
-$$;
-
-
-grant execute on function gateway.job_enqueue(text, jsonb, text, text)
-    to sallyport_gateway;
-grant execute on function gateway.job_claim(text[], text, interval, int)
-    to sallyport_gateway;
-grant execute on function gateway.job_due(text) to sallyport_gateway;
-grant execute on function gateway.job_renew(bigint, text, bigint, interval)
-    to sallyport_gateway;
-grant execute on function gateway.job_save(bigint, text, bigint, jsonb)
-    to sallyport_gateway;
-grant execute on function gateway.job_leave(bigint, text, bigint, text,
-    interval, text) to sallyport_gateway;
-grant execute on function gateway.job_finish(bigint, text, bigint)
-    to sallyport_gateway;
-grant execute on function gateway.job_retry(bigint, text, bigint, interval,
-    text) to sallyport_gateway;
-grant execute on function gateway.job_fail(bigint, text, bigint, text)
-    to sallyport_gateway;
-grant execute on function gateway.job_release(bigint, text, bigint)
-    to sallyport_gateway;
-grant execute on function gateway.job_prune(interval, int)
+grant execute on function gateway.job_enqueue(text, jsonb, text, text),
+    gateway.job_claim(text[], text, interval, int), gateway.job_due(text),
+    gateway.job_renew(bigint, text, bigint, interval),
+    gateway.job_save(bigint, text, bigint, jsonb),
+    gateway.job_leave(bigint, text, bigint, text, interval, text),
+    gateway.job_finish(bigint, text, bigint),
+    gateway.job_retry(bigint, text, bigint, interval, text),
+    gateway.job_fail(bigint, text, bigint, text),
+    gateway.job_release(bigint, text, bigint)
     to sallyport_gateway;

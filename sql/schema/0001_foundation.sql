@@ -112,6 +112,7 @@ grant select on gateway.schema_migration to sallyport_gateway;
 
 create function auth.uid() returns uuid
 language sql stable parallel safe
+set search_path = ''
 as $$
     select case
            when c.sub ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
@@ -121,8 +122,8 @@ as $$
                           '')::jsonb ->> 'sub' as sub) as c
 $$;
 
-grant execute on function auth.uid() to sallyport_anon, sallyport_user,
-    sallyport_gateway;
+grant execute on function auth.uid()
+    to sallyport_anon, sallyport_user, sallyport_gateway;
 
 
 -- Users.  Wallets and sessions refer to them (0010_auth).

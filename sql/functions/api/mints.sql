@@ -1,8 +1,12 @@
+-- /api/v1/mints, as mint_relay reads them.
+
+
 -- Reading one's mints, by the data API's rules.
 
-create function api.mints_list(ids text[], query jsonb, body jsonb)
+create or replace function api.mints_list(ids text[], query jsonb, body jsonb)
 returns api.reply
 language plpgsql stable
+set search_path = ''
 as $$
 declare
     after    api.place := api.page_after(query);
@@ -18,9 +22,11 @@ begin
 end
 $$;
 
-create function api.mint_get(ids text[], query jsonb, body jsonb)
+
+create or replace function api.mint_get(ids text[], query jsonb, body jsonb)
 returns api.reply
 language plpgsql stable
+set search_path = ''
 as $$
 declare
     j  mint.job;
@@ -36,10 +42,13 @@ begin
 end
 $$;
 
-grant execute on function api.mints_list(text[], jsonb, jsonb),
-    api.mint_get(text[], jsonb, jsonb) to sallyport_user;
 
-insert into api.route (method, pattern, handler, query) values
-    ('GET', '/v1/mints', 'api.mints_list(text[],jsonb,jsonb)',
-     '{limit,cursor}'),
-    ('GET', '/v1/mints/{id}', 'api.mint_get(text[],jsonb,jsonb)', '{}');
+grant execute on function api.mints_list(text[], jsonb, jsonb),
+    api.mint_get(text[], jsonb, jsonb)
+    to sallyport_user;
+
+
+select api.add_route('GET', '/v1/mints', 'mints_list', '{limit,cursor}')
+\g /dev/null
+select api.add_route('GET', '/v1/mints/{id}', 'mint_get', '{}')
+\g /dev/null

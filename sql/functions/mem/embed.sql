@@ -1,32 +1,12 @@
--- Vectors for memories that have none: written or edited by their owner, or
--- extracted while the embedder was away.  embed_model says it: NULL is still
--- to be done, '' is a text that the embedder refuses.
-
-create index on mem.memory (created_at)
-    where embed_model is null and invalid_at is null;
-
--- Wakes the first worker of each gateway, which makes the job: a user may
--- not.
-
-create function mem.embed_wanted() returns trigger
-language plpgsql
-as $$
-begin
-    perform pg_notify('memory_embed', '');
-    return null;
-end
-$$;
-
-create trigger embed_wanted after insert or update of embed_model
-    on mem.memory for each row when (new.embed_model is null)
-    execute function mem.embed_wanted();
+-- Vectors for memories that people write.
 
 
 -- A job where there is something to do and no job that waits; one that runs
 -- may have read before this was written.
 
-create function mem.embed_enqueue() returns boolean
+create or replace function mem.embed_enqueue() returns boolean
 language plpgsql
+set search_path = ''
 as $$
 begin
     if not mem.has_vectors()
@@ -43,10 +23,12 @@ begin
 end
 $$;
 
+
 -- [[id, hash, text], ...], oldest first; NULL: nothing to do.
 
-create function mem.embed_input(at_most int) returns jsonb
+create or replace function mem.embed_input(at_most int) returns jsonb
 language sql stable
+set search_path = ''
 as $$
     select jsonb_agg(jsonb_build_array(m.id, encode(m.hash, 'hex'),
                                        m.content))
@@ -58,13 +40,15 @@ as $$
              limit at_most) as m
 $$;
 
+
 -- items: [{"id","hash","embedding" or null}].  Returns how many were written;
 -- NULL: the lease was lost.  A text that was edited meanwhile keeps waiting.
 
-create function mem.embed_apply(job_id bigint, job_epoch bigint, items jsonb,
+create or replace function mem.embed_apply(job_id bigint, job_epoch bigint, items jsonb,
     model text)
 returns int
 language plpgsql
+set search_path = ''
 as $$
 declare
     n  int;
@@ -93,5 +77,7 @@ begin
 end
 $$;
 
+
 grant execute on function mem.embed_enqueue(), mem.embed_input(int),
-    mem.embed_apply(bigint, bigint, jsonb, text) to sallyport_gateway;
+    mem.embed_apply(bigint, bigint, jsonb, text)
+    to sallyport_gateway;
