@@ -15,16 +15,25 @@ static ngx_int_t ngx_sp_secret_read_fd(ngx_conf_t *cf, const ngx_str_t *path,
 static ngx_uint_t ngx_sp_secret_is_placeholder(const u_char *key, size_t len);
 
 
-/* what stands in examples and is no key */
+/*
+ * What stands in examples and is no key, in lower case and without what is
+ * neither letter nor digit: "sk-your_api_key_here" has "yourapikey" in it.
+ */
 
 static ngx_str_t  ngx_sp_secret_placeholders[] = {
-    ngx_string("sk-..."),
+    ngx_string("yourapikey"),
+    ngx_string("yourkey"),
+    ngx_string("yoursecret"),
+    ngx_string("yourtoken"),
+    ngx_string("apikeyhere"),
+    ngx_string("keyhere"),
+    ngx_string("tokenhere"),
+    ngx_string("insertkey"),
     ngx_string("changeme"),
-    ngx_string("change-me"),
-    ngx_string("your-api-key"),
-    ngx_string("your_api_key"),
-    ngx_string("YOUR_API_KEY"),
-    ngx_string("REPLACE_ME"),
+    ngx_string("changethis"),
+    ngx_string("replaceme"),
+    ngx_string("replacewith"),
+    ngx_string("placeholder"),
     ngx_null_string
 };
 
@@ -209,7 +218,8 @@ ngx_sp_secret_api_key(ngx_conf_t *cf, const ngx_str_t *path, ngx_str_t *key)
 
     if (ngx_sp_secret_is_placeholder(buf, len)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "key file \"%V\" holds a placeholder, not a key",
+                           "key file \"%V\" holds a placeholder, not a key: "
+                           "put the key that your provider gave you there",
                            &file);
         goto done;
     }
@@ -235,13 +245,48 @@ done:
 static ngx_uint_t
 ngx_sp_secret_is_placeholder(const u_char *key, size_t len)
 {
+    u_char            c, text[NGX_SP_SECRET_KEY_MAX];
+    size_t            i, n;
+    ngx_uint_t        found;
     const ngx_str_t  *p;
 
-    for (p = ngx_sp_secret_placeholders; p->len != 0; p++) {
-        if (p->len == len && ngx_strncmp(p->data, key, len) == 0) {
-            return 1;
+    /* "<key>", "${KEY}", "{{ key }}", "$KEY": what was never filled in */
+
+    if (key[0] == '<' || key[0] == '$' || key[0] == '{') {
+        return 1;
+    }
+
+    n = 0;
+
+    for (i = 0; i < len; i++) {
+        c = ngx_tolower(key[i]);
+
+        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
+            text[n++] = c;
         }
     }
 
-    return 0;
+    /* "sk-...", "xxxx", "sk-xxxxxxxx", "0000" */
+
+    i = (n >= 2 && text[0] == 's' && text[1] == 'k') ? 2 : 0;
+    found = 1;
+
+    while (i + 1 < n) {
+        if (text[i] != text[i + 1]) {
+            found = 0;
+            break;
+        }
+
+        i++;
+    }
+
+    for (p = ngx_sp_secret_placeholders; p->len != 0 && !found; p++) {
+        if (ngx_strlcasestrn(text, text + n, p->data, p->len - 1) != NULL) {
+            found = 1;
+        }
+    }
+
+    ngx_explicit_memzero(text, sizeof(text));
+
+    return found;
 }

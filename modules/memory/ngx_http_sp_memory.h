@@ -58,6 +58,8 @@ typedef struct {
 
 typedef struct {
     ngx_flag_t                enable;
+    ngx_str_t                 file;        /* where it was enabled */
+    ngx_uint_t                line;
     ngx_msec_t                timeout;
     ngx_uint_t                block;       /* tokens */
 

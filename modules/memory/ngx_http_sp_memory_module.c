@@ -12,6 +12,8 @@ static void *ngx_http_sp_memory_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_sp_memory_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_sp_memory_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static char *ngx_http_sp_memory_enable(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_sp_memory_server(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_sp_memory_embedder(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -67,7 +69,7 @@ static ngx_command_t  ngx_http_sp_memory_commands[] = {
 
     { ngx_string("memory"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
-      ngx_conf_set_flag_slot,
+      ngx_http_sp_memory_enable,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_sp_memory_loc_conf_t, enable),
       NULL },
@@ -252,7 +254,11 @@ ngx_http_sp_memory_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_sp_memory_loc_conf_t *prev = parent;
     ngx_http_sp_memory_loc_conf_t *conf = child;
 
+    ngx_uint_t                       own;
+    ngx_http_core_loc_conf_t        *clcf;
     ngx_http_sp_memory_main_conf_t  *mmcf;
+
+    own = (conf->enable == 1);
 
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 150);
@@ -278,7 +284,35 @@ ngx_http_sp_memory_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+    /*
+     * A server hands it down to locations that have no chats; the one that
+     * asks for it itself has.
+     */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (own && clcf->name.len > 0 && !ngx_http_sp_has_identity(cf)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"memory on\" in %V:%ui has nobody to remember: "
+                      "nothing gives the requests of location \"%V\" an "
+                      "identity, add \"auth_jwt\" or \"memory off\"",
+                      &conf->file, conf->line, &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_sp_memory_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_memory_loc_conf_t *mlcf = conf;
+
+    mlcf->file = cf->conf_file->file.name;
+    mlcf->line = cf->conf_file->line;
+
+    return ngx_conf_set_flag_slot(cf, cmd, conf);
 }
 
 

@@ -5,21 +5,33 @@
 use strict;
 use warnings;
 
+use JSON::PP ();
 use Test::More;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use Sallyport::JWT;
 use Sallyport::Test;
 
 
 my $t = Sallyport::Test->new;
+my $jwks = JSON::PP::encode_json(
+    { keys => [ Sallyport::JWT->new('EdDSA')->public ] });
 
 my %keys = (
     'one line' => [ "sk-test\n", 0600, undef ],
     'read by others' => [ "sk-test\n", 0644, qr/mode is 0644, allowed are/ ],
     'nothing' => [ "\n", 0600, qr/is empty/ ],
     'two lines' => [ "sk-test\r\nX-Evil: yes\n", 0600, qr/one line of/ ],
-    'a placeholder' => [ "sk-...\n", 0600, qr/placeholder, not a key/ ],
+    map({ ("the placeholder $_" => [ "$_\n", 0600,
+                                    qr/placeholder, not a key: put the key/ ]) }
+        qw(sk-... changeme your_api_key your_api_key_here YOUR-API-KEY-HERE
+           sk-your-key-here sk-xxxxxxxxxxxx xxxx 00000000 <api-key> ${API_KEY}
+           $OPENAI_API_KEY {{key}} REPLACE_ME Replace-With-Your-Key
+           insert_key_here TOKEN_HERE __PLACEHOLDER__)),
+    map({ ("the key $_" => [ "$_\n", 0600, undef ]) }
+        qw(sk-proj-9sKq2xYbT3 sk-ant-api03-x1Y2 0123456789abcdef
+           AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY monkey-business-here1)),
 );
 
 for my $directive ('memory_embedder', 'memory_extractor') {
@@ -47,4 +59,39 @@ EOF
     }
 }
 
+# memory for nobody
+
+for my $case (
+    [ 'memory on;', '', 0 ],
+    [ 'memory on; auth_jwt r;', '', 1 ],
+    [ 'memory on;', 'auth_jwt r;', 1 ],
+    [ 'memory on; auth_jwt off;', 'auth_jwt r;', 0 ],
+    [ '', 'memory on;', 1 ],
+    [ 'memory off;', 'memory on;', 1 ])
+{
+    my ($location, $server, $good) = @$case;
+
+    my ($accepted, $said) = $t->check_conf(<<"EOF");
+%%LOAD%%
+%%GLOBALS%%
+events { }
+http {
+    %%HTTP%%
+    pg_server main "host=/nonexistent user=u";
+    memory_server main;
+    auth_jwt_key_file @{[ $t->file('jwks.json', $jwks, 0600) ]};
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        $server
+        location /chat { $location }
+    }
+}
+EOF
+    is($accepted ? 1 : 0, $good, "server: $server location: $location")
+        or diag $said;
+    like($said, qr/"memory on" in \S+:\d+ has nobody to remember: .*"\/chat"/,
+         '.. with where and why') if !$good;
+}
+
+$t->finish;
 done_testing;
