@@ -56,6 +56,7 @@ typedef struct {
     ngx_array_t                    ops;           /* ops_t */
 
     ngx_sp_fetch_conf_t            fetch;
+    ngx_resolver_t                *resolver;      /* NULL: there is none */
     ngx_sp_work_t                  work;
     ngx_sp_sink_t                 *turns;         /* NULL: no turn_store */
     size_t                         metrics_size;

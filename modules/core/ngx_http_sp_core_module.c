@@ -193,6 +193,7 @@ ngx_http_sp_core_preconfiguration(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_sp_core_postconfiguration(ngx_conf_t *cf)
 {
+    ngx_http_core_loc_conf_t      *clcf;
     ngx_http_sp_core_main_conf_t  *mcf;
 
     if (ngx_http_sp_pipeline_init(cf) != NGX_OK
@@ -204,6 +205,13 @@ ngx_http_sp_core_postconfiguration(ngx_conf_t *cf)
     }
 
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    mcf->resolver = clcf->resolver;
+
+    if (ngx_sp_name_resolver(cf, &mcf->resolver) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_sp_metrics_zone(cf, mcf->work.metrics, mcf->metrics_size,
                                &ngx_http_sp_core_module);

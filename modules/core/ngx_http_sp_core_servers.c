@@ -355,6 +355,8 @@ ngx_http_sp_servers_init_process(ngx_http_sp_core_main_conf_t *mcf,
     ngx_http_sp_servers_conf = mcf;
     ngx_sp_op_observe(ngx_http_sp_servers_observe);
 
+    ngx_sp_name_init_process(mcf->resolver);
+
     redis = mcf->redis.elts;
 
     for (i = 0; i < mcf->redis.nelts; i++) {
@@ -395,6 +397,8 @@ ngx_http_sp_servers_exit_process(ngx_http_sp_core_main_conf_t *mcf)
     for (i = 0; i < mcf->redis.nelts; i++) {
         ngx_sp_redis_exit_process(redis[i]);
     }
+
+    ngx_sp_name_exit_process();
 
     ngx_sp_op_observe(NULL);
 }

@@ -54,10 +54,5 @@ typedef ngx_command_t  ngx_sp_conf_setting_t;
 char *ngx_sp_conf_block(ngx_conf_t *cf, ngx_sp_conf_setting_t *settings,
     void *conf);
 
-/* numeric text of the first address, without the port; NUL-terminated */
-ngx_int_t ngx_sp_conf_address(ngx_conf_t *cf, const char *directive,
-    const ngx_str_t *address, in_port_t default_port, ngx_str_t *ip,
-    in_port_t *port);
-
 
 #endif /* _NGX_SP_CONF_H_INCLUDED_ */

@@ -328,8 +328,7 @@ static ngx_int_t
 ngx_sp_pg_conf_host(ngx_conf_t *cf, ngx_sp_pg_t *pg, ngx_uint_t *n)
 {
     u_char       addr6[16];
-    in_port_t    unused;
-    ngx_str_t    host, ip;
+    ngx_str_t    host;
     const char  *name, *hostaddr, *port;
 
     name = ngx_sp_pg_conf_get(pg, *n, "host");
@@ -371,14 +370,16 @@ ngx_sp_pg_conf_host(ngx_conf_t *cf, ngx_sp_pg_t *pg, ngx_uint_t *n)
         return NGX_OK;
     }
 
-    if (ngx_sp_conf_address(cf, NGX_SP_PG_DIRECTIVE, &host, NGX_SP_PG_PORT,
-                            &ip, &unused)
-        != NGX_OK)
-    {
+    /* libpq would wait for the answer: it is given addresses only */
+
+    pg->host = ngx_sp_name_create(cf, NGX_SP_PG_DIRECTIVE, &host,
+                                  NGX_SP_PG_PORT);
+    if (pg->host == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_sp_pg_conf_set(pg, n, "hostaddr", (char *) ip.data);
+    pg->hostaddr = *n;
+    ngx_sp_pg_conf_set(pg, n, "hostaddr", "");
 
     return NGX_OK;
 }

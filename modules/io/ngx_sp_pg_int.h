@@ -20,6 +20,7 @@
 #include <ngx_event.h>
 
 #include "ngx_sp_fd.h"
+#include "ngx_sp_name.h"
 #include "ngx_sp_pg.h"
 
 
@@ -162,6 +163,8 @@ struct ngx_sp_pg_s {
     ngx_str_t                     address;   /* for the log */
     const char                  **keywords;
     const char                  **values;
+    ngx_sp_name_t                *host;      /* NULL: it has no name */
+    ngx_uint_t                    hostaddr;  /* in values, for the host */
     ngx_uint_t                    max_conns;
     ngx_uint_t                    max_queue;
     ngx_msec_t                    timeout;

@@ -21,6 +21,7 @@
 
 static ngx_int_t ngx_sp_pg_link_wait(ngx_sp_pg_link_t *link,
     ngx_uint_t events);
+static void ngx_sp_pg_link_unreachable(ngx_sp_pg_link_t *link);
 static void ngx_sp_pg_link_poll(ngx_sp_pg_link_t *link);
 static void ngx_sp_pg_link_connected(ngx_sp_pg_link_t *link);
 static void ngx_sp_pg_link_read_handler(ngx_sp_fd_t *fd);
@@ -64,6 +65,16 @@ ngx_sp_pg_link_open(ngx_sp_pg_link_t *link)
     text = "no memory";
 
     link->ready = 0;
+
+    if (pg->host != NULL) {
+        pg->values[pg->hostaddr] = (char *) ngx_sp_name_address(pg->host);
+
+        if (pg->values[pg->hostaddr] == NULL) {
+            text = "its name is not resolved";
+            goto failed;
+        }
+    }
+
     link->pgconn = PQconnectStartParams(pg->keywords, pg->values, 0);
 
     if (link->pgconn == NULL) {
@@ -89,6 +100,8 @@ ngx_sp_pg_link_open(ngx_sp_pg_link_t *link)
     return NGX_OK;
 
 failed:
+
+    ngx_sp_pg_link_unreachable(link);
 
     level = (pg->failures == 0) ? NGX_LOG_ERR : NGX_LOG_INFO;
 
@@ -137,9 +150,22 @@ ngx_sp_pg_link_fail(ngx_sp_pg_link_t *link, const char *reason)
 
     (void) ngx_sp_pg_line(line, reason);
 
+    if (!link->ready) {
+        ngx_sp_pg_link_unreachable(link);
+    }
+
     ngx_sp_pg_link_close(link);
 
     link->lost(link, line);
+}
+
+
+static void
+ngx_sp_pg_link_unreachable(ngx_sp_pg_link_t *link)
+{
+    if (link->pg->host != NULL) {
+        ngx_sp_name_failed(link->pg->host);
+    }
 }
 
 

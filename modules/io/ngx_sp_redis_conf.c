@@ -133,9 +133,10 @@ ngx_sp_redis_conf_address(ngx_conf_t *cf, ngx_sp_redis_t *redis)
     struct sockaddr_un  sun;
 
     if (!ngx_sp_conf_arg(&redis->address, "unix:", &path)) {
-        return ngx_sp_conf_address(cf, NGX_SP_REDIS_DIRECTIVE,
-                                   &redis->address, NGX_SP_REDIS_PORT,
-                                   &redis->ip, &redis->port);
+        redis->host = ngx_sp_name_create(cf, NGX_SP_REDIS_DIRECTIVE,
+                                         &redis->address, NGX_SP_REDIS_PORT);
+
+        return (redis->host != NULL) ? NGX_OK : NGX_ERROR;
     }
 
     if (path.len == 0 || path.len >= sizeof(sun.sun_path)) {

@@ -120,9 +120,18 @@ ngx_sp_redis_set_state(ngx_sp_redis_t *redis, ngx_sp_redis_state_e state)
 void
 ngx_sp_redis_open(ngx_sp_redis_t *redis)
 {
+    ngx_int_t  rc;
+
     ngx_sp_redis_set_state(redis, NGX_SP_REDIS_CONNECTING);
 
-    if (ngx_sp_redis_connect(redis) != NGX_OK) {
+    rc = ngx_sp_redis_connect(redis);
+
+    if (rc == NGX_DECLINED) {
+        ngx_sp_redis_fail(redis, "its name is not resolved");
+        return;
+    }
+
+    if (rc != NGX_OK) {
         ngx_sp_redis_fail(redis, (redis->context != NULL
                                   && redis->context->err)
                                  ? redis->context->errstr
@@ -137,13 +146,20 @@ ngx_sp_redis_open(ngx_sp_redis_t *redis)
 static ngx_int_t
 ngx_sp_redis_connect(ngx_sp_redis_t *redis)
 {
+    const u_char  *ip;
     redisContext  *context;
 
-    if (redis->path.len != 0) {
+    if (redis->host == NULL) {
         context = redisConnectUnixNonBlock((char *) redis->path.data);
 
     } else {
-        context = redisConnectNonBlock((char *) redis->ip.data, redis->port);
+        ip = ngx_sp_name_address(redis->host);
+
+        if (ip == NULL) {
+            return NGX_DECLINED;
+        }
+
+        context = redisConnectNonBlock((char *) ip, redis->host->port);
     }
 
     redis->context = context;
@@ -152,7 +168,7 @@ ngx_sp_redis_connect(ngx_sp_redis_t *redis)
         return NGX_ERROR;
     }
 
-    if (redis->path.len == 0) {
+    if (redis->host != NULL) {
         (void) redisEnableKeepAlive(context);
     }
 
@@ -271,6 +287,10 @@ ngx_sp_redis_schedule(ngx_sp_redis_t *redis, const char *reason,
         ngx_sp_redis_set_state(redis, NGX_SP_REDIS_CLOSED);
         ngx_post_event(&redis->flush, &ngx_posted_events);
         return;
+    }
+
+    if (redis->host != NULL) {
+        ngx_sp_name_failed(redis->host);
     }
 
     level = (redis->failures == 0) ? NGX_LOG_ERR : NGX_LOG_INFO;

@@ -19,6 +19,7 @@
 #include <ngx_event.h>
 
 #include "ngx_sp_fd.h"
+#include "ngx_sp_name.h"
 #include "ngx_sp_redis.h"
 
 
@@ -61,7 +62,7 @@ struct ngx_sp_redis_s {
 
     ngx_str_t                     name;
     ngx_str_t                     address;  /* as configured */
-    ngx_str_t                     ip;       /* NUL-terminated */
+    ngx_sp_name_t                *host;     /* NULL: a socket's path */
     ngx_str_t                     path;     /* Unix socket, or empty */
     ngx_str_t                     user;
     ngx_str_t                     password;
@@ -69,7 +70,6 @@ struct ngx_sp_redis_s {
     ngx_msec_t                    connect_timeout;
     ngx_uint_t                    db;
     ngx_uint_t                    max_queue;
-    in_port_t                     port;
 
     /* state of the worker, since init_process */
 

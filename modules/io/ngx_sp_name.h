@@ -1,0 +1,91 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The addresses of a host that the configuration names.
+ *
+ * They are looked up when the configuration is read, and again while the
+ * gateway runs: through NGINX's resolver, when somebody is about to connect
+ * and the TTL is over, or after an address has failed.  Nobody waits for the
+ * answer: the last good addresses serve until it is there, and for as long as
+ * the name does not resolve.  Without a connection to be made nothing is
+ * asked.
+ *
+ * What needs no resolver is asked for once: an address, "localhost" and the
+ * other names of /etc/hosts.
+ */
+
+#ifndef _NGX_SP_NAME_H_INCLUDED_
+#define _NGX_SP_NAME_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+
+#define NGX_SP_NAME_ADDRS  16          /* of a name; more are not used */
+
+
+typedef struct {
+    u_char                   sockaddr[sizeof(struct sockaddr_in6)];
+    socklen_t                socklen;
+    u_char                   text[NGX_INET6_ADDRSTRLEN + 1];  /* no port */
+} ngx_sp_name_addr_t;
+
+
+typedef struct {
+    /* configuration */
+
+    ngx_str_t                host;
+    in_port_t                port;
+    unsigned                 fixed:1;  /* nothing is to be looked up */
+
+    /* the last good ones; those of the worker since init_process */
+
+    ngx_sp_name_addr_t       addrs[NGX_SP_NAME_ADDRS];
+    ngx_uint_t               naddrs;
+    ngx_uint_t               changes;  /* how often they became others */
+
+    ngx_uint_t               next;     /* to be tried */
+    time_t                   expires;
+    time_t                   asked;
+    ngx_resolver_ctx_t      *ctx;      /* the lookup in flight, or NULL */
+    ngx_log_t               *log;
+    unsigned                 failing:1;
+} ngx_sp_name_t;
+
+
+/*
+ * In: "host", "host:port", "1.2.3.4:port", "[::1]:port".  A name that does
+ * not resolve is a warning, which says the name, "directive", file and line.
+ * NULL after logging what is wrong with the form of the address.
+ */
+ngx_sp_name_t *ngx_sp_name_create(ngx_conf_t *cf, const char *directive,
+    const ngx_str_t *address, in_port_t default_port);
+
+/*
+ * The resolver of all names: that of the configuration, or, where it is NULL
+ * or has no servers, one with the servers of /etc/resolv.conf.  *resolver is
+ * NULL where there are none either.
+ */
+ngx_int_t ngx_sp_name_resolver(ngx_conf_t *cf, ngx_resolver_t **resolver);
+
+/* a worker begins, and ends: nothing is looked up any more */
+void ngx_sp_name_init_process(ngx_resolver_t *resolver);
+void ngx_sp_name_exit_process(void);
+
+/*
+ * The addresses to connect to, as name->addrs and name->naddrs; 0: none is
+ * known yet.  Starts a lookup when one is due, and never waits for it.
+ */
+ngx_uint_t ngx_sp_name_addrs(ngx_sp_name_t *name);
+
+/* the one to try now, or NULL; numeric and NUL-terminated */
+const u_char *ngx_sp_name_address(ngx_sp_name_t *name);
+
+/* it could not be connected to: the next one is tried, the name looked up */
+void ngx_sp_name_failed(ngx_sp_name_t *name);
+
+
+#endif /* _NGX_SP_NAME_H_INCLUDED_ */
