@@ -109,29 +109,33 @@ typedef struct {
 } ngx_http_sp_llm_fault_t;
 
 
+/* what was asked for, as llm_check has found it */
 typedef struct {
-    ngx_http_request_t           *request;
     ngx_http_sp_llm_loc_conf_t   *conf;
     ngx_http_sp_llm_model_t      *model;
     sp_chat_request_t            *chat;         /* NULL: embeddings */
-    ngx_http_sp_turn_t           *turn;
 
-    ngx_chain_t                  *request_bufs;
-
-    unsigned                      checked:1;
+    unsigned                      done:1;
     unsigned                      stream:1;
+} ngx_http_sp_llm_check_t;
 
-    /* the persona step */
 
+/* the persona step */
+typedef struct {
     ngx_sp_pg_op_t                pg;
     ngx_sp_pg_query_t             query;
     ngx_str_t                     param;
-    ngx_str_t                     persona;
-    ngx_uint_t                    persona_state;
-    ngx_uint_t                    persona_shared;   /* public */
-    ngx_uint_t                    persona_changes;  /* for whom */
+    ngx_str_t                     text;
+    ngx_uint_t                    state;
+    ngx_uint_t                    shared;       /* public */
+    ngx_uint_t                    changes;      /* for whom */
+} ngx_http_sp_llm_character_t;
 
-    /* from here on the provider's response: zeroed by each start */
+
+/* one try at a provider: its request, and the head of what came back */
+typedef struct {
+    ngx_http_sp_llm_model_t      *model;
+    ngx_chain_t                  *request_bufs;
 
     ngx_http_status_t             status;
     ngx_http_chunked_t            chunked;
@@ -141,6 +145,15 @@ typedef struct {
     ngx_uint_t                    retries;      /* of stale connections */
     ngx_uint_t                    error_status; /* answered in its place */
 
+    unsigned                      event_stream:1; /* content types */
+    unsigned                      json_type:1;
+    unsigned                      encoded:1;
+    unsigned                      refused:1;    /* an error is recorded */
+} ngx_http_sp_llm_attempt_t;
+
+
+/* the body of that answer */
+typedef struct {
     sp_sse_t                      sse;
     ngx_chain_t                  *carry;        /* the memory sse writes */
     ngx_buf_t                    *slice;        /* the last one, to extend */
@@ -153,15 +166,23 @@ typedef struct {
     size_t                        text_len;
     size_t                        text_size;
 
-    unsigned                      event_stream:1; /* content types */
-    unsigned                      json_type:1;
-    unsigned                      encoded:1;
     unsigned                      overflow:1;   /* json is not whole */
     unsigned                      done:1;       /* [DONE] was seen */
     unsigned                      stopped:1;    /* nothing more is passed */
     unsigned                      settled:1;
-    unsigned                      refused:1;    /* an error is recorded */
     unsigned                      usage:1;      /* prompt or completion */
+} ngx_http_sp_llm_response_t;
+
+
+/* attempt and response begin anew with each try */
+typedef struct {
+    ngx_http_request_t           *request;
+    ngx_http_sp_turn_t           *turn;
+
+    ngx_http_sp_llm_check_t       check;
+    ngx_http_sp_llm_character_t   persona;
+    ngx_http_sp_llm_attempt_t     attempt;
+    ngx_http_sp_llm_response_t    response;
 } ngx_http_sp_llm_ctx_t;
 
 

@@ -109,14 +109,14 @@ ngx_http_sp_llm_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_sp_llm_find_ctx(r);
 
-    if (ctx == NULL || ctx->error_status == 0) {
+    if (ctx == NULL || ctx->attempt.error_status == 0) {
         return ngx_http_next_header_filter(r);
     }
 
     /* the error answer itself passes here next */
 
-    status = ctx->error_status;
-    ctx->error_status = 0;
+    status = ctx->attempt.error_status;
+    ctx->attempt.error_status = 0;
 
     return status;
 }
@@ -140,9 +140,9 @@ ngx_http_sp_llm_error_body(ngx_http_request_t *r)
 
     ngx_str_null(&detail);
 
-    refusal = ngx_http_sp_llm_refusal(ctx->status.code);
+    refusal = ngx_http_sp_llm_refusal(ctx->attempt.status.code);
 
-    if (refusal->detail && ctx->json_type && !ctx->encoded) {
+    if (refusal->detail && ctx->attempt.json_type && !ctx->attempt.encoded) {
 
         rc = ngx_http_sp_llm_read_error(r, ctx, &body);
 
@@ -195,13 +195,15 @@ ngx_http_sp_llm_read_error(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     if (u->headers_in.chunked) {
         rc = ngx_http_sp_llm_dechunk(r, b->pos, b->last, body);
 
-    } else if (ctx->length == -1 || ctx->length > b->end - b->pos) {
+    } else if (ctx->attempt.length == -1
+               || ctx->attempt.length > b->end - b->pos)
+    {
         return NGX_DECLINED;
 
     } else {
-        rc = (b->last - b->pos < ctx->length) ? NGX_AGAIN : NGX_OK;
+        rc = (b->last - b->pos < ctx->attempt.length) ? NGX_AGAIN : NGX_OK;
 
-        body->len = ctx->length;
+        body->len = ctx->attempt.length;
         body->data = b->pos;
     }
 
@@ -284,7 +286,7 @@ ngx_http_sp_llm_detail(ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body,
 
     /* a key, or the part of one that providers quote, never leaves */
 
-    key = &ctx->model->provider->key;
+    key = &ctx->attempt.model->provider->key;
 
     if (key->len != 0
         && ngx_strlcasestrn(p, p + len, key->data,
@@ -305,8 +307,8 @@ ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 {
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "llm: provider \"%V\" answered %ui to model \"%V\"",
-                  &ctx->model->provider->name, ctx->status.code,
-                  &ctx->model->name);
+                  &ctx->attempt.model->provider->name,
+                  ctx->attempt.status.code, &ctx->attempt.model->name);
 
     if (detail->len != 0) {
         (void) ngx_http_sp_error(r, refusal->answer, refusal->code,
@@ -320,11 +322,11 @@ ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     if (refusal->answer == NGX_HTTP_TOO_MANY_REQUESTS
         || refusal->answer == NGX_HTTP_SERVICE_UNAVAILABLE)
     {
-        ngx_http_sp_llm_pass_retry(r, &ctx->retry_after);
+        ngx_http_sp_llm_pass_retry(r, &ctx->attempt.retry_after);
     }
 
-    ctx->refused = 1;
-    ctx->error_status = refusal->answer;
+    ctx->attempt.refused = 1;
+    ctx->attempt.error_status = refusal->answer;
 
     /* whatever NGINX would do by status is decided already */
 
@@ -341,14 +343,14 @@ ngx_http_sp_llm_bad_answer(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_llm_fault_t *fault)
 {
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "llm: provider \"%V\": %s", &ctx->model->provider->name,
-                  fault->code);
+                  "llm: provider \"%V\": %s",
+                  &ctx->attempt.model->provider->name, fault->code);
 
     (void) ngx_http_sp_error(r, NGX_HTTP_BAD_GATEWAY, fault->code, "%s",
                              fault->message);
 
-    ctx->refused = 1;
-    ctx->error_status = NGX_HTTP_BAD_GATEWAY;
+    ctx->attempt.refused = 1;
+    ctx->attempt.error_status = NGX_HTTP_BAD_GATEWAY;
 
     r->upstream->headers_in.status_n = NGX_HTTP_BAD_GATEWAY;
 

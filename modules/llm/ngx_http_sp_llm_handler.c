@@ -44,9 +44,15 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_sp_llm_find_ctx(r);
 
+    /* an earlier provider may have failed before it said anything */
+
+    ngx_memzero(&ctx->attempt, sizeof(ngx_http_sp_llm_attempt_t));
+
+    ctx->attempt.model = ctx->check.model;
+
     ngx_str_null(&body);
 
-    if (ctx->chat != NULL) {
+    if (ctx->check.chat != NULL) {
         rc = ngx_http_sp_llm_chat_body(r, ctx, &body);
 
     } else {
@@ -75,9 +81,9 @@ ngx_http_sp_llm_chat_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_memzero(&prompt, sizeof(sp_prompt_t));
 
-    prompt.chat = ctx->chat;
+    prompt.chat = ctx->check.chat;
     prompt.budget = ngx_http_sp_llm_budget(ctx);
-    prompt.system = (ctx->conf->system == NGX_HTTP_SP_LLM_MERGE)
+    prompt.system = (ctx->check.conf->system == NGX_HTTP_SP_LLM_MERGE)
                     ? SP_PROMPT_SYSTEM_MERGE : SP_PROMPT_SYSTEM_ALLOW;
 
     if (ngx_http_sp_llm_blocks(r, &prompt) != NGX_OK) {
@@ -120,10 +126,10 @@ ngx_http_sp_llm_edit(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
                    "llm: prompt of %uz tokens, dropped %uz messages, "
                    "notes %s, model \"%V\"", prompt->tokens, prompt->dropped,
                    prompt->tail_dropped ? "dropped" : "kept",
-                   &ctx->model->name);
+                   &ctx->attempt.model->name);
 
-    if (ctx->chat->edited) {
-        rc = ngx_http_sp_llm_dump(r, ctx->chat->root, &text);
+    if (ctx->check.chat->edited) {
+        rc = ngx_http_sp_llm_dump(r, ctx->check.chat->root, &text);
 
     } else {
 
@@ -138,17 +144,17 @@ ngx_http_sp_llm_edit(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
     edit = &prompt->edit;
 
-    edit->model = (char *) ctx->model->name.data;
-    edit->model_len = ctx->model->name.len;
-    edit->usage = ctx->model->provider->stream_usage ? 1 : 0;
+    edit->model = (char *) ctx->attempt.model->name.data;
+    edit->model_len = ctx->attempt.model->name.len;
+    edit->usage = ctx->attempt.model->provider->stream_usage ? 1 : 0;
 
     body->data = ngx_pnalloc(r->pool, sp_chat_edit_size(text.len, edit));
     if (body->data == NULL) {
         return NGX_ERROR;
     }
 
-    body->len = sp_chat_edit(ctx->chat, (char *) text.data, text.len, edit,
-                             (char *) body->data);
+    body->len = sp_chat_edit(ctx->check.chat, (char *) text.data, text.len,
+                             edit, (char *) body->data);
 
     if (body->len == 0) {
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
@@ -226,13 +232,13 @@ ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
 {
     size_t  budget, context;
 
-    context = ctx->model->context;
+    context = ctx->attempt.model->context;
 
     if (context == 0
-        || (ctx->conf->context_size != 0
-            && ctx->conf->context_size < context))
+        || (ctx->check.conf->context_size != 0
+            && ctx->check.conf->context_size < context))
     {
-        context = ctx->conf->context_size;
+        context = ctx->check.conf->context_size;
     }
 
     if (context == 0) {
@@ -241,13 +247,13 @@ ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
 
     budget = context - context / 20;
 
-    if (ctx->chat->max_tokens > 0) {
+    if (ctx->check.chat->max_tokens > 0) {
 
-        if ((size_t) ctx->chat->max_tokens >= budget) {
+        if ((size_t) ctx->check.chat->max_tokens >= budget) {
             return 1;
         }
 
-        budget -= ctx->chat->max_tokens;
+        budget -= ctx->check.chat->max_tokens;
     }
 
     return budget;
@@ -268,7 +274,7 @@ ngx_http_sp_llm_embeddings_body(ngx_http_request_t *r,
     }
 
     root = json_copy(root);
-    model = json_string((char *) ctx->model->name.data);
+    model = json_string((char *) ctx->attempt.model->name.data);
 
     if (json_object_set_new(root, "model", model) != 0) {
         json_decref(root);
@@ -349,7 +355,7 @@ ngx_http_sp_llm_write_request(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ctx->request_bufs = header;
+    ctx->attempt.request_bufs = header;
 
     return NGX_OK;
 }
@@ -366,16 +372,16 @@ ngx_http_sp_llm_write_header(ngx_http_request_t *r,
     ngx_buf_t                   *b;
     ngx_http_sp_llm_provider_t  *provider;
 
-    provider = ctx->model->provider;
+    provider = ctx->attempt.model->provider;
 
-    if (ctx->chat != NULL) {
+    if (ctx->check.chat != NULL) {
         ngx_str_set(&path, "/chat/completions");
 
     } else {
         ngx_str_set(&path, "/embeddings");
     }
 
-    if (ctx->stream) {
+    if (ctx->check.stream) {
         ngx_str_set(&accept, "text/event-stream");
 
     } else {

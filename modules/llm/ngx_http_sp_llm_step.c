@@ -64,12 +64,12 @@ ngx_http_sp_llm_check(ngx_http_request_t *r)
 
     /* an error_page may lead to another location, with another model */
 
-    if (ctx->checked && ctx->conf == llcf) {
+    if (ctx->check.done && ctx->check.conf == llcf) {
         return NGX_OK;
     }
 
     ctx->request = r;
-    ctx->conf = llcf;
+    ctx->check.conf = llcf;
 
     if (llcf->kind == NGX_HTTP_SP_LLM_EMBEDDINGS) {
         rc = ngx_http_sp_llm_check_embeddings(r, ctx);
@@ -79,7 +79,7 @@ ngx_http_sp_llm_check(ngx_http_request_t *r)
     }
 
     if (rc == NGX_OK) {
-        ctx->checked = 1;
+        ctx->check.done = 1;
     }
 
     return rc;
@@ -91,16 +91,16 @@ ngx_http_sp_llm_check_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_sp_chat(r, &ctx->chat);
+    rc = ngx_http_sp_chat(r, &ctx->check.chat);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    ctx->stream = ctx->chat->stream;
+    ctx->check.stream = ctx->check.chat->stream;
 
-    rc = ngx_http_sp_llm_check_model(r, ctx, ctx->chat->model,
-                                     ctx->chat->model_len);
+    rc = ngx_http_sp_llm_check_model(r, ctx, ctx->check.chat->model,
+                                     ctx->check.chat->model_len);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -165,7 +165,7 @@ ngx_http_sp_llm_check_model(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_main_conf_t  *lmcf;
 
     if (name == NULL) {
-        ctx->model = ctx->conf->model;
+        ctx->check.model = ctx->check.conf->model;
         return NGX_OK;
     }
 
@@ -174,9 +174,9 @@ ngx_http_sp_llm_check_model(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     alias.len = len;
     alias.data = (u_char *) name;
 
-    ctx->model = ngx_http_sp_llm_lookup(lmcf, &alias);
+    ctx->check.model = ngx_http_sp_llm_lookup(lmcf, &alias);
 
-    if (ctx->model == NULL) {
+    if (ctx->check.model == NULL) {
         return ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND, "model_not_found",
                                  "the model does not exist, GET /v1/models "
                                  "lists those that do");
@@ -190,13 +190,15 @@ static ngx_int_t
 ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
-    size_t                    n;
-    sp_chat_request_t        *chat;
-    const sp_chat_message_t  *message;
+    size_t                       n;
+    sp_chat_request_t           *chat;
+    const sp_chat_message_t     *message;
+    ngx_http_sp_llm_loc_conf_t  *llcf;
 
-    chat = ctx->chat;
+    chat = ctx->check.chat;
+    llcf = ctx->check.conf;
 
-    if (chat->has_system && ctx->conf->system == NGX_HTTP_SP_LLM_REFUSE) {
+    if (chat->has_system && llcf->system == NGX_HTTP_SP_LLM_REFUSE) {
         return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
                                  "system_message_refused",
                                  "system and developer messages are not "
@@ -214,11 +216,11 @@ ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
 
     n = sp_prompt_length(message->text, message->len);
 
-    if (ctx->conf->message_limit != 0 && n > ctx->conf->message_limit) {
+    if (llcf->message_limit != 0 && n > llcf->message_limit) {
         return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_too_long",
                                  "the last user message has %uz characters, "
                                  "allowed are %ui", n,
-                                 ctx->conf->message_limit);
+                                 llcf->message_limit);
     }
 
     if (n == 0 && !json_is_array(json_object_get(message->value, "content")))

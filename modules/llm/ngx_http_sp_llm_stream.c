@@ -59,7 +59,7 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
         return NGX_OK;
     }
 
-    if (!ctx->stream) {
+    if (!ctx->check.stream) {
         return ngx_http_sp_llm_feed_json(ctx, p, last);
     }
 
@@ -67,7 +67,8 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 
     for ( ;; ) {
 
-        status = sp_sse_next(&ctx->sse, &pos, (const char *) last, &event);
+        status = sp_sse_next(&ctx->response.sse, &pos, (const char *) last,
+                             &event);
 
         switch (status) {
 
@@ -82,7 +83,7 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
             rc = ngx_http_sp_llm_event(ctx, &event);
         }
 
-        if (rc != NGX_OK || ctx->stopped) {
+        if (rc != NGX_OK || ctx->response.stopped) {
             return rc;
         }
     }
@@ -92,12 +93,12 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 static ngx_int_t
 ngx_http_sp_llm_feed_json(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 {
-    if (ctx->json_len == 0 && ctx->length == last - p) {
+    if (ctx->response.json_len == 0 && ctx->attempt.length == last - p) {
 
         /* whole in one piece: scanned where it is, before it goes out */
 
-        ctx->json = p;
-        ctx->json_len = last - p;
+        ctx->response.json = p;
+        ctx->response.json_len = last - p;
 
     } else if (ngx_http_sp_llm_gather(ctx, p, last - p) != NGX_OK) {
         return NGX_ERROR;
@@ -118,34 +119,34 @@ ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
     u_char  *data;
     size_t   size;
 
-    if (ctx->overflow) {
+    if (ctx->response.overflow) {
         return NGX_OK;
     }
 
-    if (ctx->json_len + len > ctx->conf->event_size) {
-        ctx->overflow = 1;
+    if (ctx->response.json_len + len > ctx->check.conf->event_size) {
+        ctx->response.overflow = 1;
 
         ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
                       "llm: an answer of provider \"%V\" is longer than "
                       "llm_event_size and is not accounted",
-                      &ctx->model->provider->name);
+                      &ctx->attempt.model->provider->name);
         return NGX_OK;
     }
 
-    if (ctx->json_size - ctx->json_len < len) {
+    if (ctx->response.json_size - ctx->response.json_len < len) {
 
-        size = ctx->json_size * 2;
+        size = ctx->response.json_size * 2;
 
-        if (size < ctx->json_len + len) {
-            size = ctx->json_len + len;
+        if (size < ctx->response.json_len + len) {
+            size = ctx->response.json_len + len;
         }
 
         /* one allocation where the provider tells the length */
 
-        if (ctx->length > 0 && (off_t) size < ctx->length
-            && ctx->length <= (off_t) ctx->conf->event_size)
+        if (ctx->attempt.length > 0 && (off_t) size < ctx->attempt.length
+            && ctx->attempt.length <= (off_t) ctx->check.conf->event_size)
         {
-            size = ctx->length;
+            size = ctx->attempt.length;
         }
 
         data = ngx_palloc(ctx->request->pool, size);
@@ -153,17 +154,17 @@ ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
             return NGX_ERROR;
         }
 
-        if (ctx->json_len != 0) {
-            ngx_memcpy(data, ctx->json, ctx->json_len);
-            (void) ngx_pfree(ctx->request->pool, ctx->json);
+        if (ctx->response.json_len != 0) {
+            ngx_memcpy(data, ctx->response.json, ctx->response.json_len);
+            (void) ngx_pfree(ctx->request->pool, ctx->response.json);
         }
 
-        ctx->json = data;
-        ctx->json_size = size;
+        ctx->response.json = data;
+        ctx->response.json_size = size;
     }
 
-    ngx_memcpy(ctx->json + ctx->json_len, p, len);
-    ctx->json_len += len;
+    ngx_memcpy(ctx->response.json + ctx->response.json_len, p, len);
+    ctx->response.json_len += len;
 
     return NGX_OK;
 }
@@ -172,7 +173,7 @@ ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
 ngx_int_t
 ngx_http_sp_llm_complete(ngx_http_sp_llm_ctx_t *ctx)
 {
-    if (ctx->stream) {
+    if (ctx->check.stream) {
         return ngx_http_sp_llm_complete_stream(ctx);
     }
 
@@ -188,15 +189,17 @@ ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
 
     finish = NGX_HTTP_SP_TURN_COMPLETE;
 
-    if (!ctx->overflow) {
+    if (!ctx->response.overflow) {
 
-        if (sp_chunk_scan((char *) ctx->json, ctx->json_len, &chunk) != 0
+        if (sp_chunk_scan((char *) ctx->response.json,
+                          ctx->response.json_len, &chunk)
+            != 0
             || chunk.has_error
-            || (ctx->chat != NULL && !chunk.has_choice))
+            || (ctx->check.chat != NULL && !chunk.has_choice))
         {
             ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                           "llm: provider \"%V\" sent an answer that is not "
-                          "a completion", &ctx->model->provider->name);
+                          "a completion", &ctx->attempt.model->provider->name);
             finish = NGX_HTTP_SP_TURN_FAILED;
 
         } else if (ngx_http_sp_llm_note(ctx, &chunk) != NGX_OK) {
@@ -217,7 +220,7 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
 
     static u_char     end[] = "\n\n";
 
-    if (ctx->done) {
+    if (ctx->response.done) {
         return ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE,
                                       NGX_HTTP_OK);
     }
@@ -225,7 +228,7 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
     /* some servers leave the blank line after [DONE] out */
 
     for ( ;; ) {
-        status = sp_sse_end(&ctx->sse, &event);
+        status = sp_sse_end(&ctx->response.sse, &event);
 
         if (status != SP_SSE_FULL) {
             break;
@@ -233,7 +236,7 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
 
         rc = ngx_http_sp_llm_grow(ctx);
 
-        if (rc != NGX_OK || ctx->stopped) {
+        if (rc != NGX_OK || ctx->response.stopped) {
             return rc;
         }
     }
@@ -248,7 +251,7 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
         return rc;
     }
 
-    ctx->slice = NULL;
+    ctx->response.slice = NULL;
 
     return ngx_http_sp_llm_pass(ctx, end, end + 2);
 }
@@ -268,7 +271,7 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *event)
 {
     sp_chunk_t  chunk;
 
-    if (ctx->done || event->data == NULL || event->data_len == 0) {
+    if (ctx->response.done || event->data == NULL || event->data_len == 0) {
 
         /* a comment that keeps the connection alive, or a blank line */
 
@@ -276,7 +279,7 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *event)
     }
 
     if (ngx_http_sp_llm_is_done(event)) {
-        ctx->done = 1;
+        ctx->response.done = 1;
 
         if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE,
                                    NGX_HTTP_OK)
@@ -301,7 +304,7 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *event)
     }
 
     if (chunk.has_usage && chunk.has_choices && !chunk.has_choice
-        && !ctx->chat->include_usage)
+        && !ctx->check.chat->include_usage)
     {
         /* we asked for it, not the client */
 
@@ -325,14 +328,14 @@ ngx_http_sp_llm_pass_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *event)
 
     /* the memory it was gathered in goes out, and comes back when sent */
 
-    cl = ctx->carry;
+    cl = ctx->response.carry;
     b = cl->buf;
 
     b->pos = b->start;
     b->last = b->start + event->raw_len;
 
-    ctx->carry = NULL;
-    sp_sse_take(&ctx->sse);
+    ctx->response.carry = NULL;
+    sp_sse_take(&ctx->response.sse);
 
     ngx_http_sp_llm_append(ctx, cl);
 
@@ -348,8 +351,8 @@ ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
-    if (ctx->slice != NULL && ctx->slice->last == p) {
-        ctx->slice->last = last;
+    if (ctx->response.slice != NULL && ctx->response.slice->last == p) {
+        ctx->response.slice->last = last;
         return NGX_OK;
     }
 
@@ -365,7 +368,7 @@ ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 
     ngx_http_sp_llm_append(ctx, cl);
 
-    ctx->slice = b;
+    ctx->response.slice = b;
 
     return NGX_OK;
 }
@@ -386,7 +389,7 @@ ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx, ngx_chain_t *cl)
     *ll = cl;
     cl->next = NULL;
 
-    ctx->slice = NULL;
+    ctx->response.slice = NULL;
 }
 
 
@@ -455,13 +458,13 @@ ngx_http_sp_llm_grow(ngx_http_sp_llm_ctx_t *ctx)
     ngx_buf_t    *b;
     ngx_chain_t  *cl, *old;
 
-    if (ctx->sse.need > ctx->conf->event_size) {
+    if (ctx->response.sse.need > ctx->check.conf->event_size) {
         return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_too_large);
     }
 
     size = NGX_HTTP_SP_LLM_CARRY;
 
-    while (size < ctx->sse.need) {
+    while (size < ctx->response.sse.need) {
         size *= 2;
     }
 
@@ -472,10 +475,10 @@ ngx_http_sp_llm_grow(ngx_http_sp_llm_ctx_t *ctx)
 
     b = cl->buf;
 
-    sp_sse_memory(&ctx->sse, (char *) b->start, b->end - b->start);
+    sp_sse_memory(&ctx->response.sse, (char *) b->start, b->end - b->start);
 
-    old = ctx->carry;
-    ctx->carry = cl;
+    old = ctx->response.carry;
+    ctx->response.carry = cl;
 
     if (old != NULL) {
         old->next = ctx->request->upstream->free_bufs;
@@ -502,9 +505,9 @@ ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                   "llm: provider \"%V\": %s",
-                  &ctx->model->provider->name, fault->code);
+                  &ctx->attempt.model->provider->name, fault->code);
 
-    if (!ctx->stream) {
+    if (!ctx->check.stream) {
         return NGX_ERROR;
     }
 
@@ -532,7 +535,7 @@ ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
 
     u->length = 0;
     u->keepalive = 0;
-    ctx->stopped = 1;
+    ctx->response.stopped = 1;
 
     return NGX_OK;
 }

@@ -92,7 +92,7 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    provider = ctx->model->provider;
+    provider = ctx->attempt.model->provider;
 
     u = r->upstream;
 
@@ -120,13 +120,10 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 
     r->state = 0;
 
-    /* an earlier provider may have failed before it said anything */
-
-    ngx_memzero(&ctx->status, sizeof(ngx_http_sp_llm_ctx_t)
-                              - offsetof(ngx_http_sp_llm_ctx_t, status));
+    ngx_memzero(&ctx->response, sizeof(ngx_http_sp_llm_response_t));
 
     ctx->request = r;
-    ctx->length = -1;
+    ctx->attempt.length = -1;
 
     /* paid back by the upstream's ngx_http_finalize_request() */
 
@@ -151,7 +148,7 @@ ngx_http_sp_llm_create_request(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    r->upstream->request_bufs = ctx->request_bufs;
+    r->upstream->request_bufs = ctx->attempt.request_bufs;
 
     return NGX_OK;
 }
@@ -168,13 +165,13 @@ ngx_http_sp_llm_reinit_request(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    ngx_memzero(&ctx->status, sizeof(ngx_http_status_t));
-    ngx_memzero(&ctx->chunked, sizeof(ngx_http_chunked_t));
+    ngx_memzero(&ctx->attempt.status, sizeof(ngx_http_status_t));
+    ngx_memzero(&ctx->attempt.chunked, sizeof(ngx_http_chunked_t));
 
-    ctx->length = -1;
-    ctx->event_stream = 0;
-    ctx->json_type = 0;
-    ctx->encoded = 0;
+    ctx->attempt.length = -1;
+    ctx->attempt.event_stream = 0;
+    ctx->attempt.json_type = 0;
+    ctx->attempt.encoded = 0;
 
     r->upstream->process_header = ngx_http_sp_llm_status_line;
     r->state = 0;
@@ -208,7 +205,7 @@ ngx_http_sp_llm_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "llm: finalize request: %i", rc);
 
-    if (ctx == NULL || ctx->settled) {
+    if (ctx == NULL || ctx->response.settled) {
         return;
     }
 
@@ -219,7 +216,7 @@ ngx_http_sp_llm_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
         || rc == NGX_DONE
         || r->connection->error)
     {
-        (void) ngx_http_sp_llm_settle(ctx, ctx->text_len != 0
+        (void) ngx_http_sp_llm_settle(ctx, ctx->response.text_len != 0
                                            ? NGX_HTTP_SP_TURN_PARTIAL
                                            : NGX_HTTP_SP_TURN_FAILED,
                                       NGX_HTTP_CLIENT_CLOSED_REQUEST);
@@ -246,7 +243,7 @@ ngx_http_sp_llm_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     }
 
     if ((rc == NGX_HTTP_GATEWAY_TIME_OUT || rc == NGX_HTTP_BAD_GATEWAY)
-        && !ctx->refused)
+        && !ctx->attempt.refused)
     {
         (void) ngx_http_sp_error(r, rc, fault->code, "%s", fault->message);
     }
@@ -274,7 +271,7 @@ ngx_http_sp_llm_late_fault(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     (void) ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED,
                                   r->headers_out.status);
 
-    if (!ctx->stream) {
+    if (!ctx->check.stream) {
         return;
     }
 
@@ -312,7 +309,7 @@ ngx_http_sp_llm_status_line(ngx_http_request_t *r)
 
     u = r->upstream;
 
-    rc = ngx_http_parse_status_line(r, &u->buffer, &ctx->status);
+    rc = ngx_http_parse_status_line(r, &u->buffer, &ctx->attempt.status);
 
     if (rc == NGX_AGAIN) {
         return NGX_AGAIN;
@@ -321,17 +318,17 @@ ngx_http_sp_llm_status_line(ngx_http_request_t *r)
     if (rc == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "llm: provider \"%V\" sent no valid HTTP/1.x header",
-                      &ctx->model->provider->name);
+                      &ctx->attempt.model->provider->name);
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
 
     if (u->state != NULL && u->state->status == 0) {
-        u->state->status = ctx->status.code;
+        u->state->status = ctx->attempt.status.code;
     }
 
-    u->headers_in.status_n = ctx->status.code;
+    u->headers_in.status_n = ctx->attempt.status.code;
 
-    if (ctx->status.http_version < NGX_HTTP_VERSION_11) {
+    if (ctx->attempt.status.http_version < NGX_HTTP_VERSION_11) {
         u->headers_in.connection_close = 1;
     }
 
@@ -372,7 +369,7 @@ ngx_http_sp_llm_header(ngx_http_request_t *r)
 
             /* an interim response: the final one follows */
 
-            if (ctx->status.code / 100 == 1) {
+            if (ctx->attempt.status.code / 100 == 1) {
                 (void) ngx_http_sp_llm_reinit_request(r);
                 r->upstream->state->status = 0;
                 return ngx_http_sp_llm_status_line(r);
@@ -389,7 +386,7 @@ ngx_http_sp_llm_header(ngx_http_request_t *r)
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "llm: provider \"%V\" sent an invalid header",
-                      &ctx->model->provider->name);
+                      &ctx->attempt.model->provider->name);
 
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
@@ -445,14 +442,14 @@ ngx_http_sp_llm_content_type(ngx_http_request_t *r,
         && ngx_strncasecmp(value->data, (u_char *) "text/event-stream", len)
            == 0)
     {
-        ctx->event_stream = 1;
+        ctx->attempt.event_stream = 1;
     }
 
     if (len == sizeof("application/json") - 1
         && ngx_strncasecmp(value->data, (u_char *) "application/json", len)
            == 0)
     {
-        ctx->json_type = 1;
+        ctx->attempt.json_type = 1;
     }
 
     return NGX_OK;
@@ -468,15 +465,15 @@ ngx_http_sp_llm_content_length(ngx_http_request_t *r,
     length = ngx_atoof(value->data, value->len);
 
     if (length == NGX_ERROR
-        || (ctx->length != -1 && ctx->length != length))
+        || (ctx->attempt.length != -1 && ctx->attempt.length != length))
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "llm: provider \"%V\" sent an invalid content length",
-                      &ctx->model->provider->name);
+                      &ctx->attempt.model->provider->name);
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
 
-    ctx->length = length;
+    ctx->attempt.length = length;
 
     return NGX_OK;
 }
@@ -490,7 +487,7 @@ ngx_http_sp_llm_content_encoding(ngx_http_request_t *r,
         && !(value->len == 8
              && ngx_strncasecmp(value->data, (u_char *) "identity", 8) == 0))
     {
-        ctx->encoded = 1;
+        ctx->attempt.encoded = 1;
     }
 
     return NGX_OK;
@@ -510,7 +507,7 @@ ngx_http_sp_llm_transfer_encoding(ngx_http_request_t *r,
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "llm: provider \"%V\" sent an unknown transfer encoding",
-                  &ctx->model->provider->name);
+                  &ctx->attempt.model->provider->name);
 
     return NGX_HTTP_UPSTREAM_INVALID_HEADER;
 }
@@ -535,13 +532,13 @@ static ngx_int_t
 ngx_http_sp_llm_retry_after(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     ngx_str_t *value)
 {
-    ctx->retry_after.data = ngx_pstrdup(r->pool, value);
+    ctx->attempt.retry_after.data = ngx_pstrdup(r->pool, value);
 
-    if (ctx->retry_after.data == NULL) {
+    if (ctx->attempt.retry_after.data == NULL) {
         return NGX_ERROR;
     }
 
-    ctx->retry_after.len = value->len;
+    ctx->attempt.retry_after.len = value->len;
 
     return NGX_OK;
 }
@@ -558,10 +555,10 @@ ngx_http_sp_llm_header_done(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
     u = r->upstream;
 
     if (u->headers_in.chunked) {
-        ctx->length = -1;
+        ctx->attempt.length = -1;
     }
 
-    if (ctx->status.code != NGX_HTTP_OK) {
+    if (ctx->attempt.status.code != NGX_HTTP_OK) {
 
         /* called again as more of the body comes */
 
@@ -570,17 +567,19 @@ ngx_http_sp_llm_header_done(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         return ngx_http_sp_llm_error_body(r);
     }
 
-    if (ctx->encoded) {
+    if (ctx->attempt.encoded) {
         return ngx_http_sp_llm_bad_answer(r, ctx, &ngx_http_sp_llm_encoded);
     }
 
-    if (ctx->stream ? !ctx->event_stream : !ctx->json_type) {
+    if (ctx->check.stream ? !ctx->attempt.event_stream
+                          : !ctx->attempt.json_type)
+    {
         return ngx_http_sp_llm_bad_answer(r, ctx, &ngx_http_sp_llm_mistyped);
     }
 
     r->headers_out.content_type_lowcase = NULL;
 
-    if (ctx->stream) {
+    if (ctx->check.stream) {
         ngx_str_set(&r->headers_out.content_type, "text/event-stream");
         r->headers_out.content_type_len = r->headers_out.content_type.len;
 
@@ -604,7 +603,7 @@ ngx_http_sp_llm_header_done(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
     ngx_str_set(&r->headers_out.content_type, "application/json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;
 
-    u->headers_in.content_length_n = ctx->length;
+    u->headers_in.content_length_n = ctx->attempt.length;
 
     return NGX_OK;
 }
@@ -623,7 +622,7 @@ ngx_http_sp_llm_filter_init(void *data)
         u->length = 1;
 
     } else {
-        u->length = ctx->length;
+        u->length = ctx->attempt.length;
     }
 
     if (u->length == 0) {
@@ -652,9 +651,9 @@ ngx_http_sp_llm_filter(void *data, ssize_t bytes)
     b->last += bytes;
     last = b->last;
 
-    ctx->slice = NULL;
+    ctx->response.slice = NULL;
 
-    if (ctx->stopped || u->length == 0) {
+    if (ctx->response.stopped || u->length == 0) {
 
         /* whatever follows the end is not looked at */
 
@@ -679,13 +678,13 @@ ngx_http_sp_llm_filter(void *data, ssize_t bytes)
 
         rc = ngx_http_sp_llm_feed(ctx, p, last);
 
-        if (u->length == 0 && !ctx->stopped) {
+        if (u->length == 0 && !ctx->response.stopped) {
             u->keepalive = (last == b->last
                             && !u->headers_in.connection_close);
         }
     }
 
-    if (rc != NGX_OK || u->length != 0 || ctx->stopped) {
+    if (rc != NGX_OK || u->length != 0 || ctx->response.stopped) {
         return rc;
     }
 
@@ -726,18 +725,18 @@ ngx_http_sp_llm_chunked(ngx_http_sp_llm_ctx_t *ctx, ngx_buf_t *buf)
 
     for ( ;; ) {
 
-        rc = ngx_http_parse_chunked(r, buf, &ctx->chunked);
+        rc = ngx_http_parse_chunked(r, buf, &ctx->attempt.chunked);
 
         if (rc == NGX_OK) {
 
             p = buf->pos;
 
-            if (buf->last - buf->pos >= ctx->chunked.size) {
-                buf->pos += (size_t) ctx->chunked.size;
-                ctx->chunked.size = 0;
+            if (buf->last - buf->pos >= ctx->attempt.chunked.size) {
+                buf->pos += (size_t) ctx->attempt.chunked.size;
+                ctx->attempt.chunked.size = 0;
 
             } else {
-                ctx->chunked.size -= buf->last - buf->pos;
+                ctx->attempt.chunked.size -= buf->last - buf->pos;
                 buf->pos = buf->last;
             }
 
@@ -745,7 +744,7 @@ ngx_http_sp_llm_chunked(ngx_http_sp_llm_ctx_t *ctx, ngx_buf_t *buf)
                 return NGX_ERROR;
             }
 
-            if (ctx->stopped) {
+            if (ctx->response.stopped) {
                 return NGX_OK;
             }
 
@@ -765,7 +764,7 @@ ngx_http_sp_llm_chunked(ngx_http_sp_llm_ctx_t *ctx, ngx_buf_t *buf)
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "llm: provider \"%V\" sent an invalid chunked answer",
-                      &ctx->model->provider->name);
+                      &ctx->attempt.model->provider->name);
 
         return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_cut);
     }
