@@ -28,6 +28,8 @@ static ngx_uint_t ngx_http_sp_body_is_json(const ngx_str_t *type);
 static ngx_int_t ngx_http_sp_body_headers(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sp_body_parse(ngx_http_request_t *r,
     const ngx_str_t *text, json_t **value);
+static ngx_int_t ngx_http_sp_body_code_point(ngx_http_request_t *r,
+    const ngx_str_t *text, size_t offset);
 
 
 ngx_int_t
@@ -529,16 +531,21 @@ static ngx_int_t
 ngx_http_sp_body_parse(ngx_http_request_t *r, const ngx_str_t *text,
     json_t **value)
 {
-    size_t            offset;
-    const char       *code;
-    sp_json_status_e  status;
+    size_t             offset;
+    const char        *code;
+    sp_json_limits_t   limits;
+    sp_json_status_e   status;
 
     if (text->len == 0) {
         return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "body_required",
                                  "the request must have a JSON body");
     }
 
-    status = sp_json_parse((char *) text->data, text->len, NULL, value,
+    ngx_memzero(&limits, sizeof(sp_json_limits_t));
+
+    limits.any_number = 1;
+
+    status = sp_json_parse((char *) text->data, text->len, &limits, value,
                            &offset);
 
     switch (status) {
@@ -549,6 +556,9 @@ ngx_http_sp_body_parse(ngx_http_request_t *r, const ngx_str_t *text,
     case SP_JSON_UTF8:
         code = "invalid_utf8";
         break;
+
+    case SP_JSON_CODE_POINT:
+        return ngx_http_sp_body_code_point(r, text, offset);
 
     case SP_JSON_DUPLICATE_KEY:
         code = "duplicate_key";
@@ -569,6 +579,62 @@ ngx_http_sp_body_parse(ngx_http_request_t *r, const ngx_str_t *text,
     return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, code,
                              "%s, at byte %uz", sp_json_strerror(status),
                              offset);
+}
+
+
+/* at "offset" is an escape of six bytes */
+
+static ngx_int_t
+ngx_http_sp_body_code_point(ngx_http_request_t *r, const ngx_str_t *text,
+    size_t offset)
+{
+    u_char  digits[4];
+
+    (void) ngx_strlow(digits, text->data + offset + 2, 4);
+
+    if (ngx_strncmp(digits, "0000", 4) == 0) {
+        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                                 "invalid_code_point",
+                                 "U+0000 is not accepted in a string, at "
+                                 "byte %uz: leave it out", offset);
+    }
+
+    return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "invalid_code_point",
+                             "the lone surrogate \\u%*s is no character, at "
+                             "byte %uz: send the pair, or U+FFFD", (size_t) 4,
+                             digits, offset);
+}
+
+
+ngx_int_t
+ngx_http_sp_rewrite_json_body(ngx_http_request_t *r)
+{
+    size_t                   size;
+    ngx_str_t                body, text;
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_find_ctx(r);
+
+    if (ctx == NULL || ctx->body.json == NULL) {
+        return NGX_ERROR;
+    }
+
+    text = ctx->body.data;
+
+    size = sp_json_rewrite(ctx->body.json, (char *) text.data, text.len, NULL,
+                           0);
+
+    body.len = size;
+    body.data = ngx_pnalloc(r->pool, size + 1);
+
+    if (size == 0 || body.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sp_json_rewrite(ctx->body.json, (char *) text.data, text.len,
+                           (char *) body.data, size);
+
+    return ngx_http_sp_replace_body(r, &body);
 }
 
 

@@ -30,9 +30,13 @@ ngx_int_t ngx_http_sp_replace_body(ngx_http_request_t *r,
 /*
  * The same for a JSON body: refuses other content types (415), malformed
  * UTF-8 or JSON, duplicate keys and excess depth (400), each with its own
- * code.  The value belongs to the request.
+ * code.  The value belongs to the request.  A number that neither an int64_t
+ * nor a double holds is a real in it: what is forwarded is the text.
  */
 ngx_int_t ngx_http_sp_json_body(ngx_http_request_t *r, json_t **value);
+
+/* strings of that value were replaced: the body says so from now on */
+ngx_int_t ngx_http_sp_rewrite_json_body(ngx_http_request_t *r);
 
 /*
  * The body as a chat request, parsed once per request.  The dialect is the

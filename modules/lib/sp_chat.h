@@ -61,8 +61,6 @@ typedef struct {
     unsigned              include_usage:1;
     unsigned              memory_off:1;   /* metadata.memory "off" */
     unsigned              has_system:1;   /* by the client */
-    unsigned              edited:1;       /* by a step, in root: the body's
-                                             text is no longer the request */
 } sp_chat_request_t;
 
 

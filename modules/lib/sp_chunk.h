@@ -42,13 +42,5 @@ typedef struct {
  */
 int sp_chunk_scan(const char *json, size_t len, sp_chunk_t *chunk);
 
-/*
- * Decodes the content of a JSON string into UTF-8.  Writes at most "size"
- * bytes, never a part of a character, and returns how many: never more than
- * 3 * len.  Broken escapes, lone surrogates, U+0000 and bytes that are not
- * UTF-8 become U+FFFD: the result can be stored as it is.
- */
-size_t sp_chunk_text(char *dst, size_t size, const char *text, size_t len);
-
 
 #endif /* _SP_CHUNK_H_INCLUDED_ */

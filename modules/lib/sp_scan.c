@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "sp_chunk.h"
+#include "sp_json.h"
 #include "sp_scan.h"
 
 
@@ -334,6 +334,6 @@ sp_scan_is(const char *key, size_t len, const char *name)
     }
 
     return n < sizeof(text)
-           && sp_chunk_text(text, n + 1, key, len) == n
+           && sp_json_unescape(text, n + 1, key, len) == n
            && memcmp(text, name, n) == 0;
 }

@@ -281,7 +281,7 @@ ngx_http_sp_llm_detail(ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body,
         return;
     }
 
-    len = sp_chunk_text((char *) p, NGX_HTTP_SP_LLM_MESSAGE, chunk.error,
+    len = sp_json_unescape((char *) p, NGX_HTTP_SP_LLM_MESSAGE, chunk.error,
                         chunk.error_len);
 
     /* a key, or the part of one that providers quote, never leaves */

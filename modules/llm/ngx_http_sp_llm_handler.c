@@ -128,15 +128,9 @@ ngx_http_sp_llm_edit(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
                    prompt->tail_dropped ? "dropped" : "kept",
                    &ctx->attempt.model->name);
 
-    if (ctx->check.chat->edited) {
-        rc = ngx_http_sp_llm_dump(r, ctx->check.chat->root, &text);
+    /* it is here already: the request was parsed from it */
 
-    } else {
-
-        /* it is here already: the request was parsed from it */
-
-        rc = ngx_http_sp_body(r, &text);
-    }
+    rc = ngx_http_sp_body(r, &text);
 
     if (rc != NGX_OK) {
         return rc;

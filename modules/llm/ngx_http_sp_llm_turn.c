@@ -104,7 +104,7 @@ ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_chunk_t *chunk)
         }
 
         turn->finish_reason.data = p;
-        turn->finish_reason.len = sp_chunk_text((char *) p,
+        turn->finish_reason.len = sp_json_unescape((char *) p,
                                                 chunk->finish_len,
                                                 chunk->finish,
                                                 chunk->finish_len);
@@ -163,7 +163,7 @@ ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx, const char *text,
         response->text_size = size;
     }
 
-    response->text_len += sp_chunk_text((char *) response->text
+    response->text_len += sp_json_unescape((char *) response->text
                                         + response->text_len,
                                         response->text_size
                                         - response->text_len,

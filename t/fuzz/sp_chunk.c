@@ -45,7 +45,7 @@ fuzz_compare(const json_t *root, const sp_chunk_t *chunk)
     }
 
     text = malloc(chunk->text_len * 3 + 1);
-    n = sp_chunk_text(text, chunk->text_len * 3, chunk->text,
+    n = sp_json_unescape(text, chunk->text_len * 3, chunk->text,
                       chunk->text_len);
 
     if (n != json_string_length(content)
@@ -87,7 +87,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     json_decref(root);
 
-    n = sp_chunk_text(text, sizeof(text), p, size);
+    n = sp_json_unescape(text, sizeof(text), p, size);
 
     if (n > sizeof(text) || sp_utf8_valid(text, n) != n) {
         abort();

@@ -59,6 +59,11 @@ my @cases = (
     [ 'a message of 1001 characters', 'POST', $json,
       $Sallyport::Llm::json->encode(Sallyport::Llm::body("\x{4f60}" x 1001)), 400,
       'message_too_long' ],
+    [ 'tokens that no integer holds', 'POST', $json, '{"max_tokens":'
+      . '9223372036854775808,"messages":[{"role":"user","content":"x"}]}',
+      400, 'max_tokens_invalid' ],
+    [ 'choices that no number holds', 'POST', $json, '{"n":1e400,'
+      . '"messages":[{"role":"user","content":"x"}]}', 400, 'n_invalid' ],
     [ 'a broken character id', 'POST', $json, '{"model":"default",'
       . '"messages":[{"role":"user","content":"x"}],"metadata":'
       . '{"character_id":"1; drop table"}}', 400, 'character_id_invalid' ],

@@ -5,6 +5,7 @@
 #include "tap.h"
 
 #include "sp_chunk.h"
+#include "sp_json.h"
 
 
 typedef struct {
@@ -169,7 +170,7 @@ int main(void)
         copy = malloc(len ? len : 1);
         memcpy(copy, texts[i].raw, len);
 
-        n = sp_chunk_text(buf, texts[i].size, copy, len);
+        n = sp_json_unescape(buf, texts[i].size, copy, len);
 
         TAP_IS_MEM(buf, n, texts[i].text, strlen(texts[i].text),
                    "text %zu in %zu bytes", i, texts[i].size);
