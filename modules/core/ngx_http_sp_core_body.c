@@ -10,9 +10,15 @@
 #include "ngx_http_sp_core_int.h"
 
 
+/* without "body_max_size"; 1m is NGINX's own default as well */
+#define NGX_HTTP_SP_BODY_MAX   (1024 * 1024)
+#define NGX_HTTP_SP_BODY_CHAT  (32 * 1024 * 1024)
+
+
 static ngx_http_request_body_filter_pt  ngx_http_next_request_body_filter;
 
 
+static size_t ngx_http_sp_body_max(const ngx_http_sp_core_loc_conf_t *lcf);
 static ngx_int_t ngx_http_sp_body_read(ngx_http_request_t *r,
     ngx_http_sp_core_ctx_t *ctx);
 static void ngx_http_sp_body_handler(ngx_http_request_t *r);
@@ -39,6 +45,38 @@ ngx_http_sp_body_init(ngx_conf_t *cf)
     ngx_http_top_request_body_filter = ngx_http_sp_body_limit_filter;
 
     return NGX_OK;
+}
+
+
+/* images ride in chats */
+
+static size_t
+ngx_http_sp_body_max(const ngx_http_sp_core_loc_conf_t *lcf)
+{
+    if (lcf->body_max_size != NGX_CONF_UNSET_SIZE) {
+        return lcf->body_max_size;
+    }
+
+    return (lcf->dialect != NULL) ? NGX_HTTP_SP_BODY_CHAT
+                                  : NGX_HTTP_SP_BODY_MAX;
+}
+
+
+/* NGINX's own limit is no lower only because nobody has set it */
+
+void
+ngx_http_sp_body_merge(ngx_conf_t *cf, ngx_http_sp_core_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->dialect != NULL
+        && clcf->client_max_body_size == NGX_HTTP_SP_BODY_MAX
+        && ngx_http_sp_body_max(conf) > NGX_HTTP_SP_BODY_MAX)
+    {
+        clcf->client_max_body_size = ngx_http_sp_body_max(conf);
+    }
 }
 
 
@@ -103,7 +141,7 @@ ngx_http_sp_body_read(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
 
     ctx->body.asked = 1;
-    ctx->body.max = (off_t) lcf->body_max_size;
+    ctx->body.max = (off_t) ngx_http_sp_body_max(lcf);
 
     if (r->headers_in.content_length_n > ctx->body.max) {
         return ngx_http_sp_body_too_large(r, ctx->body.max);
@@ -531,10 +569,11 @@ static ngx_int_t
 ngx_http_sp_body_parse(ngx_http_request_t *r, const ngx_str_t *text,
     json_t **value)
 {
-    size_t             offset;
-    const char        *code;
-    sp_json_limits_t   limits;
-    sp_json_status_e   status;
+    size_t                        offset;
+    const char                   *code;
+    sp_json_limits_t              limits;
+    sp_json_status_e              status;
+    ngx_http_sp_core_loc_conf_t  *lcf;
 
     if (text->len == 0) {
         return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "body_required",
@@ -543,7 +582,10 @@ ngx_http_sp_body_parse(ngx_http_request_t *r, const ngx_str_t *text,
 
     ngx_memzero(&limits, sizeof(sp_json_limits_t));
 
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+
     limits.any_number = 1;
+    limits.bulky = (lcf->dialect != NULL) ? lcf->dialect->bulky : NULL;
 
     status = sp_json_parse((char *) text->data, text->len, &limits, value,
                            &offset);
@@ -644,6 +686,7 @@ ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat)
     json_t                  *value;
     ngx_int_t                rc;
     sp_chat_error_t          error;
+    const sp_dialect_t      *dialect;
     ngx_http_sp_core_ctx_t  *ctx;
 
     *chat = NULL;
@@ -657,18 +700,19 @@ ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat)
 
     if (ctx->body.chat == NULL) {
 
-        ctx->body.chat = sp_chat_parse(SP_CHAT_OPENAI, json_incref(value),
-                                       &error);
+        dialect = ngx_http_sp_client_dialect(r);
+
+        ctx->body.chat = dialect->parse_request(json_incref(value), &error);
 
         if (ctx->body.chat == NULL && error.code == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
         if (ctx->body.chat == NULL) {
-            rc = ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, error.code, "%s",
-                                   error.message);
-            ngx_http_sp_error_param(r, error.param);
-            return rc;
+            (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, error.code, "%s",
+                                     error.message);
+
+            return ngx_http_sp_error_param(r, error.param);
         }
     }
 

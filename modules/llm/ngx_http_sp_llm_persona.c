@@ -247,9 +247,11 @@ ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
         ngx_http_sp_llm_cache_forget(&own);
         ngx_http_sp_llm_cache_forget(&shared);
 
-        return ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND,
+        (void) ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND,
                                  "character_not_found",
                                  "the character does not exist");
+
+        return ngx_http_sp_error_param(r, "metadata.character_id");
     }
 
     /* one that was public, or was not, leaves no copy of that time */

@@ -70,6 +70,7 @@ ngx_http_sp_llm_check(ngx_http_request_t *r)
 
     ctx->request = r;
     ctx->check.conf = llcf;
+    ctx->check.dialect = ngx_http_sp_client_dialect(r);
 
     if (llcf->kind == NGX_HTTP_SP_LLM_EMBEDDINGS) {
         rc = ngx_http_sp_llm_check_embeddings(r, ctx);
@@ -133,8 +134,10 @@ ngx_http_sp_llm_check_embeddings(ngx_http_request_t *r,
     input = json_object_get(root, "input");
 
     if (!json_is_string(input) && !json_is_array(input)) {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "input_required",
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "input_required",
                                  "\"input\" must be a string or an array");
+
+        return ngx_http_sp_error_param(r, "input");
     }
 
     model = NULL;
@@ -144,10 +147,12 @@ ngx_http_sp_llm_check_embeddings(ngx_http_request_t *r,
         model = sp_json_string(root, "model", &len);
 
         if (model == NULL || len == 0 || len > SP_CHAT_MAX_MODEL) {
-            return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+            (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
                                      "model_invalid",
                                      "\"model\" must be a string of 1 to "
                                      "256 bytes");
+
+            return ngx_http_sp_error_param(r, "model");
         }
     }
 
@@ -177,9 +182,11 @@ ngx_http_sp_llm_check_model(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     ctx->check.model = ngx_http_sp_llm_lookup(lmcf, &alias);
 
     if (ctx->check.model == NULL) {
-        return ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND, "model_not_found",
+        (void) ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND, "model_not_found",
                                  "the model does not exist, GET /v1/models "
                                  "lists those that do");
+
+        return ngx_http_sp_error_param(r, "model");
     }
 
     return NGX_OK;
@@ -199,17 +206,21 @@ ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
     llcf = ctx->check.conf;
 
     if (chat->has_system && llcf->system == NGX_HTTP_SP_LLM_REFUSE) {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
                                  "system_message_refused",
                                  "system and developer messages are not "
                                  "accepted here");
+
+        return ngx_http_sp_error_param(r, "messages");
     }
 
     if (chat->last_user == chat->nmessages) {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
                                  "user_message_required",
                                  "\"messages\" must hold a message with "
                                  "the role user");
+
+        return ngx_http_sp_error_param(r, "messages");
     }
 
     message = &chat->messages[chat->last_user];
@@ -217,16 +228,20 @@ ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
     n = sp_prompt_length(message->text, message->len);
 
     if (llcf->message_limit != 0 && n > llcf->message_limit) {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_too_long",
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_too_long",
                                  "the last user message has %uz characters, "
                                  "allowed are %ui", n,
                                  llcf->message_limit);
+
+        return ngx_http_sp_error_param(r, "messages");
     }
 
     if (n == 0 && !json_is_array(json_object_get(message->value, "content")))
     {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_empty",
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_empty",
                                  "the last user message is empty");
+
+        return ngx_http_sp_error_param(r, "messages");
     }
 
     return NGX_OK;

@@ -13,6 +13,8 @@
 #define NGX_HTTP_SP_LLM_TEXT  1024
 
 
+static ngx_int_t ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx,
     const char *text, size_t len);
 static void ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx);
@@ -69,10 +71,44 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
 /* usage is replaced, never added: some providers repeat running totals */
 
-ngx_int_t
-ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_chunk_t *chunk)
+void
+ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_event_t *event)
 {
-    u_char              *p;
+    sp_event_t          *totals;
+    ngx_http_sp_turn_t  *turn;
+
+    turn = ctx->turn;
+
+    if (turn == NULL || !event->has_usage) {
+        return;
+    }
+
+    totals = &ctx->response.totals;
+
+    if (event->prompt_tokens >= 0) {
+        totals->prompt_tokens = event->prompt_tokens;
+        turn->prompt_tokens = event->prompt_tokens;
+        turn->reported = 1;
+    }
+
+    if (event->completion_tokens >= 0) {
+        totals->completion_tokens = event->completion_tokens;
+        turn->completion_tokens = event->completion_tokens;
+        turn->reported = 1;
+        ctx->response.usage = 1;
+    }
+
+    if (event->cached_tokens >= 0) {
+        totals->cached_tokens = event->cached_tokens;
+        turn->cached_tokens = event->cached_tokens;
+    }
+}
+
+
+ngx_int_t
+ngx_http_sp_llm_note_delta(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta)
+{
     ngx_http_sp_turn_t  *turn;
 
     turn = ctx->turn;
@@ -81,36 +117,11 @@ ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_chunk_t *chunk)
         return NGX_OK;
     }
 
-    if (chunk->prompt_tokens >= 0) {
-        turn->prompt_tokens = chunk->prompt_tokens;
-        turn->reported = 1;
+    if (delta->kind == SP_DELTA_FINISH) {
+        return ngx_http_sp_llm_note_finish(ctx, delta);
     }
 
-    if (chunk->completion_tokens >= 0) {
-        turn->completion_tokens = chunk->completion_tokens;
-        turn->reported = 1;
-        ctx->response.usage = 1;
-    }
-
-    if (chunk->cached_tokens >= 0) {
-        turn->cached_tokens = chunk->cached_tokens;
-    }
-
-    if (chunk->finish_len != 0) {
-
-        p = ngx_pnalloc(ctx->request->pool, chunk->finish_len);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        turn->finish_reason.data = p;
-        turn->finish_reason.len = sp_json_unescape((char *) p,
-                                                chunk->finish_len,
-                                                chunk->finish,
-                                                chunk->finish_len);
-    }
-
-    if (chunk->text_len == 0) {
+    if (delta->kind != SP_DELTA_TEXT || delta->choice != 0) {
         return NGX_OK;
     }
 
@@ -120,7 +131,43 @@ ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_chunk_t *chunk)
                               turn->first_byte);
     }
 
-    return ngx_http_sp_llm_add_text(ctx, chunk->text, chunk->text_len);
+    return ngx_http_sp_llm_add_text(ctx, delta->text.data, delta->text.len);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta)
+{
+    u_char                      *p;
+    ngx_http_sp_turn_t          *turn;
+    ngx_http_sp_llm_response_t  *response;
+
+    response = &ctx->response;
+    turn = ctx->turn;
+
+    if (delta->choice < SP_CHAT_MAX_CHOICES
+        && !response->finished[delta->choice])
+    {
+        response->finished[delta->choice] = 1;
+        response->nfinished++;
+    }
+
+    if (delta->choice != 0 || delta->text.len == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(ctx->request->pool, delta->text.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    turn->finish_reason.data = p;
+    turn->finish_reason.len = sp_json_unescape((char *) p, delta->text.len,
+                                               delta->text.data,
+                                               delta->text.len);
+
+    return NGX_OK;
 }
 
 
@@ -218,7 +265,7 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_sp_metric_add(provider->prompt_tokens, turn->prompt_tokens);
     ngx_sp_metric_add(provider->completion_tokens,
-                          turn->completion_tokens);
+                      turn->completion_tokens);
 
     /*
      * Nothing was said yet: an error_page may still lead to another provider.

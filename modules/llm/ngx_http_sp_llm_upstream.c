@@ -28,6 +28,8 @@ static ngx_int_t ngx_http_sp_llm_header_line(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_content_type(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *value);
+static ngx_uint_t ngx_http_sp_llm_is_type(const char *type, u_char *p,
+    size_t len);
 static ngx_int_t ngx_http_sp_llm_content_length(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *value);
 static ngx_int_t ngx_http_sp_llm_content_encoding(ngx_http_request_t *r,
@@ -40,13 +42,13 @@ static ngx_int_t ngx_http_sp_llm_retry_after(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *value);
 static ngx_int_t ngx_http_sp_llm_header_done(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+static void ngx_http_sp_llm_set_type(ngx_http_request_t *r,
+    const char *type);
 static ngx_int_t ngx_http_sp_llm_filter_init(void *data);
 static ngx_int_t ngx_http_sp_llm_filter(void *data, ssize_t bytes);
 static ngx_int_t ngx_http_sp_llm_end(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_chunked(ngx_http_sp_llm_ctx_t *ctx,
     ngx_buf_t *buf);
-static void ngx_http_sp_llm_late_fault(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, ngx_int_t rc);
 
 
 static ngx_http_sp_llm_header_t  ngx_http_sp_llm_headers[] = {
@@ -121,6 +123,10 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
     r->state = 0;
 
     ngx_memzero(&ctx->response, sizeof(ngx_http_sp_llm_response_t));
+
+    if (ngx_http_sp_llm_begin(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     ctx->request = r;
     ctx->attempt.length = -1;
@@ -225,12 +231,10 @@ ngx_http_sp_llm_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 
     if (u->header_sent) {
 
-        if (rc == 0 && ngx_http_sp_llm_complete(ctx) == NGX_OK) {
-            (void) ngx_http_output_filter(r, u->out_bufs);
+        fault = (rc == NGX_HTTP_GATEWAY_TIME_OUT) ? &ngx_http_sp_llm_timeout
+                                                  : &ngx_http_sp_llm_cut;
 
-        } else {
-            ngx_http_sp_llm_late_fault(r, ctx, rc);
-        }
+        ngx_http_sp_llm_late(ctx, rc, fault);
 
         return;
     }
@@ -252,45 +256,6 @@ ngx_http_sp_llm_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
                                   rc >= NGX_HTTP_SPECIAL_RESPONSE
                                   ? (ngx_uint_t) rc
                                   : NGX_HTTP_INTERNAL_SERVER_ERROR);
-}
-
-
-/*
- * The status is out: a stream ends with an error event, any other answer is
- * cut by NGINX, which the client sees as such.
- */
-
-static void
-ngx_http_sp_llm_late_fault(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
-    ngx_int_t rc)
-{
-    ngx_buf_t                      *b;
-    ngx_chain_t                     out;
-    const ngx_http_sp_llm_fault_t  *fault;
-
-    (void) ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED,
-                                  r->headers_out.status);
-
-    if (!ctx->check.stream) {
-        return;
-    }
-
-    fault = (rc == NGX_HTTP_GATEWAY_TIME_OUT) ? &ngx_http_sp_llm_timeout
-                                              : &ngx_http_sp_llm_cut;
-
-    b = ngx_http_sp_llm_fault_event(r, fault);
-    if (b == NULL) {
-        return;
-    }
-
-    /* after a failure NGINX does not end the response itself */
-
-    b->last_buf = (rc != 0);
-
-    out.buf = b;
-    out.next = NULL;
-
-    (void) ngx_http_output_filter(r, &out);
 }
 
 
@@ -438,21 +403,22 @@ ngx_http_sp_llm_content_type(ngx_http_request_t *r,
         }
     }
 
-    if (len == sizeof("text/event-stream") - 1
-        && ngx_strncasecmp(value->data, (u_char *) "text/event-stream", len)
-           == 0)
-    {
-        ctx->attempt.event_stream = 1;
-    }
-
-    if (len == sizeof("application/json") - 1
-        && ngx_strncasecmp(value->data, (u_char *) "application/json", len)
-           == 0)
-    {
-        ctx->attempt.json_type = 1;
-    }
+    ctx->attempt.event_stream = ngx_http_sp_llm_is_type(
+                                          ctx->attempt.dialect->stream_type,
+                                          value->data, len);
+    ctx->attempt.json_type = ngx_http_sp_llm_is_type(
+                                          ctx->attempt.dialect->type,
+                                          value->data, len);
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sp_llm_is_type(const char *type, u_char *p, size_t len)
+{
+    return ngx_strlen(type) == len
+           && ngx_strncasecmp(p, (u_char *) type, len) == 0;
 }
 
 
@@ -580,8 +546,7 @@ ngx_http_sp_llm_header_done(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
     r->headers_out.content_type_lowcase = NULL;
 
     if (ctx->check.stream) {
-        ngx_str_set(&r->headers_out.content_type, "text/event-stream");
-        r->headers_out.content_type_len = r->headers_out.content_type.len;
+        ngx_http_sp_llm_set_type(r, ctx->check.dialect->stream_type);
 
         if (ngx_http_sp_add_header(r, "Cache-Control", &no_cache) != NGX_OK
             || ngx_http_sp_add_header(r, "X-Accel-Buffering", &no) != NGX_OK)
@@ -600,12 +565,23 @@ ngx_http_sp_llm_header_done(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         return NGX_OK;
     }
 
-    ngx_str_set(&r->headers_out.content_type, "application/json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    ngx_http_sp_llm_set_type(r, ctx->check.dialect->type);
 
-    u->headers_in.content_length_n = ctx->attempt.length;
+    /* of a translation nobody knows it yet */
+
+    u->headers_in.content_length_n = ctx->attempt.translated
+                                     ? -1 : ctx->attempt.length;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_sp_llm_set_type(ngx_http_request_t *r, const char *type)
+{
+    r->headers_out.content_type.data = (u_char *) type;
+    r->headers_out.content_type.len = ngx_strlen(type);
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
 }
 
 
@@ -652,6 +628,7 @@ ngx_http_sp_llm_filter(void *data, ssize_t bytes)
     last = b->last;
 
     ctx->response.slice = NULL;
+    ctx->response.out = NULL;
 
     if (ctx->response.stopped || u->length == 0) {
 

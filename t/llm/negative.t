@@ -23,6 +23,13 @@ my $url = '/v1/chat/completions';
 my $json = 'application/json';
 my $good = $Sallyport::Llm::json->encode(Sallyport::Llm::body('hi'));
 
+my %param = (model_not_found => 'model', message_too_long => 'messages',
+             messages_required => 'messages',
+             message_empty => 'messages', user_message_required => 'messages',
+             context_length_exceeded => 'messages', n_invalid => 'n',
+             max_tokens_invalid => 'max_tokens', role_invalid => 'messages',
+             character_id_invalid => 'metadata.character_id');
+
 # [name, method, content type, body, status, code]
 
 my @cases = (
@@ -91,6 +98,8 @@ for my $case (@cases) {
         is(ref $res->{json}{error}, 'HASH', "$label: the error envelope")
             or diag($res->{body});
         is($res->{json}{error}{code}, $code, "$label: code") if $code;
+        is($res->{json}{error}{param}, $param{ $code || '' },
+           "$label: the member");
         like($res->{json}{error}{type} || '', qr/./, "$label: OpenAI shape");
     }
 }

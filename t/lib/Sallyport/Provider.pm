@@ -30,7 +30,10 @@ sentence, as a stream when the request asks for one.
     slow          delay=MS between events
     stall         at=accept|header|mid: nothing more is sent
     cut           at=header|mid: the connection is closed
-    short         a stream that ends well-formed, but without [DONE]
+    short         a stream without [DONE]; finish=N: choices that are told to
+                  be complete (all); end=cut: not even the body ends;
+                  end=half: within the event that would follow; end=line:
+                  without the blank line
     error         an error event in the stream, or an error with status 200
     garbage       an event that is not JSON
     big           size=N: one event of so many bytes
@@ -38,7 +41,8 @@ sentence, as a stream when the request asks for one.
     nousage       never any usage
     type          type=T: another content type
     gzip          a compressed answer
-    status        code=N retry=S: an error answer (chunked=1, bytes=1)
+    status        code=N retry=S: an error answer (chunked=1, bytes=1), with
+                  type=, param= and error=, its code
     header        a broken header line
     noise         a broken chunk size
     stale         no answer, the end on a connection that was used before
@@ -365,7 +369,8 @@ sub status_plan {
     my $code = $arg{code} || 500;
     my $body = $json->encode({ error => {
         message => $code == 400 ? "Unsupported value: \x{c3}\x{a9}" : $secret,
-        type => 'invalid_request_error', param => undef, code => undef } });
+        type => $arg{type} || 'invalid_request_error',
+        param => $arg{param}, code => $arg{error} } });
 
     my $more = defined $arg{retry} ? "Retry-After: $arg{retry}\r\n" : '';
 
@@ -488,8 +493,10 @@ sub stream_events {
             delta => { content => 'x' x ($arg{size} || 1) } } ] })
         if $name eq 'big';
 
-    push @events, $json->encode({ %base, choices => [ { index => 0,
-        delta => {}, finish_reason => 'stop' } ] });
+    my $finish = defined $arg{finish} ? $arg{finish} : $request->{n} || 1;
+
+    push @events, $json->encode({ %base, choices => [ { index => $_,
+        delta => {}, finish_reason => 'stop' } ] }) for 0 .. $finish - 1;
 
     push @events, $json->encode({ %base, choices => [],
                                   usage => usage(scalar @words) })
@@ -517,6 +524,14 @@ sub stream_plan {
 
     if ($name eq 'no_blank') {
         $events[-1] =~ s/\n\n/\n/;
+    }
+
+    if (($arg{end} || '') eq 'line') {
+        $events[-1] =~ s/\n\n/\n/;
+    }
+
+    if (($arg{end} || '') eq 'half') {
+        push @events, 'data: {"id":"chatcmpl-fake","choi';
     }
 
     my $type = 'text/event-stream; charset=utf-8';
@@ -549,6 +564,7 @@ sub stream_plan {
     return $head, @half, "xyz\r\n", @pause, { stall => 1 }
         if $name eq 'noise';
     return $head, @chunks, { stall => 1 } if $name eq 'hold';
+    return $head, @chunks, { close => 1 } if ($arg{end} || '') eq 'cut';
 
     @chunks = map { ref $_ ? () : split //, $_ } @chunks if $name eq 'bytes';
     @chunks = map { split //, chunk($_) } split //, join('', @events)
