@@ -263,8 +263,10 @@ sp_sse_parse(sp_sse_t *sse, sp_sse_event_t *event)
             start++;
         }
 
-        event->data = start;
-        event->data_len = (size_t) (sp_sse_line_end(start, last) - start);
+        if (start < last) {
+            event->data = start;
+            event->data_len = (size_t) (sp_sse_line_end(start, last) - start);
+        }
 
         return SP_SSE_EVENT;
     }

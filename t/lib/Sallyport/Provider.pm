@@ -15,6 +15,9 @@ Provider - a fake OpenAI server with faults, for the tests of the LLM leg
     ok $p->wait_event('closed', $request->{n});    # the gateway hung up
     $p->stop;
 
+Below /say/ it speaks the dialect of t/modules/dialect_probe instead, with the
+faults bytes, crlf, cut, error, garbage, short, tool, status and type.
+
 What it does is told by the last user message: "fault NAME key=value ...".
 Anything else is answered properly: with the words of "words=N" or a fixed
 sentence, as a stream when the request asks for one.
@@ -45,6 +48,7 @@ sentence, as a stream when the request asks for one.
                   type=, param= and error=, its code
     header        a broken header line
     noise         a broken chunk size
+    tool          a tool call (dialect "say" only)
     stale         no answer, the end on a connection that was used before
                   (always=1: on a fresh one, too)
 
@@ -308,6 +312,10 @@ sub plan {
             if $message->{role} eq 'user' && !ref $message->{content};
     }
 
+    for my $turn (@{ $request->{talk} || [] }) {
+        $user = $turn->{says} if $turn->{who} eq 'user';
+    }
+
     my ($name, %arg) = ('');
 
     if ($user =~ /^fault (\w+)(.*)/) {
@@ -346,8 +354,52 @@ sub plan {
                     . length($body) . "\r\n"), $body, { done => 1 };
     }
 
+    return say_plan($request, $name, %arg) if $line =~ m{/say/};
+
     return $request->{stream} ? stream_plan($request, $name, %arg)
                               : complete_plan($request, $name, %arg);
+}
+
+
+# the dialect "say": lines of JSON, or one object
+
+sub say_plan {
+    my ($request, $name, %arg) = @_;
+
+    my @words = words(%arg);
+    my %end = (why => $name eq 'tool' ? 'call' : 'done', in => 7,
+               out => scalar @words);
+    my %call = (call => 'weather', with => { at => "\x{c3}\x{a9} \"x\"" });
+
+    if (!$request->{live}) {
+        my $body = $json->encode({ said => join('', @words), end => \%end,
+                                   $name eq 'tool' ? %call : () });
+
+        $body = $json->encode({ oops => $secret }) if $name eq 'error';
+
+        return head(200, 'application/say', 'Content-Length: '
+                    . length($body) . "\r\n"), $body, { done => 1 };
+    }
+
+    my @events = map { { say => $_ } } @words;
+
+    push @events, \%call, { call => 'time', with => [] } if $name eq 'tool';
+    push @events, { end => \%end } if $name ne 'short';
+
+    splice @events, 2, 0, { oops => $secret } if $name eq 'error';
+
+    my $eol = $name eq 'crlf' ? "\r\n\r\n" : "\n";
+    my @lines = map { $json->encode($_) . $eol } @events;
+
+    splice @lines, 2, 0, "no JSON\n" if $name eq 'garbage';
+    @lines = map { split // } @lines if $name eq 'bytes';
+
+    my $head = head(200, 'application/x-ndjson',
+                    "Transfer-Encoding: chunked\r\n");
+    my @chunks = map { chunk($_), { wait => 0.001 } } @lines;
+
+    return $head, @chunks[0 .. 4], { close => 1 } if $name eq 'cut';
+    return $head, @chunks, "0\r\n\r\n", { done => 1 };
 }
 
 
