@@ -136,10 +136,12 @@ typedef struct {
     const char           *name;
     const char           *type;          /* of an answer */
     const char           *stream_type;
+    const char           *url;           /* where it is at home, or NULL */
     size_t                reader_size;   /* of scan_event()'s state; or 0 */
     size_t                writer_size;   /* of write_event()'s state; or 0 */
     const char *const    *bulky;         /* see sp_json_limits_t; or NULL */
     unsigned              lines:1;       /* an event is a line, no SSE */
+    unsigned              embeddings:1;  /* and they are as OpenAI's */
 
     /* client: NULL for a dialect that only providers speak */
 

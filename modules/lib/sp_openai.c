@@ -28,8 +28,10 @@ const sp_dialect_t  sp_openai = {
     .name = "openai",
     .type = "application/json",
     .stream_type = "text/event-stream",
+    .url = "https://api.openai.com/v1",
     .writer_size = SP_CHAT_MAX_CHOICES,
     .bulky = sp_openai_bulky,
+    .embeddings = 1,
 
     .parse_request = sp_openai_parse_request,
     .write_event = sp_openai_write_event,
