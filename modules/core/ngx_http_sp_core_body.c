@@ -9,6 +9,8 @@
 
 #include "ngx_http_sp_core_int.h"
 
+#include "sp_json_rewrite.h"
+
 
 /* without "body_max_size"; 1m is NGINX's own default as well */
 #define NGX_HTTP_SP_BODY_MAX   (1024 * 1024)
@@ -702,6 +704,7 @@ ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat)
 
         dialect = ngx_http_sp_client_dialect(r);
 
+        ctx->body.dialect = dialect;
         ctx->body.chat = dialect->parse_request(json_incref(value), &error);
 
         if (ctx->body.chat == NULL && error.code == NULL) {

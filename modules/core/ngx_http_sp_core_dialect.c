@@ -136,12 +136,22 @@ ngx_http_sp_conf_dialect(ngx_conf_t *cf, const sp_dialect_t *dialect)
 }
 
 
-/* who does not say so speaks OpenAI's */
+/*
+ * Who does not say so speaks OpenAI's.  What was read once stays, wherever an
+ * error_page leads.
+ */
 
 const sp_dialect_t *
 ngx_http_sp_client_dialect(ngx_http_request_t *r)
 {
+    ngx_http_sp_core_ctx_t       *ctx;
     ngx_http_sp_core_loc_conf_t  *lcf;
+
+    ctx = ngx_http_sp_core_find_ctx(r);
+
+    if (ctx != NULL && ctx->body.dialect != NULL) {
+        return ctx->body.dialect;
+    }
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
 

@@ -98,6 +98,7 @@ typedef struct {
     ngx_int_t                      error;     /* status, once it failed */
     json_t                        *json;
     sp_chat_request_t             *chat;
+    const sp_dialect_t            *dialect;   /* of chat */
     off_t                          max;
     off_t                          seen;      /* bytes read so far */
     unsigned                       asked:1;

@@ -18,6 +18,7 @@
 
 
 #include "sp_chat.h"
+#include "sp_json_unescape.h"
 #include "sp_out.h"
 #include "sp_sse.h"
 

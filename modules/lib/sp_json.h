@@ -77,22 +77,5 @@ const char *sp_json_string(const json_t *object, const char *key,
  */
 size_t sp_json_escape(char *dst, size_t size, const char *text, size_t len);
 
-/*
- * Writes value in the spelling of the text that it was parsed from; strings
- * may have been replaced by others meanwhile.  Returns the bytes needed,
- * writes at most "size"; 0 when the text is not that of the value.
- */
-size_t sp_json_rewrite(const json_t *value, const char *text, size_t len,
-    char *dst, size_t size);
-
-/*
- * Decodes the content of a JSON string into UTF-8.  Writes at most "size"
- * bytes, never a part of a character, and returns how many: never more than
- * 3 * len.  Broken escapes, lone surrogates, U+0000 and bytes that are not
- * UTF-8 become U+FFFD: the result can be stored as it is.
- */
-size_t sp_json_unescape(char *dst, size_t size, const char *text,
-    size_t len);
-
 
 #endif /* _SP_JSON_H_INCLUDED_ */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "sp_json_load.h"
+#include "sp_json_unescape.h"
 
 
 /* more digits than any int64_t is sure to hold */

@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "sp_json.h"
+#include "sp_json_rewrite.h"
+#include "sp_json_unescape.h"
 #include "sp_out.h"
 #include "sp_scan.h"
 

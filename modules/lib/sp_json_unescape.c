@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "sp_json.h"
+#include "sp_json_unescape.h"
 #include "sp_utf8.h"
 
 

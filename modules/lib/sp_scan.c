@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "sp_json.h"
+#include "sp_json_unescape.h"
 #include "sp_scan.h"
 
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "sp_json.h"
+#include "sp_json_rewrite.h"
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -33,6 +33,8 @@ my ($t, $p) = Sallyport::Llm::gateway(http => $conf, server => '
                       llm_message_limit 40; }
     location = /fallback { error_page 502 = @other; llm_pass down; }
     location @other { llm_pass default; }
+    location = /say-fallback { error_page 502 = @other;
+                               llm_pass down dialect=say; }
     location = /embed { llm_embeddings sayer; }');
 
 my $hello = $Sallyport::Llm::hello;
@@ -276,6 +278,12 @@ for my $stream (0, 1) {
                : $res->{json}{choices}[0]{message}{content}, $hello,
        'another provider, and dialect, answers');
 }
+
+
+$res = $t->post('/say-fallback', {}, {
+    talk => [ { who => 'user', says => 'hi' } ] });
+
+is($res->{json}{said}, $hello, 'and the client keeps its own');
 
 
 # -- configuration

@@ -4,6 +4,7 @@
  */
 
 #include "sp_json.h"
+#include "sp_json_rewrite.h"
 #include "sp_utf8.h"
 
 #include "tap.h"
