@@ -11,6 +11,9 @@
 #include "sp_out.h"
 
 
+static size_t sp_out_escape(const char *p, const char *last);
+
+
 void
 sp_out_put(sp_out_t *out, const char *p, size_t len)
 {
@@ -48,6 +51,7 @@ sp_out_text(sp_out_t *out, const char *text, size_t len)
 void
 sp_out_content(sp_out_t *out, const char *text, size_t len)
 {
+    size_t       n;
     const char  *last, *p, *start;
 
     p = text;
@@ -63,17 +67,53 @@ sp_out_content(sp_out_t *out, const char *text, size_t len)
             return;
         }
 
-        if (*p == '\\' && last - p >= 2 && (unsigned char) p[1] >= 0x20) {
-            sp_out_put(out, p, 2);
-            p += 2;
+        n = sp_out_escape(p, last);
+
+        if (n != 0) {
+            sp_out_put(out, p, n);
+            p += n;
             continue;
         }
 
-        /* a quote, a control character, a backslash at the end */
+        /* a quote, a control character, a backslash that escapes nothing */
 
         sp_out_text(out, p, 1);
         p++;
     }
+}
+
+
+/* the length of the escape at p; 0: it is none */
+
+static size_t
+sp_out_escape(const char *p, const char *last)
+{
+    char    c;
+    size_t  i;
+
+    if (*p != '\\' || last - p < 2) {
+        return 0;
+    }
+
+    if (p[1] != 'u') {
+        return (memchr("\"\\/bfnrt", p[1], 8) != NULL) ? 2 : 0;
+    }
+
+    if (last - p < 6) {
+        return 0;
+    }
+
+    for (i = 2; i < 6; i++) {
+        c = p[i];
+
+        if (!((c >= '0' && c <= '9')
+              || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')))
+        {
+            return 0;
+        }
+    }
+
+    return 6;
 }
 
 

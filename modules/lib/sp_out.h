@@ -31,7 +31,8 @@ void sp_out_text(sp_out_t *out, const char *text, size_t len);
 
 /*
  * The content of a JSON string that nobody has checked, as such a content:
- * escapes stay as they are, control characters are escaped.  At most 6 * len.
+ * escapes stay as they are, what is none, and control characters, are escaped.
+ * At most 6 * len.
  */
 void sp_out_content(sp_out_t *out, const char *text, size_t len);
 

@@ -422,6 +422,48 @@ static void test_error(void)
 }
 
 
+/* what a provider has not escaped well breaks no event of ours */
+
+static void test_content(void)
+{
+    char      buf[64];
+    size_t    i;
+    sp_out_t  out;
+
+    static const struct {
+        const char  *raw;
+        const char  *text;
+    } contents[] = {
+        { "a\\n\\u00e9\\\"\\/", "a\\n\\u00e9\\\"\\/" },
+        { "a\nb\r\x01", "a\\nb\\r\\u0001" },
+        { "a\"b", "a\\\"b" },
+        { "\\x\\u12g4", "\\\\x\\\\u12g4" },
+        { "\\", "\\\\" },
+        { "\\u12", "\\\\u12" }
+    };
+
+    for (i = 0; i < sizeof(contents) / sizeof(contents[0]); i++) {
+        out.dst = buf;
+        out.size = sizeof(buf);
+        out.len = 0;
+
+        sp_out_content(&out, contents[i].raw, strlen(contents[i].raw));
+        TAP_IS_MEM(buf, out.len, contents[i].text, strlen(contents[i].text),
+                   "content %zu", i);
+    }
+
+    out.dst = buf;
+    out.size = 3;
+    out.len = 0;
+    buf[3] = '!';
+
+    sp_out_put(&out, "ab", 2);
+    sp_out_integer(&out, -9223372036854775807 - 1);
+    TAP_OK(out.len == 22 && memcmp(buf, "ab-!", 4) == 0,
+           "what does not fit is counted");
+}
+
+
 int main(void)
 {
     char        deep[400];
@@ -436,6 +478,7 @@ int main(void)
     test_unescape();
     test_write();
     test_error();
+    test_content();
 
     /* a stack of arrays is refused, not followed */
 

@@ -15,6 +15,7 @@ static sp_chat_request_t *chat_of(const char *const *list)
     json_t             *messages;
     const char         *role;
     sp_chat_error_t     error;
+    sp_chat_request_t  *chat;
 
     messages = json_array();
 
@@ -26,8 +27,10 @@ static sp_chat_request_t *chat_of(const char *const *list)
                                                   "content", *list + 2));
     }
 
-    return sp_openai.parse_request(json_pack("{s:o}", "messages", messages),
+    chat = sp_openai.parse_request(json_pack("{s:o}", "messages", messages),
                                    &error);
+
+    return chat;
 }
 
 
