@@ -18,6 +18,7 @@ typedef void (*ngx_http_sp_llm_write_pt)(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta, sp_out_t *out);
 
 
+static ngx_int_t ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_write(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_write_pt write, const sp_delta_t *delta, size_t need);
 static void ngx_http_sp_llm_delta_out(ngx_http_sp_llm_ctx_t *ctx,
@@ -26,18 +27,15 @@ static void ngx_http_sp_llm_end_out(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta, sp_out_t *out);
 
 
-/* what both sides keep of an answer; a stream of the same dialect ends too */
+/* what both sides keep of an answer */
 
 ngx_int_t
 ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx)
 {
-    ngx_str_t                   *alias;
-    sp_writer_t                 *writer;
-    const sp_dialect_t          *client, *dialect;
+    const sp_dialect_t          *dialect;
     ngx_http_sp_llm_response_t  *response;
 
     response = &ctx->response;
-    client = ctx->check.dialect;
     dialect = ctx->attempt.dialect;
 
     response->sse.lines = dialect->lines;
@@ -53,11 +51,19 @@ ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx)
         }
     }
 
-    if (!ctx->attempt.translated) {
-        return NGX_OK;
-    }
+    return ctx->attempt.translated ? ngx_http_sp_llm_writer(ctx) : NGX_OK;
+}
 
-    writer = &response->writer;
+
+static ngx_int_t
+ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_str_t           *alias;
+    sp_writer_t         *writer;
+    const sp_dialect_t  *client;
+
+    client = ctx->check.dialect;
+    writer = &ctx->response.writer;
     alias = &ctx->check.model->alias;
 
     writer->id = (char *) ctx->turn->id;
@@ -65,7 +71,11 @@ ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx)
     writer->model = (char *) alias->data;
     writer->model_len = alias->len;
     writer->created = ngx_time();
-    writer->usage = ctx->check.chat->include_usage;
+
+    /* untranslated, usage has passed where the client wanted it */
+
+    writer->usage = (ctx->attempt.translated
+                     && ctx->check.chat->include_usage);
 
     if (client->writer_size != 0) {
         writer->state = ngx_pcalloc(ctx->request->pool, client->writer_size);
@@ -125,6 +135,12 @@ ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta)
 ngx_int_t
 ngx_http_sp_llm_write_end(ngx_http_sp_llm_ctx_t *ctx)
 {
+    if (ctx->response.writer.id == NULL
+        && ngx_http_sp_llm_writer(ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     return ngx_http_sp_llm_write(ctx, ngx_http_sp_llm_end_out, NULL,
                                  SP_DIALECT_EVENT);
 }
