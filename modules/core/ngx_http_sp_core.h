@@ -49,6 +49,7 @@
 #include "ngx_sp_spool.h"
 
 #include "sp_chat.h"
+#include "sp_dialect.h"
 #include "sp_json.h"
 
 #include "ngx_http_sp_core_abi.h"

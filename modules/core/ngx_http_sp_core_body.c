@@ -9,10 +9,18 @@
 
 #include "ngx_http_sp_core_int.h"
 
+#include "sp_json_rewrite.h"
+
+
+/* without "body_max_size"; 1m is NGINX's own default as well */
+#define NGX_HTTP_SP_BODY_MAX   (1024 * 1024)
+#define NGX_HTTP_SP_BODY_CHAT  (32 * 1024 * 1024)
+
 
 static ngx_http_request_body_filter_pt  ngx_http_next_request_body_filter;
 
 
+static size_t ngx_http_sp_body_max(const ngx_http_sp_core_loc_conf_t *lcf);
 static ngx_int_t ngx_http_sp_body_read(ngx_http_request_t *r,
     ngx_http_sp_core_ctx_t *ctx);
 static void ngx_http_sp_body_handler(ngx_http_request_t *r);
@@ -28,6 +36,8 @@ static ngx_uint_t ngx_http_sp_body_is_json(const ngx_str_t *type);
 static ngx_int_t ngx_http_sp_body_headers(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sp_body_parse(ngx_http_request_t *r,
     const ngx_str_t *text, json_t **value);
+static ngx_int_t ngx_http_sp_body_code_point(ngx_http_request_t *r,
+    const ngx_str_t *text, size_t offset);
 
 
 ngx_int_t
@@ -37,6 +47,38 @@ ngx_http_sp_body_init(ngx_conf_t *cf)
     ngx_http_top_request_body_filter = ngx_http_sp_body_limit_filter;
 
     return NGX_OK;
+}
+
+
+/* images ride in chats */
+
+static size_t
+ngx_http_sp_body_max(const ngx_http_sp_core_loc_conf_t *lcf)
+{
+    if (lcf->body_max_size != NGX_CONF_UNSET_SIZE) {
+        return lcf->body_max_size;
+    }
+
+    return (lcf->dialect != NULL) ? NGX_HTTP_SP_BODY_CHAT
+                                  : NGX_HTTP_SP_BODY_MAX;
+}
+
+
+/* NGINX's own limit is no lower only because nobody has set it */
+
+void
+ngx_http_sp_body_merge(ngx_conf_t *cf, ngx_http_sp_core_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->dialect != NULL
+        && clcf->client_max_body_size == NGX_HTTP_SP_BODY_MAX
+        && ngx_http_sp_body_max(conf) > NGX_HTTP_SP_BODY_MAX)
+    {
+        clcf->client_max_body_size = ngx_http_sp_body_max(conf);
+    }
 }
 
 
@@ -101,7 +143,7 @@ ngx_http_sp_body_read(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
 
     ctx->body.asked = 1;
-    ctx->body.max = (off_t) lcf->body_max_size;
+    ctx->body.max = (off_t) ngx_http_sp_body_max(lcf);
 
     if (r->headers_in.content_length_n > ctx->body.max) {
         return ngx_http_sp_body_too_large(r, ctx->body.max);
@@ -529,16 +571,25 @@ static ngx_int_t
 ngx_http_sp_body_parse(ngx_http_request_t *r, const ngx_str_t *text,
     json_t **value)
 {
-    size_t            offset;
-    const char       *code;
-    sp_json_status_e  status;
+    size_t                        offset;
+    const char                   *code;
+    sp_json_limits_t              limits;
+    sp_json_status_e              status;
+    ngx_http_sp_core_loc_conf_t  *lcf;
 
     if (text->len == 0) {
         return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "body_required",
                                  "the request must have a JSON body");
     }
 
-    status = sp_json_parse((char *) text->data, text->len, NULL, value,
+    ngx_memzero(&limits, sizeof(sp_json_limits_t));
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+
+    limits.any_number = 1;
+    limits.bulky = (lcf->dialect != NULL) ? lcf->dialect->bulky : NULL;
+
+    status = sp_json_parse((char *) text->data, text->len, &limits, value,
                            &offset);
 
     switch (status) {
@@ -549,6 +600,9 @@ ngx_http_sp_body_parse(ngx_http_request_t *r, const ngx_str_t *text,
     case SP_JSON_UTF8:
         code = "invalid_utf8";
         break;
+
+    case SP_JSON_CODE_POINT:
+        return ngx_http_sp_body_code_point(r, text, offset);
 
     case SP_JSON_DUPLICATE_KEY:
         code = "duplicate_key";
@@ -572,12 +626,69 @@ ngx_http_sp_body_parse(ngx_http_request_t *r, const ngx_str_t *text,
 }
 
 
+/* at "offset" is an escape of six bytes */
+
+static ngx_int_t
+ngx_http_sp_body_code_point(ngx_http_request_t *r, const ngx_str_t *text,
+    size_t offset)
+{
+    u_char  digits[4];
+
+    (void) ngx_strlow(digits, text->data + offset + 2, 4);
+
+    if (ngx_strncmp(digits, "0000", 4) == 0) {
+        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                                 "invalid_code_point",
+                                 "U+0000 is not accepted in a string, at "
+                                 "byte %uz: leave it out", offset);
+    }
+
+    return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "invalid_code_point",
+                             "the lone surrogate \\u%*s is no character, at "
+                             "byte %uz: send the pair, or U+FFFD", (size_t) 4,
+                             digits, offset);
+}
+
+
+ngx_int_t
+ngx_http_sp_rewrite_json_body(ngx_http_request_t *r)
+{
+    size_t                   size;
+    ngx_str_t                body, text;
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_find_ctx(r);
+
+    if (ctx == NULL || ctx->body.json == NULL) {
+        return NGX_ERROR;
+    }
+
+    text = ctx->body.data;
+
+    size = sp_json_rewrite(ctx->body.json, (char *) text.data, text.len, NULL,
+                           0);
+
+    body.len = size;
+    body.data = ngx_pnalloc(r->pool, size + 1);
+
+    if (size == 0 || body.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) sp_json_rewrite(ctx->body.json, (char *) text.data, text.len,
+                           (char *) body.data, size);
+
+    return ngx_http_sp_replace_body(r, &body);
+}
+
+
 ngx_int_t
 ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat)
 {
     json_t                  *value;
     ngx_int_t                rc;
     sp_chat_error_t          error;
+    const sp_dialect_t      *dialect;
     ngx_http_sp_core_ctx_t  *ctx;
 
     *chat = NULL;
@@ -591,18 +702,20 @@ ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat)
 
     if (ctx->body.chat == NULL) {
 
-        ctx->body.chat = sp_chat_parse(SP_CHAT_OPENAI, json_incref(value),
-                                       &error);
+        dialect = ngx_http_sp_client_dialect(r);
+
+        ctx->body.dialect = dialect;
+        ctx->body.chat = dialect->parse_request(json_incref(value), &error);
 
         if (ctx->body.chat == NULL && error.code == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
         if (ctx->body.chat == NULL) {
-            rc = ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, error.code, "%s",
-                                   error.message);
-            ngx_http_sp_error_param(r, error.param);
-            return rc;
+            (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, error.code, "%s",
+                                     error.message);
+
+            return ngx_http_sp_error_param(r, error.param);
         }
     }
 

@@ -20,6 +20,23 @@ ngx_http_complex_value_t *ngx_http_sp_complex_value(ngx_conf_t *cf,
     ngx_str_t *text);
 
 
+/* Dialects of models' APIs */
+
+/* in the preconfiguration; the table is static memory */
+ngx_int_t ngx_http_sp_add_dialect(ngx_conf_t *cf,
+    const sp_dialect_t *dialect);
+
+/* NULL after logging that the name is unknown, and which are known */
+const sp_dialect_t *ngx_http_sp_dialect(ngx_conf_t *cf,
+    const ngx_str_t *name);
+
+/* in a setter: the clients of this location speak it */
+void ngx_http_sp_conf_dialect(ngx_conf_t *cf, const sp_dialect_t *dialect);
+
+/* of a request: that of its location, or OpenAI's */
+const sp_dialect_t *ngx_http_sp_client_dialect(ngx_http_request_t *r);
+
+
 /* Servers: "redis_server" and "pg_server" of the configuration */
 
 /* NULL after logging that the name is unknown, with file and line */

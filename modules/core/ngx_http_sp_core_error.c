@@ -35,15 +35,13 @@ static ngx_int_t ngx_http_sp_error_replace(ngx_http_request_t *r,
 static void ngx_http_sp_error_default(ngx_http_sp_error_ctx_t *error,
     ngx_uint_t status);
 static ngx_buf_t *ngx_http_sp_error_render(ngx_http_request_t *r,
-    const ngx_http_sp_error_ctx_t *error, ngx_uint_t format,
-    const ngx_str_t *id);
+    const ngx_http_sp_error_ctx_t *error, const ngx_str_t *id);
 static u_char *ngx_http_sp_error_json(u_char *p,
     const ngx_http_sp_error_ctx_t *error, const ngx_str_t *message,
     const ngx_str_t *hint, const ngx_str_t *id);
-static u_char *ngx_http_sp_error_openai(u_char *p,
-    const ngx_http_sp_error_ctx_t *error, const ngx_str_t *message,
+static ngx_buf_t *ngx_http_sp_error_dialect(ngx_http_request_t *r,
+    const ngx_http_sp_error_ctx_t *error, const sp_dialect_t *dialect,
     const ngx_str_t *id);
-static const char *ngx_http_sp_error_type(ngx_uint_t status);
 static ngx_int_t ngx_http_sp_error_escape(ngx_pool_t *pool,
     const u_char *text, size_t len, ngx_str_t *out);
 static ngx_int_t ngx_http_sp_error_body_filter(ngx_http_request_t *r,
@@ -151,6 +149,7 @@ ngx_http_sp_error(ngx_http_request_t *r, ngx_uint_t status, const char *code,
     ctx->error.code = code;
     ctx->error.hint = NULL;
     ctx->error.param = NULL;
+    ctx->error.type = NULL;
     ctx->error.message.data = p;
     ctx->error.message.len = last - p;
     ngx_str_null(&ctx->error.details);
@@ -188,15 +187,32 @@ ngx_http_sp_error_details(ngx_http_request_t *r, const ngx_str_t *json)
 }
 
 
-void
+ngx_int_t
 ngx_http_sp_error_param(ngx_http_request_t *r, const char *param)
 {
     ngx_http_sp_core_ctx_t  *ctx;
 
     ctx = ngx_http_sp_core_find_ctx(r);
 
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->error.param = param;
+
+    return ctx->error.status;
+}
+
+
+void
+ngx_http_sp_error_type(ngx_http_request_t *r, const char *type)
+{
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_find_ctx(r);
+
     if (ctx != NULL) {
-        ctx->error.param = param;
+        ctx->error.type = type;
     }
 }
 
@@ -358,11 +374,20 @@ ngx_http_sp_error_replace(ngx_http_request_t *r, const ngx_str_t *id)
         ngx_http_sp_error_default(&ctx->error, r->err_status);
     }
 
-    ctx->error.body = ngx_http_sp_error_render(r, &ctx->error,
-                                               lcf->error_format, id);
+    if (lcf->error_format == NGX_HTTP_SP_ERROR_DIALECT) {
+        ctx->error.body = ngx_http_sp_error_dialect(r, &ctx->error,
+                                                    lcf->error_dialect, id);
+
+    } else {
+        ctx->error.body = ngx_http_sp_error_render(r, &ctx->error, id);
+    }
+
     if (ctx->error.body == NULL) {
         return NGX_ERROR;
     }
+
+    ctx->error.body->last_buf = 1;
+    ctx->error.body->last_in_chain = 1;
 
     ngx_str_set(&r->headers_out.content_type, "application/json");
     r->headers_out.content_type_len = r->headers_out.content_type.len;
@@ -394,14 +419,14 @@ ngx_http_sp_error_default(ngx_http_sp_error_ctx_t *error, ngx_uint_t status)
     error->message.len = ngx_strlen(text->message);
     error->hint = NULL;
     error->param = NULL;
+    error->type = NULL;
     ngx_str_null(&error->details);
 }
 
 
 static ngx_buf_t *
 ngx_http_sp_error_render(ngx_http_request_t *r,
-    const ngx_http_sp_error_ctx_t *error, ngx_uint_t format,
-    const ngx_str_t *id)
+    const ngx_http_sp_error_ctx_t *error, const ngx_str_t *id)
 {
     size_t      len;
     ngx_buf_t  *b;
@@ -424,27 +449,18 @@ ngx_http_sp_error_render(ngx_http_request_t *r,
         return NULL;
     }
 
-    len = sizeof("{\"error\":{\"code\":\"\",\"message\":\"\",\"type\":\"\","
-                 "\"param\":\"null\",\"details\":null,\"hint\":\"null\","
-                 "\"request_id\":\"\"}}\n") + sizeof("invalid_request_error")
+    len = sizeof("{\"error\":{\"code\":\"\",\"message\":\"\","
+                 "\"details\":null,\"hint\":\"null\","
+                 "\"request_id\":\"\"}}\n")
           + ngx_strlen(error->code) + message.len + hint.len + id->len
-          + error->details.len
-          + ((error->param != NULL) ? ngx_strlen(error->param) : 0);
+          + error->details.len;
 
     b = ngx_create_temp_buf(r->pool, len);
     if (b == NULL) {
         return NULL;
     }
 
-    if (format == NGX_HTTP_SP_ERROR_OPENAI) {
-        b->last = ngx_http_sp_error_openai(b->last, error, &message, id);
-
-    } else {
-        b->last = ngx_http_sp_error_json(b->last, error, &message, &hint, id);
-    }
-
-    b->last_buf = 1;
-    b->last_in_chain = 1;
+    b->last = ngx_http_sp_error_json(b->last, error, &message, &hint, id);
 
     return b;
 }
@@ -475,43 +491,44 @@ ngx_http_sp_error_json(u_char *p, const ngx_http_sp_error_ctx_t *error,
 }
 
 
-static u_char *
-ngx_http_sp_error_openai(u_char *p, const ngx_http_sp_error_ctx_t *error,
-    const ngx_str_t *message, const ngx_str_t *id)
+static ngx_buf_t *
+ngx_http_sp_error_dialect(ngx_http_request_t *r,
+    const ngx_http_sp_error_ctx_t *error, const sp_dialect_t *dialect,
+    const ngx_str_t *id)
 {
-    p = ngx_sprintf(p, "{\"error\":{\"message\":\"%V\",\"type\":\"%s\","
-                    "\"param\":", message,
-                    ngx_http_sp_error_type(error->status));
+    sp_out_t             out;
+    ngx_buf_t           *b;
+    sp_dialect_error_t   what;
 
-    if (error->param != NULL) {
-        p = ngx_sprintf(p, "\"%s\"", error->param);
+    ngx_memzero(&what, sizeof(sp_dialect_error_t));
 
-    } else {
-        p = ngx_sprintf(p, "null");
+    what.status = error->status;
+    what.code = error->code;
+    what.type = error->type;
+    what.param = error->param;
+    what.message = (char *) error->message.data;
+    what.message_len = error->message.len;
+    what.request_id = (char *) id->data;
+    what.request_id_len = id->len;
+
+    ngx_memzero(&out, sizeof(sp_out_t));
+
+    dialect->write_error(&what, &out);
+
+    b = ngx_create_temp_buf(r->pool, out.len);
+    if (b == NULL) {
+        return NULL;
     }
 
-    return ngx_sprintf(p, ",\"code\":\"%s\",\"request_id\":\"%V\"}}\n",
-                       error->code, id);
-}
+    out.dst = (char *) b->pos;
+    out.size = out.len;
+    out.len = 0;
 
+    dialect->write_error(&what, &out);
 
-static const char *
-ngx_http_sp_error_type(ngx_uint_t status)
-{
-    switch (status) {
+    b->last = b->pos + out.len;
 
-    case NGX_HTTP_UNAUTHORIZED:
-        return "authentication_error";
-
-    case NGX_HTTP_FORBIDDEN:
-        return "permission_error";
-
-    case NGX_HTTP_TOO_MANY_REQUESTS:
-        return "rate_limit_error";
-    }
-
-    return (status >= NGX_HTTP_INTERNAL_SERVER_ERROR)
-           ? "server_error" : "invalid_request_error";
+    return b;
 }
 
 

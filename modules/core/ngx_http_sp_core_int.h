@@ -49,6 +49,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                    steps;         /* const step_t * */
     ngx_array_t                    inspectors;    /* const inspector_t * */
+    ngx_array_t                    dialects;      /* const dialect_t * */
     ngx_array_t                    listeners;     /* const listener_t * */
     ngx_array_t                    redis;         /* ngx_sp_redis_t * */
     ngx_array_t                    pg;            /* ngx_sp_pg_t * */
@@ -67,13 +68,15 @@ typedef struct {
 
 typedef enum {
     NGX_HTTP_SP_ERROR_JSON = 0,
-    NGX_HTTP_SP_ERROR_OPENAI,
+    NGX_HTTP_SP_ERROR_DIALECT,
     NGX_HTTP_SP_ERROR_HTML
 } ngx_http_sp_error_format_e;
 
 
 typedef struct {
     ngx_http_sp_run_pt             content;
+    const sp_dialect_t            *dialect;       /* of clients, or NULL */
+    const sp_dialect_t            *error_dialect;
     ngx_uint_t                     error_format;
     size_t                         body_max_size;
     ngx_flag_t                     identity;
@@ -95,6 +98,7 @@ typedef struct {
     ngx_int_t                      error;     /* status, once it failed */
     json_t                        *json;
     sp_chat_request_t             *chat;
+    const sp_dialect_t            *dialect;   /* of chat */
     off_t                          max;
     off_t                          seen;      /* bytes read so far */
     unsigned                       asked:1;
@@ -109,7 +113,8 @@ typedef struct {
     ngx_uint_t                     status;
     const char                    *code;
     const char                    *hint;
-    const char                    *param;     /* of the OpenAI shape */
+    const char                    *param;     /* a member of the request */
+    const char                    *type;      /* NULL: by the status */
     ngx_str_t                      message;
     ngx_str_t                      details;   /* JSON */
     ngx_uint_t                     page;      /* err_status of error_page */
@@ -181,14 +186,21 @@ void ngx_http_sp_identity_end(ngx_http_sp_core_ctx_t *ctx);
 /* ngx_http_sp_core_body.c */
 
 ngx_int_t ngx_http_sp_body_init(ngx_conf_t *cf);
+void ngx_http_sp_body_merge(ngx_conf_t *cf, ngx_http_sp_core_loc_conf_t *conf);
 void ngx_http_sp_body_abandon(ngx_http_request_t *r,
     ngx_http_sp_core_ctx_t *ctx);
 void ngx_http_sp_body_release(ngx_http_sp_core_ctx_t *ctx);
 
+/* ngx_http_sp_core_dialect.c */
+
+ngx_int_t ngx_http_sp_dialects_create(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
+char *ngx_http_sp_dialect_error_format(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 /* ngx_http_sp_core_error.c */
 
 ngx_int_t ngx_http_sp_error_init(ngx_conf_t *cf);
-void ngx_http_sp_error_param(ngx_http_request_t *r, const char *param);
 
 /* ngx_http_sp_core_status.c */
 

@@ -30,14 +30,6 @@ static void ngx_http_sp_core_exit_process(ngx_cycle_t *cycle);
 const char  load_ngx_http_sp_core_module_before_its_plugins = 1;
 
 
-static ngx_conf_enum_t  ngx_http_sp_core_error_formats[] = {
-    { ngx_string("json"), NGX_HTTP_SP_ERROR_JSON },
-    { ngx_string("openai"), NGX_HTTP_SP_ERROR_OPENAI },
-    { ngx_string("html"), NGX_HTTP_SP_ERROR_HTML },
-    { ngx_null_string, 0 }
-};
-
-
 static ngx_command_t  ngx_http_sp_core_commands[] = {
 
     { ngx_string("redis_server"),
@@ -105,10 +97,10 @@ static ngx_command_t  ngx_http_sp_core_commands[] = {
 
     { ngx_string("error_format"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_enum_slot,
+      ngx_http_sp_dialect_error_format,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sp_core_loc_conf_t, error_format),
-      ngx_http_sp_core_error_formats },
+      0,
+      NULL },
 
     { ngx_string("body_max_size"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -228,7 +220,8 @@ ngx_http_sp_core_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    if (ngx_array_init(&mcf->steps, cf->pool, 8, sizeof(void *)) != NGX_OK
+    if (ngx_http_sp_dialects_create(cf, mcf) != NGX_OK
+        || ngx_array_init(&mcf->steps, cf->pool, 8, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->inspectors, cf->pool, 2, sizeof(void *))
            != NGX_OK
         || ngx_array_init(&mcf->listeners, cf->pool, 4, sizeof(void *))
@@ -322,10 +315,20 @@ ngx_http_sp_core_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_sp_core_loc_conf_t *prev = parent;
     ngx_http_sp_core_loc_conf_t *conf = child;
 
+    if (conf->error_format == NGX_CONF_UNSET_UINT) {
+        conf->error_dialect = prev->error_dialect;
+    }
+
     ngx_conf_merge_uint_value(conf->error_format, prev->error_format,
                               NGX_HTTP_SP_ERROR_JSON);
+
+    /* unset: what sort of bodies come here decides */
+
     ngx_conf_merge_size_value(conf->body_max_size, prev->body_max_size,
-                              1024 * 1024);
+                              NGX_CONF_UNSET_SIZE);
+
+    ngx_http_sp_body_merge(cf, conf);
+
     ngx_conf_merge_value(conf->identity, prev->identity, 0);
 
     return NGX_CONF_OK;

@@ -15,7 +15,7 @@
  * NGX_OK: *body is the whole body in one piece of memory (valid until the
  * request ends); NGX_AGAIN: return NGX_AGAIN, it is being read; or an HTTP
  * status to return.  Steps may call it before each other: it is read once.
- * Larger than "body_max_size" (default 1m) is 413.
+ * Larger than "body_max_size" is 413.
  */
 ngx_int_t ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *body);
 
@@ -30,13 +30,17 @@ ngx_int_t ngx_http_sp_replace_body(ngx_http_request_t *r,
 /*
  * The same for a JSON body: refuses other content types (415), malformed
  * UTF-8 or JSON, duplicate keys and excess depth (400), each with its own
- * code.  The value belongs to the request.
+ * code.  The value belongs to the request.  A number that neither an int64_t
+ * nor a double holds is a real in it: what is forwarded is the text.
  */
 ngx_int_t ngx_http_sp_json_body(ngx_http_request_t *r, json_t **value);
 
+/* strings of that value were replaced: the body says so from now on */
+ngx_int_t ngx_http_sp_rewrite_json_body(ngx_http_request_t *r);
+
 /*
- * The body as a chat request, parsed once per request.  The dialect is the
- * OpenAI one until the llm module brings others.
+ * The body as a chat request, parsed once per request, in the dialect that
+ * the clients of the location speak.
  */
 ngx_int_t ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat);
 
@@ -109,7 +113,13 @@ ngx_int_t ngx_http_sp_error(ngx_http_request_t *r, ngx_uint_t status,
 /* 404 "endpoint_not_found" for any method; the message names the address */
 ngx_int_t ngx_http_sp_not_found(ngx_http_request_t *r);
 
-/* after ngx_http_sp_error(); hint: text, details: a JSON value */
+/*
+ * After ngx_http_sp_error().  hint: text; details: a JSON value; param: the
+ * member of the request that is wrong, returns the status; type: instead of
+ * that of the status.  The strings live as long as the request.
+ */
+ngx_int_t ngx_http_sp_error_param(ngx_http_request_t *r, const char *param);
+void ngx_http_sp_error_type(ngx_http_request_t *r, const char *type);
 void ngx_http_sp_error_hint(ngx_http_request_t *r, const char *hint);
 void ngx_http_sp_error_details(ngx_http_request_t *r,
     const ngx_str_t *json);

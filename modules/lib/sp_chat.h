@@ -2,9 +2,10 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * One model of a chat request for every dialect.  Dialects so far: OpenAI
- * chat completions.  Fields that no feature reads stay in "root" and are
- * written out again unchanged.
+ * One model of a chat request for every dialect: what a dialect reads out of
+ * a client's body, and what another one writes for its provider.  Who does
+ * not translate passes the body itself on: fields that no feature reads stay
+ * in "root" and in the text.
  */
 
 #ifndef _SP_CHAT_H_INCLUDED_
@@ -25,11 +26,6 @@
 
 
 typedef enum {
-    SP_CHAT_OPENAI = 0
-} sp_chat_dialect_e;
-
-
-typedef enum {
     SP_CHAT_SYSTEM = 0,          /* also OpenAI's "developer" */
     SP_CHAT_USER,
     SP_CHAT_ASSISTANT,
@@ -37,16 +33,86 @@ typedef enum {
 } sp_chat_role_e;
 
 
+typedef enum {
+    SP_CHAT_PART_TEXT = 0,
+    SP_CHAT_PART_REFUSAL,
+    SP_CHAT_PART_IMAGE,
+    SP_CHAT_PART_AUDIO,
+    SP_CHAT_PART_FILE,
+    SP_CHAT_PART_OTHER           /* only its dialect knows: see "value" */
+} sp_chat_part_e;
+
+
+typedef struct {
+    sp_chat_part_e        kind;
+
+    /*
+     * The string that matters, or NULL: a text; the URL of an image, which
+     * may be a data URL; base64 of audio; base64 or a data URL of a file.
+     * One that is long may be in the request's text only: sp_json_bulk().
+     */
+    const json_t         *data;
+    const char           *format;    /* "mp3"; an image's detail; or NULL */
+    const char           *name;      /* of a file, or NULL */
+    const char           *id;        /* of a file the provider has, or NULL */
+    const json_t         *value;     /* the part, as the client wrote it */
+} sp_chat_part_t;
+
+
+/* a tool that the assistant called */
+typedef struct {
+    const char           *id;        /* NULL: the client gave none */
+    const char           *name;
+    const json_t         *arguments; /* JSON in a string, or an object */
+} sp_chat_call_t;
+
+
 typedef struct {
     sp_chat_role_e        role;
     const char           *text;      /* text parts joined; NUL-terminated */
     size_t                len;
+    sp_chat_part_t       *parts;     /* NULL: "text" is all of it */
+    size_t                nparts;
+    sp_chat_call_t       *calls;
+    size_t                ncalls;
+    const char           *call_id;   /* of a tool's result, or NULL */
+    const char           *name;      /* of who speaks, or NULL */
     json_t               *value;     /* borrowed from root */
 } sp_chat_message_t;
 
 
 typedef struct {
-    sp_chat_dialect_e     dialect;
+    const char           *name;
+    const char           *description;   /* or NULL */
+    const json_t         *parameters;    /* a JSON schema, or NULL */
+} sp_chat_tool_t;
+
+
+typedef enum {
+    SP_CHAT_CHOICE_AUTO = 0,
+    SP_CHAT_CHOICE_NONE,
+    SP_CHAT_CHOICE_REQUIRED,
+    SP_CHAT_CHOICE_NAMED
+} sp_chat_choice_e;
+
+
+/* what is passed on as it is; each a member of root, or NULL */
+typedef enum {
+    SP_CHAT_TEMPERATURE = 0,     /* numbers, as the client spelled them: */
+    SP_CHAT_TOP_P,               /* sp_scan_find() on the text */
+    SP_CHAT_PRESENCE_PENALTY,
+    SP_CHAT_FREQUENCY_PENALTY,
+    SP_CHAT_SEED,
+    SP_CHAT_STOP,                /* a string, or an array of strings */
+    SP_CHAT_FORMAT,              /* OpenAI's response_format */
+    SP_CHAT_EFFORT,              /* of reasoning, a string */
+    SP_CHAT_END_USER,            /* a string */
+    SP_CHAT_PARALLEL_CALLS,      /* a boolean */
+    SP_CHAT_NOPTIONS
+} sp_chat_option_e;
+
+
+typedef struct {
     json_t               *root;      /* owned */
     const char           *model;     /* strings point into root */
     size_t                model_len;      /* model NULL: not given */
@@ -55,36 +121,28 @@ typedef struct {
     sp_chat_message_t    *messages;
     size_t                nmessages;
     size_t                last_user;      /* index; nmessages: none */
+    sp_chat_tool_t       *tools;
+    size_t                ntools;
+    sp_chat_choice_e      choice;         /* of a tool */
+    const char           *choice_name;    /* NAMED */
+    const json_t         *options[SP_CHAT_NOPTIONS];
+    const char           *foreign;        /* a member that nothing of this
+                                             struct holds; NULL: none */
     int64_t               max_tokens;     /* -1: not given */
     int64_t               n;              /* choices asked for, 1.. */
     unsigned              stream:1;
     unsigned              include_usage:1;
     unsigned              memory_off:1;   /* metadata.memory "off" */
     unsigned              has_system:1;   /* by the client */
-    unsigned              edited:1;       /* by a step, in root: the body's
-                                             text is no longer the request */
 } sp_chat_request_t;
 
 
 typedef struct {
     const char           *code;      /* constant: "messages_required" */
-    const char           *param;     /* constant: "messages" */
+    const char           *param;     /* constant, or of the request */
     const char           *message;   /* constant */
 } sp_chat_error_t;
 
-
-/*
- * Checks what the gateway itself reads and what would surprise it later:
- * types, roles, caps, UUIDs in metadata, no NUL in text.  Everything else is
- * the provider's to judge.  The strings of the request live as long as it.
- *
- * In: root, whose reference is taken over on success and on failure.
- * Out: a request to be released with sp_chat_free(), or NULL and *error
- * (code NULL: out of memory).
- */
-sp_chat_request_t *sp_chat_parse(sp_chat_dialect_e dialect, json_t *root,
-    sp_chat_error_t *error);
-void sp_chat_free(sp_chat_request_t *chat);
 
 /* what becomes of a request on its way to the provider */
 typedef struct {
@@ -101,18 +159,12 @@ typedef struct {
 } sp_chat_edit_t;
 
 
-/*
- * Writes the request for the provider: the bytes the client sent, with
- * another model, with messages taken out and put in, usage of a stream asked
- * for, and our own members taken out of the metadata.
- *
- * In: text, what root was parsed from.  System messages before "first" stay.
- * Out: at most sp_chat_edit_size() bytes in dst.  Returns how many; 0 when
- * text is not that of the request.
- */
-size_t sp_chat_edit_size(size_t len, const sp_chat_edit_t *edit);
-size_t sp_chat_edit(const sp_chat_request_t *chat, const char *text,
-    size_t len, const sp_chat_edit_t *edit, char *dst);
+/* NULL is fine */
+void sp_chat_free(sp_chat_request_t *chat);
+
+/* 1 when message i stays; system messages before "first" do */
+int sp_chat_keeps(const sp_chat_request_t *chat, const sp_chat_edit_t *edit,
+    size_t i);
 
 
 #endif /* _SP_CHAT_H_INCLUDED_ */

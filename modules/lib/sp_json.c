@@ -19,9 +19,6 @@
 
 static sp_json_status_e sp_json_check_bytes(const char *text, size_t len,
     size_t *offset);
-static sp_json_status_e sp_json_check_depth(const char *text, size_t len,
-    unsigned depth, size_t *offset);
-static sp_json_status_e sp_json_status(const json_error_t *error);
 static size_t sp_json_escape_char(char out[6], uint8_t c);
 
 
@@ -35,6 +32,12 @@ sp_json_strerror(sp_json_status_e status)
 
     case SP_JSON_UTF8:
         return "the text is not valid UTF-8";
+
+    case SP_JSON_CODE_POINT:
+        return "U+0000 and lone surrogates are not accepted in a string";
+
+    case SP_JSON_NUMBER:
+        return "a number is out of range";
 
     case SP_JSON_DUPLICATE_KEY:
         return "an object has the same key twice";
@@ -61,8 +64,7 @@ sp_json_parse(const char *text, size_t len, const sp_json_limits_t *limits,
     json_t **value, size_t *offset)
 {
     size_t             at;
-    unsigned           depth;
-    json_error_t       error;
+    sp_json_limits_t   given;
     sp_json_status_e   status;
 
     *value = NULL;
@@ -72,18 +74,20 @@ sp_json_parse(const char *text, size_t len, const sp_json_limits_t *limits,
     }
 
     *offset = 0;
-    depth = SP_JSON_DEPTH;
+
+    memset(&given, 0, sizeof(sp_json_limits_t));
 
     if (limits != NULL) {
+        given = *limits;
+    }
 
-        if (limits->size != 0 && len > limits->size) {
-            *offset = limits->size;
-            return SP_JSON_TOO_LARGE;
-        }
+    if (given.size != 0 && len > given.size) {
+        *offset = given.size;
+        return SP_JSON_TOO_LARGE;
+    }
 
-        if (limits->depth != 0) {
-            depth = limits->depth;
-        }
+    if (given.depth == 0) {
+        given.depth = SP_JSON_DEPTH;
     }
 
     status = sp_json_check_bytes(text, len, offset);
@@ -91,34 +95,11 @@ sp_json_parse(const char *text, size_t len, const sp_json_limits_t *limits,
         return status;
     }
 
-    *value = sp_json_load(text, len, depth);
-
-    if (*value != NULL) {
-        return SP_JSON_OK;
-    }
-
-    status = sp_json_check_depth(text, len, depth, offset);
-    if (status != SP_JSON_OK) {
-        return status;
-    }
-
-    /* malformed, or out of memory: jansson tells which, and where */
-
-    *value = json_loadb(text, len, JSON_REJECT_DUPLICATES|JSON_DECODE_ANY,
-                        &error);
-    if (*value == NULL) {
-        *offset = error.position > 0 ? (size_t) error.position : 0;
-        return sp_json_status(&error);
-    }
-
-    return SP_JSON_OK;
+    return sp_json_load(text, len, &given, value, offset);
 }
 
 
-/*
- * What jansson does not tell apart or does not see: UTF-8 of the whole text,
- * and NUL bytes, which it skips
- */
+/* UTF-8 of the whole text, and NUL bytes, which end no string here */
 
 static sp_json_status_e
 sp_json_check_bytes(const char *text, size_t len, size_t *offset)
@@ -142,76 +123,29 @@ sp_json_check_bytes(const char *text, size_t len, size_t *offset)
 }
 
 
-/* what jansson does not cap; brackets inside of strings do not count */
-
-static sp_json_status_e
-sp_json_check_depth(const char *text, size_t len, unsigned depth,
-    size_t *offset)
+int
+sp_json_bulk(const json_t *value, size_t *offset, size_t *len)
 {
-    int       quoted;
-    size_t    i;
-    unsigned  level;
+    size_t       head, size;
+    const char  *text;
 
-    quoted = 0;
-    level = 0;
+    text = json_string_value(value);
+    size = json_string_length(value);
 
-    for (i = 0; i < len; i++) {
-
-        switch (text[i]) {
-
-        case '"':
-            quoted = !quoted;
-            break;
-
-        case '\\':
-            if (quoted) {
-                i++;
-            }
-
-            break;
-
-        case '{':
-        case '[':
-            if (quoted) {
-                break;
-            }
-
-            if (level == depth) {
-                *offset = i;
-                return SP_JSON_TOO_DEEP;
-            }
-
-            level++;
-            break;
-
-        case '}':
-        case ']':
-            if (!quoted && level != 0) {
-                level--;
-            }
-
-            break;
-        }
+    if (text == NULL || size < 2 * sizeof(size_t) + 1) {
+        return 0;
     }
 
-    return SP_JSON_OK;
-}
+    head = size - 2 * sizeof(size_t) - 1;
 
-
-static sp_json_status_e
-sp_json_status(const json_error_t *error)
-{
-    switch (json_error_code(error)) {
-
-    case json_error_duplicate_key:
-        return SP_JSON_DUPLICATE_KEY;
-
-    case json_error_out_of_memory:
-        return SP_JSON_NO_MEMORY;
-
-    default:
-        return SP_JSON_SYNTAX;
+    if (text[head] != '\0' || head > SP_JSON_BULK_HEAD) {
+        return 0;
     }
+
+    memcpy(offset, text + head + 1, sizeof(size_t));
+    memcpy(len, text + head + 1 + sizeof(size_t), sizeof(size_t));
+
+    return 1;
 }
 
 

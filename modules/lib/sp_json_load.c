@@ -3,15 +3,17 @@
  * Copyright (C) Sallyport authors
  *
  * A quick builder of jansson values from text whose UTF-8 is checked already.
- * It judges nothing: what it does not take is left to jansson, which refuses
- * it or not, and says why.
+ * It stops at the first byte that it cannot take: "pos" is where, "status"
+ * why.
  */
 
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sp_json_load.h"
+#include "sp_json_unescape.h"
 
 
 /* more digits than any int64_t is sure to hold */
@@ -19,18 +21,29 @@
 
 
 typedef struct {
-    const char    *pos;
-    const char    *last;
-    unsigned       depth;        /* levels that may still be opened */
-    char          *text;         /* of a string with escapes */
+    const char               *start;
+    const char               *pos;
+    const char               *last;
+    const sp_json_limits_t   *limits;
+    unsigned                  depth;  /* levels that may still be opened */
+    char                     *text;   /* of a string with escapes */
+    sp_json_status_e          status; /* of a failure */
 } sp_json_loader_t;
 
 
 static json_t *sp_json_load_value(sp_json_loader_t *l);
 static json_t *sp_json_load_object(sp_json_loader_t *l);
 static int sp_json_load_member(sp_json_loader_t *l, json_t *object);
+static int sp_json_load_pair(sp_json_loader_t *l, json_t *object,
+    const char *key, size_t len, const char *start);
+static int sp_json_load_is_bulky(const sp_json_loader_t *l, const char *key,
+    size_t len);
+static json_t *sp_json_load_bulk(sp_json_loader_t *l);
+static json_t *sp_json_load_text(sp_json_loader_t *l, const char *text,
+    size_t len);
 static json_t *sp_json_load_array(sp_json_loader_t *l);
 static json_t *sp_json_load_number(sp_json_loader_t *l);
+static json_t *sp_json_load_large(sp_json_loader_t *l, const char *start);
 static size_t sp_json_load_digits(sp_json_loader_t *l);
 static json_t *sp_json_load_word(sp_json_loader_t *l, const char *word,
     json_t *value);
@@ -45,31 +58,38 @@ static int sp_json_load_at(sp_json_loader_t *l, char c);
 static void sp_json_load_space(sp_json_loader_t *l);
 
 
-json_t *
-sp_json_load(const char *text, size_t len, unsigned depth)
+sp_json_status_e
+sp_json_load(const char *text, size_t len, const sp_json_limits_t *limits,
+    json_t **value, size_t *offset)
 {
-    json_t            *value;
-    sp_json_loader_t   l;
+    sp_json_loader_t  l;
 
+    l.start = text;
     l.pos = text;
     l.last = text + len;
-    l.depth = depth;
+    l.limits = limits;
+    l.depth = limits->depth;
     l.text = NULL;
+    l.status = SP_JSON_SYNTAX;
 
     sp_json_load_space(&l);
 
-    value = sp_json_load_value(&l);
+    *value = sp_json_load_value(&l);
 
-    sp_json_load_space(&l);
+    if (*value != NULL) {
+        sp_json_load_space(&l);
 
-    if (l.pos != l.last) {
-        json_decref(value);
-        value = NULL;
+        if (l.pos != l.last) {
+            json_decref(*value);
+            *value = NULL;
+        }
     }
 
     free(l.text);
 
-    return value;
+    *offset = (*value != NULL) ? 0 : (size_t) (l.pos - text);
+
+    return (*value != NULL) ? SP_JSON_OK : l.status;
 }
 
 
@@ -89,6 +109,7 @@ sp_json_load_value(sp_json_loader_t *l)
     case '{':
     case '[':
         if (l->depth == 0) {
+            l->status = SP_JSON_TOO_DEEP;
             return NULL;
         }
 
@@ -105,7 +126,7 @@ sp_json_load_value(sp_json_loader_t *l)
             return NULL;
         }
 
-        return json_stringn_nocheck(text, len);
+        return sp_json_load_text(l, text, len);
 
     case 't':
         return sp_json_load_word(l, "true", json_true());
@@ -129,6 +150,7 @@ sp_json_load_object(sp_json_loader_t *l)
 
     object = json_object();
     if (object == NULL) {
+        l->status = SP_JSON_NO_MEMORY;
         return NULL;
     }
 
@@ -167,28 +189,48 @@ sp_json_load_object(sp_json_loader_t *l)
 static int
 sp_json_load_member(sp_json_loader_t *l, json_t *object)
 {
+    int          rc;
     char         key[64], *copy;
-    size_t       len, size;
-    json_t      *value;
-    const char  *text;
+    size_t       len;
+    const char  *start, *text;
+
+    start = l->pos;
 
     if (sp_json_load_string(l, &text, &len) != 0) {
         return -1;
     }
 
+    if (text != l->text) {
+        return sp_json_load_pair(l, object, text, len, start);
+    }
+
     /* the memory of an escaped key is used again by the value */
 
-    copy = NULL;
+    copy = (len <= sizeof(key)) ? key : malloc(len);
 
-    if (text == l->text) {
-
-        if (len > sizeof(key)) {
-            return -1;
-        }
-
-        copy = key;
-        memcpy(copy, text, len);
+    if (copy == NULL) {
+        l->status = SP_JSON_NO_MEMORY;
+        return -1;
     }
+
+    memcpy(copy, text, len);
+
+    rc = sp_json_load_pair(l, object, copy, len, start);
+
+    if (copy != key) {
+        free(copy);
+    }
+
+    return rc;
+}
+
+
+static int
+sp_json_load_pair(sp_json_loader_t *l, json_t *object, const char *key,
+    size_t len, const char *start)
+{
+    size_t   size;
+    json_t  *value;
 
     sp_json_load_space(l);
 
@@ -198,23 +240,116 @@ sp_json_load_member(sp_json_loader_t *l, json_t *object)
 
     sp_json_load_space(l);
 
-    value = sp_json_load_value(l);
+    value = sp_json_load_is_bulky(l, key, len) ? sp_json_load_bulk(l)
+                                               : sp_json_load_value(l);
     if (value == NULL) {
         return -1;
     }
 
     size = json_object_size(object);
 
-    if (json_object_setn_new_nocheck(object, copy != NULL ? copy : text, len,
-                                     value)
-        != 0)
-    {
+    if (json_object_setn_new_nocheck(object, key, len, value) != 0) {
+        l->status = SP_JSON_NO_MEMORY;
         return -1;
     }
 
-    /* a key that was there before */
+    if (json_object_size(object) == size) {
+        l->status = SP_JSON_DUPLICATE_KEY;
+        l->pos = start;
+        return -1;
+    }
 
-    return json_object_size(object) == size + 1 ? 0 : -1;
+    return 0;
+}
+
+
+/* the value is a string that may stay where it is */
+
+static int
+sp_json_load_is_bulky(const sp_json_loader_t *l, const char *key, size_t len)
+{
+    const char *const  *name;
+
+    if (l->limits->bulky == NULL
+        || l->last - l->pos <= SP_JSON_BULK
+        || *l->pos != '"')
+    {
+        return 0;
+    }
+
+    for (name = l->limits->bulky; *name != NULL; name++) {
+        if (strlen(*name) == len && memcmp(*name, key, len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static json_t *
+sp_json_load_bulk(sp_json_loader_t *l)
+{
+    char         stub[SP_JSON_BULK_HEAD + 1 + 2 * sizeof(size_t)], utf8[4];
+    size_t       len, n, offset;
+    const char  *start;
+
+    start = ++l->pos;
+
+    for ( ;; ) {
+        l->pos = sp_json_plain(l->pos, l->last, 0);
+
+        if (l->pos == l->last) {
+            return NULL;
+        }
+
+        if (*l->pos == '"') {
+            break;
+        }
+
+        if (*l->pos != '\\') {
+            return NULL;
+        }
+
+        l->pos++;
+
+        if (sp_json_load_escape(l, utf8) == NULL) {
+            return NULL;
+        }
+    }
+
+    len = (size_t) (l->pos - start);
+
+    if (len <= SP_JSON_BULK) {
+        l->pos = start - 1;
+        return sp_json_load_value(l);
+    }
+
+    l->pos++;
+
+    n = sp_json_unescape(stub, SP_JSON_BULK_HEAD, start, len);
+    offset = (size_t) (start - l->start);
+
+    stub[n++] = '\0';
+    memcpy(stub + n, &offset, sizeof(size_t));
+    memcpy(stub + n + sizeof(size_t), &len, sizeof(size_t));
+
+    return sp_json_load_text(l, stub, n + 2 * sizeof(size_t));
+}
+
+
+static json_t *
+sp_json_load_text(sp_json_loader_t *l, const char *text, size_t len)
+{
+    json_t  *value;
+
+    value = json_stringn_nocheck(text, len);
+
+    if (value == NULL) {
+        l->status = SP_JSON_NO_MEMORY;
+    }
+
+    return value;
 }
 
 
@@ -225,6 +360,7 @@ sp_json_load_array(sp_json_loader_t *l)
 
     array = json_array();
     if (array == NULL) {
+        l->status = SP_JSON_NO_MEMORY;
         return NULL;
     }
 
@@ -239,7 +375,12 @@ sp_json_load_array(sp_json_loader_t *l)
 
         value = sp_json_load_value(l);
 
-        if (value == NULL || json_array_append_new(array, value) != 0) {
+        if (value == NULL) {
+            break;
+        }
+
+        if (json_array_append_new(array, value) != 0) {
+            l->status = SP_JSON_NO_MEMORY;
             break;
         }
 
@@ -277,6 +418,7 @@ sp_json_load_number(sp_json_loader_t *l)
     n = sp_json_load_digits(l);
 
     if (n == 0 || (n > 1 && start[minus] == '0')) {
+        l->pos = start;
         return NULL;
     }
 
@@ -301,8 +443,7 @@ sp_json_load_number(sp_json_loader_t *l)
     }
 
     if (real || n > SP_JSON_DIGITS) {
-        return json_loadb(start, (size_t) (l->pos - start), JSON_DECODE_ANY,
-                          NULL);
+        return sp_json_load_large(l, start);
     }
 
     value = 0;
@@ -312,6 +453,36 @@ sp_json_load_number(sp_json_loader_t *l)
     }
 
     return json_integer(minus ? -value : value);
+}
+
+
+/* a real, or an integer of many digits: syntax is checked */
+
+static json_t *
+sp_json_load_large(sp_json_loader_t *l, const char *start)
+{
+    size_t   len;
+    json_t  *value;
+
+    len = (size_t) (l->pos - start);
+
+    value = json_loadb(start, len, JSON_DECODE_ANY, NULL);
+
+    if (value != NULL) {
+        return value;
+    }
+
+    if (!l->limits->any_number) {
+        l->status = SP_JSON_NUMBER;
+        l->pos = start;
+        return NULL;
+    }
+
+    value = json_loadb(start, len, JSON_DECODE_ANY|JSON_DECODE_INT_AS_REAL,
+                       NULL);
+
+    return (value != NULL) ? value
+                           : json_real(*start == '-' ? -DBL_MAX : DBL_MAX);
 }
 
 
@@ -364,17 +535,14 @@ sp_json_load_string(sp_json_loader_t *l, const char **text, size_t *len)
 
     p = sp_json_plain(start, l->last, 0);
 
-    if (p == l->last) {
+    if (p == l->last || (*p != '"' && *p != '\\')) {
+        l->pos = p;
         return -1;
     }
 
     if (*p == '\\') {
         l->pos = p;
         return sp_json_load_escaped(l, start, text, len);
-    }
-
-    if (*p != '"') {
-        return -1;
     }
 
     *text = start;
@@ -398,6 +566,7 @@ sp_json_load_escaped(sp_json_loader_t *l, const char *start,
     if (l->text == NULL) {
         l->text = malloc((size_t) (l->last - start));
         if (l->text == NULL) {
+            l->status = SP_JSON_NO_MEMORY;
             return -1;
         }
     }
@@ -478,23 +647,37 @@ sp_json_load_escape(sp_json_loader_t *l, char *dst)
 static char *
 sp_json_load_unicode(sp_json_loader_t *l, char *dst)
 {
-    unsigned  code, low;
+    unsigned     code, low;
+    const char  *start;
 
-    if (sp_json_load_hex(l, &code) != 0 || code == 0
-        || (code >= 0xdc00 && code <= 0xdfff))
-    {
+    start = l->pos - 2;
+
+    if (sp_json_load_hex(l, &code) != 0) {
         return NULL;
     }
 
-    if (code >= 0xd800 && code <= 0xdbff) {
+    low = 0;
 
-        if (!sp_json_load_at(l, '\\') || !sp_json_load_at(l, 'u')
-            || sp_json_load_hex(l, &low) != 0
-            || low < 0xdc00 || low > 0xdfff)
-        {
+    if (code >= 0xd800 && code <= 0xdbff
+        && l->last - l->pos >= 2 && l->pos[0] == '\\' && l->pos[1] == 'u')
+    {
+        l->pos += 2;
+
+        if (sp_json_load_hex(l, &low) != 0) {
             return NULL;
         }
+    }
 
+    if (code == 0
+        || (code >= 0xd800 && code <= 0xdfff
+            && (low < 0xdc00 || low > 0xdfff)))
+    {
+        l->status = SP_JSON_CODE_POINT;
+        l->pos = start;
+        return NULL;
+    }
+
+    if (low != 0) {
         code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
 
         *dst++ = (char) (0xf0 | (code >> 18));

@@ -11,7 +11,7 @@
 
 #include <stddef.h>
 
-#include <jansson.h>
+#include "sp_json.h"
 
 
 /*
@@ -21,11 +21,12 @@
 const char *sp_json_plain(const char *p, const char *last, int ascii);
 
 /*
- * In: valid UTF-8 without NUL bytes.  Out: a new reference, equal to what
- * jansson makes of the text, or NULL, which a text deeper than "depth" always
- * is: ask jansson.
+ * In: valid UTF-8 without NUL bytes; limits without a 0 for the depth.
+ * Out: as of sp_json_parse(); equal to what jansson makes of the text, where
+ * it takes it.
  */
-json_t *sp_json_load(const char *text, size_t len, unsigned depth);
+sp_json_status_e sp_json_load(const char *text, size_t len,
+    const sp_json_limits_t *limits, json_t **value, size_t *offset);
 
 
 #endif /* _SP_JSON_LOAD_H_INCLUDED_ */

@@ -91,6 +91,7 @@ sp_jwks_parse(const char *text, size_t len, sp_jwk_error_t *error)
 
     memset(error, 0, sizeof(sp_jwk_error_t));
 
+    memset(&limits, 0, sizeof(sp_json_limits_t));
     limits.size = SP_JWK_MAX_TEXT;
     limits.depth = 8;
 

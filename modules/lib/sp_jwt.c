@@ -177,6 +177,7 @@ sp_jwt_header(sp_jwt_t *jwt)
     sp_json_limits_t   limits;
     sp_json_status_e   status;
 
+    memset(&limits, 0, sizeof(sp_json_limits_t));
     limits.size = SP_JWT_MAX_HEADER;
     limits.depth = 8;
 
@@ -279,6 +280,7 @@ sp_jwt_claims(sp_jwt_t *jwt, const sp_jwt_rules_t *rules)
     sp_json_status_e  json;
     sp_jwt_status_e   status;
 
+    memset(&limits, 0, sizeof(sp_json_limits_t));
     limits.size = SP_JWT_MAX_LEN;
     limits.depth = 32;
 

@@ -59,6 +59,7 @@ sp_keystore_open(uint8_t key[SP_KEYSTORE_KEY_LEN], const char *text,
     memset(key, 0, SP_KEYSTORE_KEY_LEN);
     memset(&ks, 0, sizeof(sp_keystore_t));
 
+    memset(&limits, 0, sizeof(sp_json_limits_t));
     limits.size = SP_KEYSTORE_FILE_MAX;
     limits.depth = 8;
 

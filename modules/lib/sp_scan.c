@@ -6,17 +6,26 @@
 
 #include <string.h>
 
-#include "sp_chunk.h"
+#include "sp_json_unescape.h"
 #include "sp_scan.h"
 
 
 #define SP_SCAN_MORE  1
 
 
+typedef struct {
+    const char    *name;
+    const char    *value;
+    size_t         len;
+} sp_scan_find_t;
+
+
 static int sp_scan_open(sp_scan_t *s, char open, char close);
 static int sp_scan_next(sp_scan_t *s, char close);
 static int sp_scan_close(sp_scan_t *s, char close);
 static int sp_scan_scalar(sp_scan_t *s);
+static int sp_scan_found(sp_scan_t *s, const char *key, size_t len,
+    void *data);
 
 
 int
@@ -296,6 +305,59 @@ sp_scan_scalar(sp_scan_t *s)
 }
 
 
+int
+sp_scan_find(const char *text, size_t len, const char *name,
+    const char **value, size_t *value_len)
+{
+    sp_scan_t       s;
+    sp_scan_find_t  find;
+
+    s.pos = text;
+    s.last = text + len;
+    s.depth = 0;
+
+    find.name = name;
+    find.value = NULL;
+
+    sp_scan_space(&s);
+
+    (void) sp_scan_object(&s, sp_scan_found, &find);
+
+    if (find.value == NULL) {
+        return -1;
+    }
+
+    *value = find.value;
+    *value_len = find.len;
+
+    return 0;
+}
+
+
+static int
+sp_scan_found(sp_scan_t *s, const char *key, size_t len, void *data)
+{
+    sp_scan_find_t *find = data;
+
+    const char  *start;
+
+    start = s->pos;
+
+    if (sp_scan_skip(s) != 0) {
+        return -1;
+    }
+
+    if (!sp_scan_is(key, len, find->name)) {
+        return 0;
+    }
+
+    find->value = start;
+    find->len = (size_t) (s->pos - start);
+
+    return 1;
+}
+
+
 void
 sp_scan_space(sp_scan_t *s)
 {
@@ -334,6 +396,6 @@ sp_scan_is(const char *key, size_t len, const char *name)
     }
 
     return n < sizeof(text)
-           && sp_chunk_text(text, n + 1, key, len) == n
+           && sp_json_unescape(text, n + 1, key, len) == n
            && memcmp(text, name, n) == 0;
 }

@@ -46,6 +46,10 @@ int sp_scan_string(sp_scan_t *s, const char **text, size_t *len);
 /* a value that is no non-negative integer is skipped and *value kept */
 int sp_scan_integer(sp_scan_t *s, int64_t *value);
 
+/* the text of the value of a member of the root; -1: there is none */
+int sp_scan_find(const char *text, size_t len, const char *name,
+    const char **value, size_t *value_len);
+
 void sp_scan_space(sp_scan_t *s);
 
 /* 1 when the next byte is c */

@@ -198,11 +198,12 @@ sp_sse_boundary(sp_sse_t *sse, const char *p, const char *last, int *complete)
 
         cr = (c == '\r');
 
-        if (line) {
+        if (line && !sse->lines) {
             line = 0;
             continue;
         }
 
+        line = 0;
         *complete = 1;
 
         if (cr && p < last && *p == '\n') {
@@ -252,6 +253,22 @@ sp_sse_parse(sp_sse_t *sse, sp_sse_event_t *event)
         && memcmp(start, "\xef\xbb\xbf", 3) == 0)
     {
         start += 3;
+    }
+
+    if (sse->lines) {
+
+        /* the LF of a CR LF that was split */
+
+        while (start < last && (*start == '\n' || *start == '\r')) {
+            start++;
+        }
+
+        if (start < last) {
+            event->data = start;
+            event->data_len = (size_t) (sp_sse_line_end(start, last) - start);
+        }
+
+        return SP_SSE_EVENT;
     }
 
     n = 0;

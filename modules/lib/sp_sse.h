@@ -36,7 +36,7 @@ typedef struct {
 } sp_sse_event_t;
 
 
-/* zero-filled to begin with; no other initialization */
+/* zero-filled to begin with */
 typedef struct {
     char                 *buf;
     size_t                size;
@@ -46,6 +46,8 @@ typedef struct {
     unsigned              cr:1;      /* the last byte was CR */
     unsigned              started:1; /* behind a possible byte order mark */
     unsigned              spent:1;   /* buf holds an event handed out */
+    unsigned              lines:1;   /* set before: no SSE, each line that
+                                        is not empty is an event's data */
 } sp_sse_t;
 
 

@@ -9,9 +9,7 @@
 
 #include "ngx_http_sp_core.h"
 
-#include "sp_chunk.h"
 #include "sp_prompt.h"
-#include "sp_sse.h"
 
 
 /* idle connections per worker and provider */
@@ -33,7 +31,7 @@ typedef enum {
 
 typedef struct {
     ngx_str_t                     name;
-    sp_chat_dialect_e             dialect;
+    const sp_dialect_t           *dialect;
 
     ngx_url_t                     url;
     ngx_str_t                     host;         /* Host header and SNI */
@@ -59,6 +57,7 @@ typedef struct {
     ngx_sp_metric_t              *complete;
     ngx_sp_metric_t              *partial;
     ngx_sp_metric_t              *failed;
+    ngx_sp_metric_t              *unterminated;
     ngx_sp_metric_t              *prompt_tokens;
     ngx_sp_metric_t              *completion_tokens;
     ngx_sp_metric_t              *first_byte;
@@ -109,29 +108,35 @@ typedef struct {
 } ngx_http_sp_llm_fault_t;
 
 
+/* what was asked for, as llm_check has found it */
 typedef struct {
-    ngx_http_request_t           *request;
     ngx_http_sp_llm_loc_conf_t   *conf;
     ngx_http_sp_llm_model_t      *model;
     sp_chat_request_t            *chat;         /* NULL: embeddings */
-    ngx_http_sp_turn_t           *turn;
+    const sp_dialect_t           *dialect;      /* the client's */
 
-    ngx_chain_t                  *request_bufs;
-
-    unsigned                      checked:1;
+    unsigned                      done:1;
     unsigned                      stream:1;
+} ngx_http_sp_llm_check_t;
 
-    /* the persona step */
 
+/* the persona step */
+typedef struct {
     ngx_sp_pg_op_t                pg;
     ngx_sp_pg_query_t             query;
     ngx_str_t                     param;
-    ngx_str_t                     persona;
-    ngx_uint_t                    persona_state;
-    ngx_uint_t                    persona_shared;   /* public */
-    ngx_uint_t                    persona_changes;  /* for whom */
+    ngx_str_t                     text;
+    ngx_uint_t                    state;
+    ngx_uint_t                    shared;       /* public */
+    ngx_uint_t                    changes;      /* for whom */
+} ngx_http_sp_llm_character_t;
 
-    /* from here on the provider's response: zeroed by each start */
+
+/* one try at a provider: its request, and the head of what came back */
+typedef struct {
+    ngx_http_sp_llm_model_t      *model;
+    const sp_dialect_t           *dialect;      /* the provider's */
+    ngx_chain_t                  *request_bufs;
 
     ngx_http_status_t             status;
     ngx_http_chunked_t            chunked;
@@ -141,6 +146,16 @@ typedef struct {
     ngx_uint_t                    retries;      /* of stale connections */
     ngx_uint_t                    error_status; /* answered in its place */
 
+    unsigned                      event_stream:1; /* content types */
+    unsigned                      json_type:1;
+    unsigned                      encoded:1;
+    unsigned                      refused:1;    /* an error is recorded */
+    unsigned                      translated:1; /* from another dialect */
+} ngx_http_sp_llm_attempt_t;
+
+
+/* the body of that answer */
+typedef struct {
     sp_sse_t                      sse;
     ngx_chain_t                  *carry;        /* the memory sse writes */
     ngx_buf_t                    *slice;        /* the last one, to extend */
@@ -149,19 +164,37 @@ typedef struct {
     size_t                        json_len;
     size_t                        json_size;
 
+    void                         *reader;       /* state of the dialect */
+    sp_event_t                    totals;       /* usage so far */
+    u_char                        finished[SP_CHAT_MAX_CHOICES];
+    ngx_int_t                     nfinished;    /* choices that are complete */
+
+    sp_writer_t                   writer;       /* of a translation */
+    ngx_buf_t                    *out;          /* the last one, to extend */
+    ngx_array_t                  *deltas;       /* of a whole answer */
+
     u_char                       *text;         /* the assistant's */
     size_t                        text_len;
     size_t                        text_size;
 
-    unsigned                      event_stream:1; /* content types */
-    unsigned                      json_type:1;
-    unsigned                      encoded:1;
     unsigned                      overflow:1;   /* json is not whole */
-    unsigned                      done:1;       /* [DONE] was seen */
+    unsigned                      done:1;       /* the last event was seen */
+    unsigned                      broken:1;     /* out of memory in a scan */
     unsigned                      stopped:1;    /* nothing more is passed */
     unsigned                      settled:1;
-    unsigned                      refused:1;    /* an error is recorded */
     unsigned                      usage:1;      /* prompt or completion */
+} ngx_http_sp_llm_response_t;
+
+
+/* attempt and response begin anew with each try */
+typedef struct {
+    ngx_http_request_t           *request;
+    ngx_http_sp_turn_t           *turn;
+
+    ngx_http_sp_llm_check_t       check;
+    ngx_http_sp_llm_character_t   persona;
+    ngx_http_sp_llm_attempt_t     attempt;
+    ngx_http_sp_llm_response_t    response;
 } ngx_http_sp_llm_ctx_t;
 
 
@@ -202,6 +235,10 @@ void ngx_http_sp_llm_cache_exit(void);
 
 /* ngx_http_sp_llm_handler.c */
 ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
+
+/* begins an attempt: its request is written; or an HTTP status */
+ngx_int_t ngx_http_sp_llm_request(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, ngx_http_sp_llm_model_t *model);
 ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_upstream.c */
@@ -219,7 +256,24 @@ ngx_int_t ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
 ngx_int_t ngx_http_sp_llm_complete(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_llm_fault_t *fault);
-ngx_buf_t *ngx_http_sp_llm_fault_event(ngx_http_request_t *r,
+
+/* the upstream ends with rc, after the header went out */
+void ngx_http_sp_llm_late(ngx_http_sp_llm_ctx_t *ctx, ngx_int_t rc,
+    const ngx_http_sp_llm_fault_t *fault);
+
+/* the end of a choice was seen for each: an end without a word is one */
+ngx_uint_t ngx_http_sp_llm_finished(const ngx_http_sp_llm_ctx_t *ctx);
+
+ngx_chain_t *ngx_http_sp_llm_get_buf(ngx_http_sp_llm_ctx_t *ctx,
+    size_t size);
+void ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx, ngx_chain_t *cl);
+
+/* ngx_http_sp_llm_translate.c */
+ngx_int_t ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx);
+int ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta);
+ngx_int_t ngx_http_sp_llm_write_end(ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_write_answer(ngx_http_sp_llm_ctx_t *ctx);
+ngx_buf_t *ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_llm_fault_t *fault);
 
 /* ngx_http_sp_llm_error.c */
@@ -231,8 +285,10 @@ ngx_int_t ngx_http_sp_llm_init_filter(ngx_conf_t *cf);
 /* ngx_http_sp_llm_turn.c */
 ngx_int_t ngx_http_sp_llm_turn(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, size_t prompt_tokens);
-ngx_int_t ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx,
-    const sp_chunk_t *chunk);
+void ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_event_t *event);
+ngx_int_t ngx_http_sp_llm_note_delta(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
 ngx_int_t ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_finish_e finish, ngx_uint_t status);
 

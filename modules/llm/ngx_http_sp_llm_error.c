@@ -15,6 +15,7 @@
 
 
 #define NGX_HTTP_SP_LLM_MESSAGE  512
+#define NGX_HTTP_SP_LLM_WORD     64
 
 
 typedef struct {
@@ -26,6 +27,16 @@ typedef struct {
 } ngx_http_sp_llm_refusal_t;
 
 
+/* the provider's own words; NULL: none */
+
+typedef struct {
+    const char    *message;
+    const char    *type;
+    const char    *code;
+    const char    *param;
+} ngx_http_sp_llm_detail_t;
+
+
 static ngx_int_t ngx_http_sp_llm_header_filter(ngx_http_request_t *r);
 static const ngx_http_sp_llm_refusal_t *ngx_http_sp_llm_refusal(
     ngx_uint_t status);
@@ -33,11 +44,13 @@ static ngx_int_t ngx_http_sp_llm_read_error(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body);
 static ngx_int_t ngx_http_sp_llm_dechunk(ngx_http_request_t *r, u_char *p,
     u_char *last, ngx_str_t *body);
+static void ngx_http_sp_llm_read_detail(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_str_t *body, ngx_http_sp_llm_detail_t *detail);
+static const char *ngx_http_sp_llm_word(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_slice_t *slice, size_t size);
 static ngx_int_t ngx_http_sp_llm_refused(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, const ngx_http_sp_llm_refusal_t *refusal,
-    ngx_str_t *detail);
-static void ngx_http_sp_llm_detail(ngx_http_sp_llm_ctx_t *ctx,
-    ngx_str_t *body, ngx_str_t *detail);
+    const ngx_http_sp_llm_detail_t *detail);
 static void ngx_http_sp_llm_pass_retry(ngx_http_request_t *r,
     ngx_str_t *value);
 
@@ -109,14 +122,14 @@ ngx_http_sp_llm_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_sp_llm_find_ctx(r);
 
-    if (ctx == NULL || ctx->error_status == 0) {
+    if (ctx == NULL || ctx->attempt.error_status == 0) {
         return ngx_http_next_header_filter(r);
     }
 
     /* the error answer itself passes here next */
 
-    status = ctx->error_status;
-    ctx->error_status = 0;
+    status = ctx->attempt.error_status;
+    ctx->attempt.error_status = 0;
 
     return status;
 }
@@ -128,8 +141,9 @@ ngx_int_t
 ngx_http_sp_llm_error_body(ngx_http_request_t *r)
 {
     ngx_int_t                         rc;
-    ngx_str_t                         body, detail;
+    ngx_str_t                         body;
     ngx_http_sp_llm_ctx_t            *ctx;
+    ngx_http_sp_llm_detail_t          detail;
     const ngx_http_sp_llm_refusal_t  *refusal;
 
     ctx = ngx_http_sp_llm_find_ctx(r);
@@ -138,11 +152,11 @@ ngx_http_sp_llm_error_body(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    ngx_str_null(&detail);
+    ngx_memzero(&detail, sizeof(ngx_http_sp_llm_detail_t));
 
-    refusal = ngx_http_sp_llm_refusal(ctx->status.code);
+    refusal = ngx_http_sp_llm_refusal(ctx->attempt.status.code);
 
-    if (refusal->detail && ctx->json_type && !ctx->encoded) {
+    if (refusal->detail && ctx->attempt.json_type && !ctx->attempt.encoded) {
 
         rc = ngx_http_sp_llm_read_error(r, ctx, &body);
 
@@ -151,7 +165,7 @@ ngx_http_sp_llm_error_body(ngx_http_request_t *r)
         }
 
         if (rc == NGX_OK) {
-            ngx_http_sp_llm_detail(ctx, &body, &detail);
+            ngx_http_sp_llm_read_detail(ctx, &body, &detail);
             r->upstream->keepalive =
                                   !r->upstream->headers_in.connection_close;
         }
@@ -195,13 +209,15 @@ ngx_http_sp_llm_read_error(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     if (u->headers_in.chunked) {
         rc = ngx_http_sp_llm_dechunk(r, b->pos, b->last, body);
 
-    } else if (ctx->length == -1 || ctx->length > b->end - b->pos) {
+    } else if (ctx->attempt.length == -1
+               || ctx->attempt.length > b->end - b->pos)
+    {
         return NGX_DECLINED;
 
     } else {
-        rc = (b->last - b->pos < ctx->length) ? NGX_AGAIN : NGX_OK;
+        rc = (b->last - b->pos < ctx->attempt.length) ? NGX_AGAIN : NGX_OK;
 
-        body->len = ctx->length;
+        body->len = ctx->attempt.length;
         body->data = b->pos;
     }
 
@@ -260,71 +276,98 @@ ngx_http_sp_llm_dechunk(ngx_http_request_t *r, u_char *p, u_char *last,
 
 
 static void
-ngx_http_sp_llm_detail(ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body,
-    ngx_str_t *detail)
+ngx_http_sp_llm_read_detail(ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body,
+    ngx_http_sp_llm_detail_t *detail)
 {
-    u_char      *p;
-    size_t       len;
-    ngx_str_t   *key;
-    sp_chunk_t   chunk;
+    sp_event_t  event;
 
-    if (sp_chunk_scan((char *) body->data, body->len, &chunk) != 0
-        || chunk.error_len == 0)
+    if (ctx->attempt.dialect->scan_answer((char *) body->data, body->len,
+                                          NULL, NULL, &event)
+        != 0)
     {
         return;
     }
 
-    p = ngx_pnalloc(ctx->request->pool, NGX_HTTP_SP_LLM_MESSAGE);
-    if (p == NULL) {
+    detail->message = ngx_http_sp_llm_word(ctx, &event.error,
+                                           NGX_HTTP_SP_LLM_MESSAGE);
+
+    if (ctx->attempt.translated) {
         return;
     }
 
-    len = sp_chunk_text((char *) p, NGX_HTTP_SP_LLM_MESSAGE, chunk.error,
-                        chunk.error_len);
+    /* what an SDK of this dialect branches on */
 
-    /* a key, or the part of one that providers quote, never leaves */
+    detail->type = ngx_http_sp_llm_word(ctx, &event.error_type,
+                                        NGX_HTTP_SP_LLM_WORD);
+    detail->code = ngx_http_sp_llm_word(ctx, &event.error_code,
+                                        NGX_HTTP_SP_LLM_WORD);
+    detail->param = ngx_http_sp_llm_word(ctx, &event.error_param,
+                                         NGX_HTTP_SP_LLM_WORD);
+}
 
-    key = &ctx->model->provider->key;
+
+/* a key, or the part of one that providers quote, never leaves: NULL */
+
+static const char *
+ngx_http_sp_llm_word(ngx_http_sp_llm_ctx_t *ctx, const sp_slice_t *slice,
+    size_t size)
+{
+    u_char     *p;
+    size_t      len;
+    ngx_str_t  *key;
+
+    if (slice->len == 0) {
+        return NULL;
+    }
+
+    p = ngx_pnalloc(ctx->request->pool, size + 1);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    len = sp_json_unescape((char *) p, size, slice->data, slice->len);
+    p[len] = '\0';
+
+    key = &ctx->attempt.model->provider->key;
 
     if (key->len != 0
-        && ngx_strlcasestrn(p, p + len, key->data,
-                            ngx_min(key->len, 8) - 1)
+        && ngx_strlcasestrn(p, p + len, key->data, ngx_min(key->len, 8) - 1)
            != NULL)
     {
-        return;
+        return NULL;
     }
 
-    detail->data = p;
-    detail->len = len;
+    return (char *) p;
 }
 
 
 static ngx_int_t
 ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
-    const ngx_http_sp_llm_refusal_t *refusal, ngx_str_t *detail)
+    const ngx_http_sp_llm_refusal_t *refusal,
+    const ngx_http_sp_llm_detail_t *detail)
 {
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "llm: provider \"%V\" answered %ui to model \"%V\"",
-                  &ctx->model->provider->name, ctx->status.code,
-                  &ctx->model->name);
+                  &ctx->attempt.model->provider->name,
+                  ctx->attempt.status.code, &ctx->attempt.model->name);
 
-    if (detail->len != 0) {
-        (void) ngx_http_sp_error(r, refusal->answer, refusal->code,
-                                 "%s: %V", refusal->message, detail);
+    (void) ngx_http_sp_error(r, refusal->answer,
+                             detail->code ? detail->code : refusal->code,
+                             "%s%s%s", refusal->message,
+                             detail->message ? ": " : "",
+                             detail->message ? detail->message : "");
 
-    } else {
-        (void) ngx_http_sp_error(r, refusal->answer, refusal->code, "%s",
-                                 refusal->message);
-    }
+    (void) ngx_http_sp_error_param(r, detail->param);
+    ngx_http_sp_error_type(r, detail->type);
 
     if (refusal->answer == NGX_HTTP_TOO_MANY_REQUESTS
         || refusal->answer == NGX_HTTP_SERVICE_UNAVAILABLE)
     {
-        ngx_http_sp_llm_pass_retry(r, &ctx->retry_after);
+        ngx_http_sp_llm_pass_retry(r, &ctx->attempt.retry_after);
     }
 
-    ctx->refused = 1;
-    ctx->error_status = refusal->answer;
+    ctx->attempt.refused = 1;
+    ctx->attempt.error_status = refusal->answer;
 
     /* whatever NGINX would do by status is decided already */
 
@@ -341,14 +384,14 @@ ngx_http_sp_llm_bad_answer(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_llm_fault_t *fault)
 {
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "llm: provider \"%V\": %s", &ctx->model->provider->name,
-                  fault->code);
+                  "llm: provider \"%V\": %s",
+                  &ctx->attempt.model->provider->name, fault->code);
 
     (void) ngx_http_sp_error(r, NGX_HTTP_BAD_GATEWAY, fault->code, "%s",
                              fault->message);
 
-    ctx->refused = 1;
-    ctx->error_status = NGX_HTTP_BAD_GATEWAY;
+    ctx->attempt.refused = 1;
+    ctx->attempt.error_status = NGX_HTTP_BAD_GATEWAY;
 
     r->upstream->headers_in.status_n = NGX_HTTP_BAD_GATEWAY;
 

@@ -9,29 +9,34 @@
 #include "ngx_http_sp_llm.h"
 
 
-static ngx_int_t ngx_http_sp_llm_chat_body(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body);
-static ngx_int_t ngx_http_sp_llm_edit(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, sp_prompt_t *prompt, ngx_str_t *body);
+static ngx_int_t ngx_http_sp_llm_chat(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_embeddings(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_blocks(ngx_http_request_t *r,
     sp_prompt_t *prompt);
 static size_t ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx);
-static ngx_int_t ngx_http_sp_llm_embeddings_body(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body);
-static ngx_int_t ngx_http_sp_llm_dump(ngx_http_request_t *r,
-    const json_t *root, ngx_str_t *text);
-static void ngx_http_sp_llm_free(void *data);
-static ngx_int_t ngx_http_sp_llm_write_request(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body);
-static ngx_buf_t *ngx_http_sp_llm_write_header(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, size_t length);
+static ngx_int_t ngx_http_sp_llm_write_body(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, sp_chat_edit_t *edit);
+static ngx_int_t ngx_http_sp_llm_edit(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call);
+static ngx_int_t ngx_http_sp_llm_translate(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call);
+static ngx_int_t ngx_http_sp_llm_bufs(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
+    const sp_slice_t *pieces, size_t n);
+static ngx_chain_t *ngx_http_sp_llm_link(ngx_http_request_t *r,
+    const char *data, size_t len);
+static ngx_int_t ngx_http_sp_llm_head(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call, size_t length);
+static void ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_call_t *call, size_t length, sp_out_t *out);
 
 
 ngx_int_t
 ngx_http_sp_llm_handler(ngx_http_request_t *r)
 {
     ngx_int_t               rc;
-    ngx_str_t               body;
     ngx_http_sp_llm_ctx_t  *ctx;
 
     /* a subrequest passes no steps */
@@ -44,30 +49,38 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_sp_llm_find_ctx(r);
 
-    ngx_str_null(&body);
-
-    if (ctx->chat != NULL) {
-        rc = ngx_http_sp_llm_chat_body(r, ctx, &body);
-
-    } else {
-        rc = ngx_http_sp_llm_embeddings_body(r, ctx, &body);
-    }
+    rc = ngx_http_sp_llm_request(r, ctx, ctx->check.model);
 
     if (rc != NGX_OK) {
         return rc;
-    }
-
-    if (ngx_http_sp_llm_write_request(r, ctx, &body) != NGX_OK) {
-        return NGX_ERROR;
     }
 
     return ngx_http_sp_llm_start(r, ctx);
 }
 
 
+ngx_int_t
+ngx_http_sp_llm_request(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_model_t *model)
+{
+    ngx_http_sp_llm_attempt_t  *attempt;
+
+    attempt = &ctx->attempt;
+
+    ngx_memzero(attempt, sizeof(ngx_http_sp_llm_attempt_t));
+
+    attempt->model = model;
+    attempt->dialect = model->provider->dialect;
+    attempt->translated = (attempt->dialect != ctx->check.dialect
+                           || attempt->dialect->edit == NULL);
+
+    return (ctx->check.chat != NULL) ? ngx_http_sp_llm_chat(r, ctx)
+                                     : ngx_http_sp_llm_embeddings(r, ctx);
+}
+
+
 static ngx_int_t
-ngx_http_sp_llm_chat_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
-    ngx_str_t *body)
+ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
     ngx_int_t            rc;
     sp_prompt_t          prompt;
@@ -75,9 +88,9 @@ ngx_http_sp_llm_chat_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_memzero(&prompt, sizeof(sp_prompt_t));
 
-    prompt.chat = ctx->chat;
+    prompt.chat = ctx->check.chat;
     prompt.budget = ngx_http_sp_llm_budget(ctx);
-    prompt.system = (ctx->conf->system == NGX_HTTP_SP_LLM_MERGE)
+    prompt.system = (ctx->check.conf->system == NGX_HTTP_SP_LLM_MERGE)
                     ? SP_PROMPT_SYSTEM_MERGE : SP_PROMPT_SYSTEM_ALLOW;
 
     if (ngx_http_sp_llm_blocks(r, &prompt) != NGX_OK) {
@@ -92,6 +105,7 @@ ngx_http_sp_llm_chat_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
                                "the prompt has about %uz tokens, the "
                                "context leaves %uz", prompt.tokens,
                                prompt.budget);
+        (void) ngx_http_sp_error_param(r, "messages");
 
     } else if (status != SP_PROMPT_OK
                || ngx_http_sp_llm_turn(r, ctx, prompt.tokens) != NGX_OK)
@@ -99,7 +113,14 @@ ngx_http_sp_llm_chat_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
         rc = NGX_ERROR;
 
     } else {
-        rc = ngx_http_sp_llm_edit(r, ctx, &prompt, body);
+        ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                       "llm: prompt of %uz tokens, dropped %uz messages, "
+                       "notes %s, model \"%V\"", prompt.tokens,
+                       prompt.dropped,
+                       prompt.tail_dropped ? "dropped" : "kept",
+                       &ctx->attempt.model->name);
+
+        rc = ngx_http_sp_llm_write_body(r, ctx, &prompt.edit);
     }
 
     sp_prompt_free(&prompt);
@@ -109,54 +130,22 @@ ngx_http_sp_llm_chat_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
 
 static ngx_int_t
-ngx_http_sp_llm_edit(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
-    sp_prompt_t *prompt, ngx_str_t *body)
+ngx_http_sp_llm_embeddings(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
-    ngx_int_t        rc;
-    ngx_str_t        text;
-    sp_chat_edit_t  *edit;
+    sp_chat_edit_t  edit;
 
-    ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "llm: prompt of %uz tokens, dropped %uz messages, "
-                   "notes %s, model \"%V\"", prompt->tokens, prompt->dropped,
-                   prompt->tail_dropped ? "dropped" : "kept",
-                   &ctx->model->name);
+    if (ctx->attempt.translated) {
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                                 "embeddings_unsupported",
+                                 "the provider of this model has no "
+                                 "embeddings that could be passed on");
 
-    if (ctx->chat->edited) {
-        rc = ngx_http_sp_llm_dump(r, ctx->chat->root, &text);
-
-    } else {
-
-        /* it is here already: the request was parsed from it */
-
-        rc = ngx_http_sp_body(r, &text);
+        return ngx_http_sp_error_param(r, "model");
     }
 
-    if (rc != NGX_OK) {
-        return rc;
-    }
+    ngx_memzero(&edit, sizeof(sp_chat_edit_t));
 
-    edit = &prompt->edit;
-
-    edit->model = (char *) ctx->model->name.data;
-    edit->model_len = ctx->model->name.len;
-    edit->usage = ctx->model->provider->stream_usage ? 1 : 0;
-
-    body->data = ngx_pnalloc(r->pool, sp_chat_edit_size(text.len, edit));
-    if (body->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    body->len = sp_chat_edit(ctx->chat, (char *) text.data, text.len, edit,
-                             (char *) body->data);
-
-    if (body->len == 0) {
-        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      "llm: a request was read in two ways");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_http_sp_llm_write_body(r, ctx, &edit);
 }
 
 
@@ -226,13 +215,13 @@ ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
 {
     size_t  budget, context;
 
-    context = ctx->model->context;
+    context = ctx->attempt.model->context;
 
     if (context == 0
-        || (ctx->conf->context_size != 0
-            && ctx->conf->context_size < context))
+        || (ctx->check.conf->context_size != 0
+            && ctx->check.conf->context_size < context))
     {
-        context = ctx->conf->context_size;
+        context = ctx->check.conf->context_size;
     }
 
     if (context == 0) {
@@ -241,166 +230,235 @@ ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
 
     budget = context - context / 20;
 
-    if (ctx->chat->max_tokens > 0) {
+    if (ctx->check.chat->max_tokens > 0) {
 
-        if ((size_t) ctx->chat->max_tokens >= budget) {
+        if ((size_t) ctx->check.chat->max_tokens >= budget) {
             return 1;
         }
 
-        budget -= ctx->chat->max_tokens;
+        budget -= ctx->check.chat->max_tokens;
     }
 
     return budget;
 }
 
 
-static ngx_int_t
-ngx_http_sp_llm_embeddings_body(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body)
-{
-    json_t     *model, *root;
-    ngx_int_t   rc;
+/* the provider's request, out of the client's body */
 
-    rc = ngx_http_sp_json_body(r, &root);
+static ngx_int_t
+ngx_http_sp_llm_write_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    sp_chat_edit_t *edit)
+{
+    ngx_int_t   rc;
+    ngx_str_t   text;
+    sp_call_t   call;
+
+    /* it is here already: the request was parsed from it */
+
+    rc = ngx_http_sp_body(r, &text);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    root = json_copy(root);
-    model = json_string((char *) ctx->model->name.data);
+    edit->model = (char *) ctx->attempt.model->name.data;
+    edit->model_len = ctx->attempt.model->name.len;
+    edit->usage = ctx->attempt.model->provider->stream_usage ? 1 : 0;
 
-    if (json_object_set_new(root, "model", model) != 0) {
-        json_decref(root);
+    call.chat = ctx->check.chat;
+    call.edit = edit;
+    call.text = (char *) text.data;
+    call.len = text.len;
+    call.stream = ctx->check.stream;
+
+    return ctx->attempt.translated ? ngx_http_sp_llm_translate(r, ctx, &call)
+                                   : ngx_http_sp_llm_edit(r, ctx, &call);
+}
+
+
+/* pieces of the client's bytes, and what is new between them */
+
+static ngx_int_t
+ngx_http_sp_llm_edit(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    const sp_call_t *call)
+{
+    char                *dst;
+    size_t               n;
+    sp_slice_t          *pieces;
+    const sp_dialect_t  *dialect;
+
+    dialect = ctx->attempt.dialect;
+
+    dst = ngx_pnalloc(r->pool, dialect->edit_size(call));
+    pieces = ngx_palloc(r->pool, SP_DIALECT_PIECES(call->len)
+                                 * sizeof(sp_slice_t));
+
+    if (dst == NULL || pieces == NULL) {
         return NGX_ERROR;
     }
 
-    rc = ngx_http_sp_llm_dump(r, root, body);
+    n = dialect->edit(call, dst, pieces);
 
-    json_decref(root);
+    if (n == 0) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "llm: a request was read in two ways");
+        return NGX_ERROR;
+    }
 
-    return rc;
+    return ngx_http_sp_llm_bufs(r, ctx, call, pieces, n);
 }
 
 
 static ngx_int_t
-ngx_http_sp_llm_dump(ngx_http_request_t *r, const json_t *root,
-    ngx_str_t *text)
+ngx_http_sp_llm_translate(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    const sp_call_t *call)
 {
-    ngx_pool_cleanup_t  *cln;
+    sp_out_t             out;
+    sp_slice_t           piece;
+    sp_chat_error_t      error;
+    const sp_dialect_t  *dialect;
 
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
+    dialect = ctx->attempt.dialect;
+
+    ngx_memzero(&out, sizeof(sp_out_t));
+
+    if (dialect->write_request(call, &out, &error) != 0) {
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, error.code, "%s",
+                                 error.message);
+
+        return ngx_http_sp_error_param(r, error.param);
+    }
+
+    out.dst = ngx_pnalloc(r->pool, out.len);
+    if (out.dst == NULL) {
         return NGX_ERROR;
     }
 
-    text->data = (u_char *) json_dumps(root, JSON_COMPACT);
-    if (text->data == NULL) {
+    out.size = out.len;
+    out.len = 0;
+
+    (void) dialect->write_request(call, &out, &error);
+
+    piece.data = out.dst;
+    piece.len = out.len;
+
+    return ngx_http_sp_llm_bufs(r, ctx, call, &piece, 1);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_bufs(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    const sp_call_t *call, const sp_slice_t *pieces, size_t n)
+{
+    size_t         i, length;
+    ngx_chain_t  **ll;
+
+    length = 0;
+
+    for (i = 0; i < n; i++) {
+        length += pieces[i].len;
+    }
+
+    if (ngx_http_sp_llm_head(r, ctx, call, length) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    text->len = ngx_strlen(text->data);
+    ll = &ctx->attempt.request_bufs->next;
 
-    cln->handler = ngx_http_sp_llm_free;
-    cln->data = text->data;
+    for (i = 0; i < n; i++) {
+        *ll = ngx_http_sp_llm_link(r, pieces[i].data, pieces[i].len);
+
+        if (*ll == NULL) {
+            return NGX_ERROR;
+        }
+
+        (*ll)->buf->flush = (i == n - 1);
+
+        ll = &(*ll)->next;
+    }
 
     return NGX_OK;
 }
 
 
-static void
-ngx_http_sp_llm_free(void *data)
-{
-    free(data);
-}
-
-
-static ngx_int_t
-ngx_http_sp_llm_write_request(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body)
+static ngx_chain_t *
+ngx_http_sp_llm_link(ngx_http_request_t *r, const char *data, size_t len)
 {
     ngx_buf_t    *b;
-    ngx_chain_t  *cl, *header;
+    ngx_chain_t  *cl;
 
     b = ngx_calloc_buf(r->pool);
     cl = ngx_alloc_chain_link(r->pool);
-    header = ngx_alloc_chain_link(r->pool);
 
-    if (b == NULL || cl == NULL || header == NULL) {
-        return NGX_ERROR;
+    if (b == NULL || cl == NULL) {
+        return NULL;
     }
 
     /* from "start" it is sent again to another address */
 
-    b->start = body->data;
+    b->start = (u_char *) data;
     b->pos = b->start;
-    b->last = b->start + body->len;
+    b->last = b->start + len;
     b->end = b->last;
     b->memory = 1;
-    b->flush = 1;
 
     cl->buf = b;
     cl->next = NULL;
 
-    header->buf = ngx_http_sp_llm_write_header(r, ctx, body->len);
-    header->next = cl;
+    return cl;
+}
 
-    if (header->buf == NULL) {
+
+static ngx_int_t
+ngx_http_sp_llm_head(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    const sp_call_t *call, size_t length)
+{
+    sp_out_t  out;
+
+    ngx_memzero(&out, sizeof(sp_out_t));
+
+    ngx_http_sp_llm_write_head(ctx, call, length, &out);
+
+    out.dst = ngx_pnalloc(r->pool, out.len);
+    if (out.dst == NULL) {
         return NGX_ERROR;
     }
 
-    ctx->request_bufs = header;
+    out.size = out.len;
+    out.len = 0;
 
-    return NGX_OK;
+    ngx_http_sp_llm_write_head(ctx, call, length, &out);
+
+    ctx->attempt.request_bufs = ngx_http_sp_llm_link(r, out.dst, out.len);
+
+    return (ctx->attempt.request_bufs != NULL) ? NGX_OK : NGX_ERROR;
 }
 
 
 /* nothing of the client's header is sent on */
 
-static ngx_buf_t *
-ngx_http_sp_llm_write_header(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, size_t length)
+static void
+ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
+    size_t length, sp_out_t *out)
 {
-    size_t                       len;
-    ngx_str_t                    accept, path;
-    ngx_buf_t                   *b;
+    const sp_dialect_t          *dialect;
     ngx_http_sp_llm_provider_t  *provider;
 
-    provider = ctx->model->provider;
+    provider = ctx->attempt.model->provider;
+    dialect = ctx->attempt.dialect;
 
-    if (ctx->chat != NULL) {
-        ngx_str_set(&path, "/chat/completions");
+    sp_out_str(out, "POST ");
+    sp_out_put(out, (char *) provider->path.data, provider->path.len);
+    dialect->write_path(call, out);
+    sp_out_str(out, " HTTP/1.1" CRLF);
 
-    } else {
-        ngx_str_set(&path, "/embeddings");
-    }
+    sp_out_put(out, (char *) provider->headers.data, provider->headers.len);
 
-    if (ctx->stream) {
-        ngx_str_set(&accept, "text/event-stream");
-
-    } else {
-        ngx_str_set(&accept, "application/json");
-    }
-
-    len = sizeof("POST  HTTP/1.1" CRLF) - 1 + provider->path.len + path.len
-          + provider->headers.len
-          + sizeof("Accept: " CRLF) - 1 + accept.len
-          + sizeof("Content-Length: " CRLF CRLF) - 1 + NGX_SIZE_T_LEN;
-
-    b = ngx_create_temp_buf(r->pool, len);
-    if (b == NULL) {
-        return NULL;
-    }
-
-    b->last = ngx_sprintf(b->last,
-                          "POST %V%V HTTP/1.1" CRLF
-                          "%V"
-                          "Accept: %V" CRLF
-                          "Content-Length: %uz" CRLF CRLF,
-                          &provider->path, &path, &provider->headers,
-                          &accept, length);
-
-    return b;
+    sp_out_str(out, "Accept: ");
+    sp_out_str(out, call->stream ? dialect->stream_type : dialect->type);
+    sp_out_str(out, CRLF "Content-Length: ");
+    sp_out_integer(out, (int64_t) length);
+    sp_out_str(out, CRLF CRLF);
 }
 
 

@@ -9,6 +9,7 @@
 
 static char *ngx_http_sp_llm_pass_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_sp_llm_pass_dialect(ngx_conf_t *cf);
 static char *ngx_http_sp_llm_models_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_sp_llm_characters(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -41,7 +42,7 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       NULL },
 
     { ngx_string("llm_pass"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
       ngx_http_sp_llm_pass_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
       NGX_HTTP_SP_LLM_CHAT,
@@ -169,7 +170,7 @@ static const ngx_http_sp_step_t  ngx_http_sp_llm_persona_step = {
 };
 
 
-/* llm_pass ALIAS, llm_embeddings ALIAS */
+/* llm_pass ALIAS [dialect=NAME], llm_embeddings ALIAS */
 
 static char *
 ngx_http_sp_llm_pass_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -192,10 +193,53 @@ ngx_http_sp_llm_pass_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     llcf->alias = value[1];
     llcf->kind = cmd->offset;
+
+    if (llcf->kind == NGX_HTTP_SP_LLM_CHAT
+        && ngx_http_sp_llm_pass_dialect(cf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
     llcf->file = cf->conf_file->file.name.data;
     llcf->line = cf->conf_file->line;
 
     return ngx_http_sp_set_content(cf, ngx_http_sp_llm_handler);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_pass_dialect(ngx_conf_t *cf)
+{
+    ngx_str_t           *value, name;
+    const sp_dialect_t  *dialect;
+
+    value = cf->args->elts;
+    dialect = &sp_openai;
+
+    if (cf->args->nelts == 3) {
+
+        if (!ngx_sp_conf_arg(&value[2], "dialect=", &name)) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" of \"llm_pass\", "
+                               "expected dialect=NAME", &value[2]);
+            return NGX_ERROR;
+        }
+
+        dialect = ngx_http_sp_dialect(cf, &name);
+
+        if (dialect == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (dialect->parse_request == NULL) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "clients do not speak dialect \"%V\"", &name);
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_http_sp_conf_dialect(cf, dialect);
+
+    return NGX_OK;
 }
 
 

@@ -52,34 +52,34 @@ ngx_http_sp_llm_persona(ngx_http_request_t *r)
     ctx = ngx_http_sp_llm_find_ctx(r);
 
     if (ctx == NULL
-        || ctx->chat == NULL
-        || ctx->chat->character_id == NULL
-        || ctx->conf->characters == NULL)
+        || ctx->check.chat == NULL
+        || ctx->check.chat->character_id == NULL
+        || ctx->check.conf->characters == NULL)
     {
         return NGX_DECLINED;
     }
 
     changes = ngx_http_sp_identity_changes(r);
 
-    if (ctx->persona_changes != changes) {
+    if (ctx->persona.changes != changes) {
 
         /* an earlier pass has asked as somebody else */
 
-        ngx_sp_op_cancel(&ctx->pg.op);
-        ngx_str_null(&ctx->persona);
+        ngx_sp_op_cancel(&ctx->persona.pg.op);
+        ngx_str_null(&ctx->persona.text);
 
-        ctx->persona_state = NGX_HTTP_SP_LLM_NEW;
-        ctx->persona_changes = changes;
+        ctx->persona.state = NGX_HTTP_SP_LLM_NEW;
+        ctx->persona.changes = changes;
     }
 
-    switch (ctx->persona_state) {
+    switch (ctx->persona.state) {
 
     case NGX_HTTP_SP_LLM_READY:
         return NGX_OK;
 
     case NGX_HTTP_SP_LLM_LOADING:
 
-        if (!ngx_sp_op_finished(&ctx->pg.op)) {
+        if (!ngx_sp_op_finished(&ctx->persona.pg.op)) {
             return NGX_AGAIN;
         }
 
@@ -119,10 +119,10 @@ ngx_http_sp_llm_persona_find(ngx_http_request_t *r,
     }
 
     for (i = 0; i < 2; i++) {
-        rc = ngx_http_sp_llm_cache_find(r->pool, &keys[i], &ctx->persona,
+        rc = ngx_http_sp_llm_cache_find(r->pool, &keys[i], &ctx->persona.text,
                                         &age);
         if (rc == NGX_ERROR
-            || (rc == NGX_OK && age < ctx->conf->character_cache))
+            || (rc == NGX_OK && age < ctx->check.conf->character_cache))
         {
             return rc;
         }
@@ -136,32 +136,32 @@ static ngx_int_t
 ngx_http_sp_llm_persona_load(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
-    ngx_memzero(&ctx->pg, sizeof(ngx_sp_pg_op_t));
+    ngx_memzero(&ctx->persona.pg, sizeof(ngx_sp_pg_op_t));
 
-    ctx->param.data = (u_char *) ctx->chat->character_id;
-    ctx->param.len = ngx_strlen(ctx->chat->character_id);
+    ctx->persona.param.data = (u_char *) ctx->check.chat->character_id;
+    ctx->persona.param.len = ngx_strlen(ctx->check.chat->character_id);
 
-    ctx->query.statement = &ngx_http_sp_llm_persona_sql;
-    ctx->query.params = &ctx->param;
+    ctx->persona.query.statement = &ngx_http_sp_llm_persona_sql;
+    ctx->persona.query.params = &ctx->persona.param;
 
-    ctx->pg.queries = &ctx->query;
-    ctx->pg.nqueries = 1;
-    ctx->pg.read_only = 1;
+    ctx->persona.pg.queries = &ctx->persona.query;
+    ctx->persona.pg.nqueries = 1;
+    ctx->persona.pg.read_only = 1;
 
-    ctx->pg.op.done = ngx_http_sp_llm_persona_done;
-    ctx->pg.op.data = ctx;
-    ctx->pg.op.timeout = ctx->conf->character_timeout;
-    ctx->pg.op.log = r->connection->log;
+    ctx->persona.pg.op.done = ngx_http_sp_llm_persona_done;
+    ctx->persona.pg.op.data = ctx;
+    ctx->persona.pg.op.timeout = ctx->check.conf->character_timeout;
+    ctx->persona.pg.op.log = r->connection->log;
 
-    ngx_http_sp_pg_identity(r, &ctx->pg);
+    ngx_http_sp_pg_identity(r, &ctx->persona.pg);
 
-    if (ngx_http_sp_op_attach(r, &ctx->pg.op) != NGX_OK) {
+    if (ngx_http_sp_op_attach(r, &ctx->persona.pg.op) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ctx->persona_state = NGX_HTTP_SP_LLM_LOADING;
+    ctx->persona.state = NGX_HTTP_SP_LLM_LOADING;
 
-    ngx_sp_pg_submit(ctx->conf->characters, &ctx->pg);
+    ngx_sp_pg_submit(ctx->check.conf->characters, &ctx->persona.pg);
 
     return NGX_AGAIN;
 }
@@ -183,9 +183,9 @@ ngx_http_sp_llm_persona_done(ngx_sp_op_t *op)
 
     /* the copy that is too old to be used unasked gives way */
 
-    ngx_str_null(&ctx->persona);
+    ngx_str_null(&ctx->persona.text);
 
-    result = ctx->query.result;
+    result = ctx->persona.query.result;
 
     if (PQntuples(result) == 0) {
         return;
@@ -195,17 +195,18 @@ ngx_http_sp_llm_persona_done(ngx_sp_op_t *op)
     prompt = ngx_sp_pg_value(result, 0, 1);
     shared = ngx_sp_pg_value(result, 0, 2);
 
-    ctx->persona_shared = (shared.len == 1 && shared.data[0] == 't');
+    ctx->persona.shared = (shared.len == 1 && shared.data[0] == 't');
 
-    ctx->persona.len = sizeof("Character: \n\n") - 1 + name.len + prompt.len;
+    ctx->persona.text.len = sizeof("Character: \n\n") - 1 + name.len
+                            + prompt.len;
 
-    p = ngx_pnalloc(ctx->request->pool, ctx->persona.len);
+    p = ngx_pnalloc(ctx->request->pool, ctx->persona.text.len);
     if (p == NULL) {
-        ngx_str_null(&ctx->persona);
+        ngx_str_null(&ctx->persona.text);
         return;
     }
 
-    ctx->persona.data = p;
+    ctx->persona.text.data = p;
 
     (void) ngx_sprintf(p, "Character: %V\n\n%V", &name, &prompt);
 }
@@ -221,18 +222,18 @@ ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ctx->pg.op.result != NGX_SP_OP_OK) {
+    if (ctx->persona.pg.op.result != NGX_SP_OP_OK) {
 
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "llm: character \"%s\" not loaded: %s, %s",
-                      ctx->chat->character_id,
-                      ngx_sp_op_result_name(ctx->pg.op.result),
-                      ctx->persona.len ? "the last copy is used"
+                      ctx->check.chat->character_id,
+                      ngx_sp_op_result_name(ctx->persona.pg.op.result),
+                      ctx->persona.text.len ? "the last copy is used"
                                        : "and there is no copy");
 
         /* a character without its rules is not that character */
 
-        if (ctx->persona.len == 0) {
+        if (ctx->persona.text.len == 0) {
             return ngx_http_sp_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                      "character_unavailable",
                                      "the character cannot be loaded now, "
@@ -242,24 +243,26 @@ ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
         return ngx_http_sp_llm_persona_ready(r, ctx);
     }
 
-    if (ctx->persona.len == 0) {
+    if (ctx->persona.text.len == 0) {
         ngx_http_sp_llm_cache_forget(&own);
         ngx_http_sp_llm_cache_forget(&shared);
 
-        return ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND,
+        (void) ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND,
                                  "character_not_found",
                                  "the character does not exist");
+
+        return ngx_http_sp_error_param(r, "metadata.character_id");
     }
 
     /* one that was public, or was not, leaves no copy of that time */
 
-    if (ctx->persona_shared) {
+    if (ctx->persona.shared) {
         ngx_http_sp_llm_cache_forget(&own);
-        ngx_http_sp_llm_cache_store(&shared, &ctx->persona);
+        ngx_http_sp_llm_cache_store(&shared, &ctx->persona.text);
 
     } else {
         ngx_http_sp_llm_cache_forget(&shared);
-        ngx_http_sp_llm_cache_store(&own, &ctx->persona);
+        ngx_http_sp_llm_cache_store(&own, &ctx->persona.text);
     }
 
     return ngx_http_sp_llm_persona_ready(r, ctx);
@@ -277,13 +280,13 @@ ngx_http_sp_llm_persona_ready(ngx_http_request_t *r,
     ngx_str_set(&block.name, "persona");
     block.rank = NGX_HTTP_SP_LLM_PERSONA_RANK;
     block.place = NGX_HTTP_SP_PREFIX;
-    block.text = ctx->persona;
+    block.text = ctx->persona.text;
 
     if (ngx_http_sp_add_block(r, &block) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ctx->persona_state = NGX_HTTP_SP_LLM_READY;
+    ctx->persona.state = NGX_HTTP_SP_LLM_READY;
 
     return NGX_OK;
 }
@@ -304,7 +307,7 @@ ngx_http_sp_llm_persona_keys(ngx_http_request_t *r,
 
     identity = ngx_http_sp_identity(r);
 
-    len = ngx_strlen(ctx->chat->character_id);
+    len = ngx_strlen(ctx->check.chat->character_id);
 
     own->len = len + 1 + (identity ? identity->sub.len : 0);
 
@@ -318,7 +321,7 @@ ngx_http_sp_llm_persona_keys(ngx_http_request_t *r,
     shared->data = p;
     shared->len = len;
 
-    ngx_strlow(p, (u_char *) ctx->chat->character_id, len);
+    ngx_strlow(p, (u_char *) ctx->check.chat->character_id, len);
     p += len;
 
     *p++ = ' ';

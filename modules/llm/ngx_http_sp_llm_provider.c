@@ -15,6 +15,8 @@ static char *ngx_http_sp_llm_end_provider(ngx_conf_t *cf,
     ngx_http_sp_llm_main_conf_t *lmcf, ngx_http_sp_llm_provider_t *provider);
 static ngx_int_t ngx_http_sp_llm_provider_headers(ngx_conf_t *cf,
     ngx_http_sp_llm_provider_t *provider);
+static void ngx_http_sp_llm_write_headers(
+    ngx_http_sp_llm_provider_t *provider, sp_out_t *out);
 static char *ngx_http_sp_llm_dialect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_sp_llm_url(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -97,6 +99,10 @@ static const ngx_sp_metric_slot_t  ngx_http_sp_llm_metrics[] = {
     { NGX_SP_COUNTER, "sallyport_llm_requests_total",
       "Requests sent to a provider, by how they ended.", "outcome=\"failed\"",
       offsetof(ngx_http_sp_llm_provider_t, failed) },
+
+    { NGX_SP_COUNTER, "sallyport_llm_unterminated_total",
+      "Complete streams that a provider ended without saying so.", "",
+      offsetof(ngx_http_sp_llm_provider_t, unterminated) },
 
     { NGX_SP_COUNTER, "sallyport_llm_tokens_total",
       "Tokens, reported or estimated.", "kind=\"prompt\"",
@@ -181,6 +187,7 @@ ngx_http_sp_llm_create_provider(ngx_conf_t *cf)
         return NULL;
     }
 
+    provider->dialect = &sp_openai;
     provider->keepalive = NGX_CONF_UNSET;
     provider->stream_usage = NGX_CONF_UNSET;
 
@@ -273,40 +280,45 @@ static ngx_int_t
 ngx_http_sp_llm_provider_headers(ngx_conf_t *cf,
     ngx_http_sp_llm_provider_t *provider)
 {
-    u_char  *p;
-    size_t   len;
+    sp_out_t  out;
 
-    len = sizeof("Host: " CRLF) - 1 + provider->host.len
-          + sizeof("Authorization: Bearer " CRLF) - 1 + provider->key.len
-          + sizeof("Content-Type: application/json" CRLF) - 1
-          + sizeof("Accept-Encoding: identity" CRLF) - 1
-          + sizeof("User-Agent: sallyport" CRLF) - 1
-          + sizeof("Connection: close" CRLF) - 1;
+    ngx_memzero(&out, sizeof(sp_out_t));
 
-    p = ngx_pnalloc(cf->pool, len);
-    if (p == NULL) {
+    ngx_http_sp_llm_write_headers(provider, &out);
+
+    out.dst = ngx_pnalloc(cf->pool, out.len);
+    if (out.dst == NULL) {
         return NGX_ERROR;
     }
 
-    provider->headers.data = p;
+    out.size = out.len;
+    out.len = 0;
 
-    p = ngx_sprintf(p, "Host: %V" CRLF
-                    "Content-Type: application/json" CRLF
-                    "Accept-Encoding: identity" CRLF
-                    "User-Agent: sallyport" CRLF, &provider->host);
+    ngx_http_sp_llm_write_headers(provider, &out);
 
-    if (provider->key.len != 0) {
-        p = ngx_sprintf(p, "Authorization: Bearer %V" CRLF, &provider->key);
-    }
-
-    if (provider->keepalive == 0) {
-        p = ngx_cpymem(p, "Connection: close" CRLF,
-                       sizeof("Connection: close" CRLF) - 1);
-    }
-
-    provider->headers.len = p - provider->headers.data;
+    provider->headers.data = (u_char *) out.dst;
+    provider->headers.len = out.len;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_sp_llm_write_headers(ngx_http_sp_llm_provider_t *provider,
+    sp_out_t *out)
+{
+    sp_out_str(out, "Host: ");
+    sp_out_put(out, (char *) provider->host.data, provider->host.len);
+    sp_out_str(out, CRLF "Content-Type: application/json" CRLF
+                    "Accept-Encoding: identity" CRLF
+                    "User-Agent: sallyport" CRLF);
+
+    provider->dialect->write_headers((char *) provider->key.data,
+                                     provider->key.len, out);
+
+    if (provider->keepalive == 0) {
+        sp_out_str(out, "Connection: close" CRLF);
+    }
 }
 
 
@@ -319,14 +331,18 @@ ngx_http_sp_llm_dialect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (ngx_strcmp(value[1].data, "openai") != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown dialect \"%V\", allowed: openai",
-                           &value[1]);
+    provider->dialect = ngx_http_sp_dialect(cf, &value[1]);
+
+    if (provider->dialect == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    provider->dialect = SP_CHAT_OPENAI;
+    if (provider->dialect->scan_event == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "providers do not speak dialect \"%V\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
 
     return NGX_CONF_OK;
 }

@@ -53,7 +53,7 @@ ngx_http_sp_llm_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t  *real;
 
     ctx = r->upstream->input_filter_ctx;
-    real = ctx->model->provider->real;
+    real = ctx->attempt.model->provider->real;
 
     rc = real->peer.init(r, real);
 
@@ -63,7 +63,7 @@ ngx_http_sp_llm_init_peer(ngx_http_request_t *r,
 
     pc = &r->upstream->peer;
 
-    ctx->free_peer = pc->free;
+    ctx->attempt.free_peer = pc->free;
     pc->free = ngx_http_sp_llm_free_peer;
 
     return NGX_OK;
@@ -84,14 +84,14 @@ ngx_http_sp_llm_free_peer(ngx_peer_connection_t *pc, void *data,
             ((u_char *) pc - offsetof(ngx_http_upstream_t, peer));
 
     ctx = u->input_filter_ctx;
-    provider = ctx->model->provider;
+    provider = ctx->attempt.model->provider;
 
     u->conf = &provider->upstream;
 
     if (ngx_http_sp_llm_is_stale(u, state)
-        && ctx->retries < NGX_HTTP_SP_LLM_RETRIES)
+        && ctx->attempt.retries < NGX_HTTP_SP_LLM_RETRIES)
     {
-        ctx->retries++;
+        ctx->attempt.retries++;
         u->conf = &provider->again;
 
         /* which says nothing about the address */
@@ -99,7 +99,7 @@ ngx_http_sp_llm_free_peer(ngx_peer_connection_t *pc, void *data,
         state &= ~NGX_PEER_FAILED;
     }
 
-    ctx->free_peer(pc, data, state);
+    ctx->attempt.free_peer(pc, data, state);
 }
 
 

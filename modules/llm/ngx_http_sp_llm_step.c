@@ -64,12 +64,13 @@ ngx_http_sp_llm_check(ngx_http_request_t *r)
 
     /* an error_page may lead to another location, with another model */
 
-    if (ctx->checked && ctx->conf == llcf) {
+    if (ctx->check.done && ctx->check.conf == llcf) {
         return NGX_OK;
     }
 
     ctx->request = r;
-    ctx->conf = llcf;
+    ctx->check.conf = llcf;
+    ctx->check.dialect = ngx_http_sp_client_dialect(r);
 
     if (llcf->kind == NGX_HTTP_SP_LLM_EMBEDDINGS) {
         rc = ngx_http_sp_llm_check_embeddings(r, ctx);
@@ -79,7 +80,7 @@ ngx_http_sp_llm_check(ngx_http_request_t *r)
     }
 
     if (rc == NGX_OK) {
-        ctx->checked = 1;
+        ctx->check.done = 1;
     }
 
     return rc;
@@ -91,16 +92,16 @@ ngx_http_sp_llm_check_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_sp_chat(r, &ctx->chat);
+    rc = ngx_http_sp_chat(r, &ctx->check.chat);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    ctx->stream = ctx->chat->stream;
+    ctx->check.stream = ctx->check.chat->stream;
 
-    rc = ngx_http_sp_llm_check_model(r, ctx, ctx->chat->model,
-                                     ctx->chat->model_len);
+    rc = ngx_http_sp_llm_check_model(r, ctx, ctx->check.chat->model,
+                                     ctx->check.chat->model_len);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -133,8 +134,10 @@ ngx_http_sp_llm_check_embeddings(ngx_http_request_t *r,
     input = json_object_get(root, "input");
 
     if (!json_is_string(input) && !json_is_array(input)) {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "input_required",
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "input_required",
                                  "\"input\" must be a string or an array");
+
+        return ngx_http_sp_error_param(r, "input");
     }
 
     model = NULL;
@@ -144,10 +147,12 @@ ngx_http_sp_llm_check_embeddings(ngx_http_request_t *r,
         model = sp_json_string(root, "model", &len);
 
         if (model == NULL || len == 0 || len > SP_CHAT_MAX_MODEL) {
-            return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+            (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
                                      "model_invalid",
                                      "\"model\" must be a string of 1 to "
                                      "256 bytes");
+
+            return ngx_http_sp_error_param(r, "model");
         }
     }
 
@@ -165,7 +170,7 @@ ngx_http_sp_llm_check_model(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_main_conf_t  *lmcf;
 
     if (name == NULL) {
-        ctx->model = ctx->conf->model;
+        ctx->check.model = ctx->check.conf->model;
         return NGX_OK;
     }
 
@@ -174,12 +179,14 @@ ngx_http_sp_llm_check_model(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     alias.len = len;
     alias.data = (u_char *) name;
 
-    ctx->model = ngx_http_sp_llm_lookup(lmcf, &alias);
+    ctx->check.model = ngx_http_sp_llm_lookup(lmcf, &alias);
 
-    if (ctx->model == NULL) {
-        return ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND, "model_not_found",
+    if (ctx->check.model == NULL) {
+        (void) ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND, "model_not_found",
                                  "the model does not exist, GET /v1/models "
                                  "lists those that do");
+
+        return ngx_http_sp_error_param(r, "model");
     }
 
     return NGX_OK;
@@ -190,41 +197,51 @@ static ngx_int_t
 ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
-    size_t                    n;
-    sp_chat_request_t        *chat;
-    const sp_chat_message_t  *message;
+    size_t                       n;
+    sp_chat_request_t           *chat;
+    const sp_chat_message_t     *message;
+    ngx_http_sp_llm_loc_conf_t  *llcf;
 
-    chat = ctx->chat;
+    chat = ctx->check.chat;
+    llcf = ctx->check.conf;
 
-    if (chat->has_system && ctx->conf->system == NGX_HTTP_SP_LLM_REFUSE) {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+    if (chat->has_system && llcf->system == NGX_HTTP_SP_LLM_REFUSE) {
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
                                  "system_message_refused",
                                  "system and developer messages are not "
                                  "accepted here");
+
+        return ngx_http_sp_error_param(r, "messages");
     }
 
     if (chat->last_user == chat->nmessages) {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
                                  "user_message_required",
                                  "\"messages\" must hold a message with "
                                  "the role user");
+
+        return ngx_http_sp_error_param(r, "messages");
     }
 
     message = &chat->messages[chat->last_user];
 
     n = sp_prompt_length(message->text, message->len);
 
-    if (ctx->conf->message_limit != 0 && n > ctx->conf->message_limit) {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_too_long",
+    if (llcf->message_limit != 0 && n > llcf->message_limit) {
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_too_long",
                                  "the last user message has %uz characters, "
                                  "allowed are %ui", n,
-                                 ctx->conf->message_limit);
+                                 llcf->message_limit);
+
+        return ngx_http_sp_error_param(r, "messages");
     }
 
     if (n == 0 && !json_is_array(json_object_get(message->value, "content")))
     {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_empty",
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_empty",
                                  "the last user message is empty");
+
+        return ngx_http_sp_error_param(r, "messages");
     }
 
     return NGX_OK;

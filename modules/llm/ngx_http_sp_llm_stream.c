@@ -26,12 +26,10 @@ static ngx_int_t ngx_http_sp_llm_pass_event(ngx_http_sp_llm_ctx_t *ctx,
     sp_sse_event_t *event);
 static ngx_int_t ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
     u_char *last);
-static void ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx,
-    ngx_chain_t *cl);
-static ngx_chain_t *ngx_http_sp_llm_get_buf(ngx_http_sp_llm_ctx_t *ctx,
-    size_t size);
 static ngx_int_t ngx_http_sp_llm_grow(ngx_http_sp_llm_ctx_t *ctx);
-static ngx_uint_t ngx_http_sp_llm_is_done(const sp_sse_event_t *event);
+static void ngx_http_sp_llm_last(ngx_chain_t *cl, ngx_int_t rc);
+static ngx_uint_t ngx_http_sp_llm_is_whole(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_sse_event_t *event);
 
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
@@ -59,7 +57,7 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
         return NGX_OK;
     }
 
-    if (!ctx->stream) {
+    if (!ctx->check.stream) {
         return ngx_http_sp_llm_feed_json(ctx, p, last);
     }
 
@@ -67,7 +65,8 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 
     for ( ;; ) {
 
-        status = sp_sse_next(&ctx->sse, &pos, (const char *) last, &event);
+        status = sp_sse_next(&ctx->response.sse, &pos, (const char *) last,
+                             &event);
 
         switch (status) {
 
@@ -82,7 +81,7 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
             rc = ngx_http_sp_llm_event(ctx, &event);
         }
 
-        if (rc != NGX_OK || ctx->stopped) {
+        if (rc != NGX_OK || ctx->response.stopped) {
             return rc;
         }
     }
@@ -92,12 +91,23 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 static ngx_int_t
 ngx_http_sp_llm_feed_json(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 {
-    if (ctx->json_len == 0 && ctx->length == last - p) {
+    if (ctx->attempt.translated) {
+
+        if (ngx_http_sp_llm_gather(ctx, p, last - p) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ctx->response.overflow
+               ? ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_too_large)
+               : NGX_OK;
+    }
+
+    if (ctx->response.json_len == 0 && ctx->attempt.length == last - p) {
 
         /* whole in one piece: scanned where it is, before it goes out */
 
-        ctx->json = p;
-        ctx->json_len = last - p;
+        ctx->response.json = p;
+        ctx->response.json_len = last - p;
 
     } else if (ngx_http_sp_llm_gather(ctx, p, last - p) != NGX_OK) {
         return NGX_ERROR;
@@ -118,34 +128,34 @@ ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
     u_char  *data;
     size_t   size;
 
-    if (ctx->overflow) {
+    if (ctx->response.overflow) {
         return NGX_OK;
     }
 
-    if (ctx->json_len + len > ctx->conf->event_size) {
-        ctx->overflow = 1;
+    if (ctx->response.json_len + len > ctx->check.conf->event_size) {
+        ctx->response.overflow = 1;
 
         ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
                       "llm: an answer of provider \"%V\" is longer than "
                       "llm_event_size and is not accounted",
-                      &ctx->model->provider->name);
+                      &ctx->attempt.model->provider->name);
         return NGX_OK;
     }
 
-    if (ctx->json_size - ctx->json_len < len) {
+    if (ctx->response.json_size - ctx->response.json_len < len) {
 
-        size = ctx->json_size * 2;
+        size = ctx->response.json_size * 2;
 
-        if (size < ctx->json_len + len) {
-            size = ctx->json_len + len;
+        if (size < ctx->response.json_len + len) {
+            size = ctx->response.json_len + len;
         }
 
         /* one allocation where the provider tells the length */
 
-        if (ctx->length > 0 && (off_t) size < ctx->length
-            && ctx->length <= (off_t) ctx->conf->event_size)
+        if (ctx->attempt.length > 0 && (off_t) size < ctx->attempt.length
+            && ctx->attempt.length <= (off_t) ctx->check.conf->event_size)
         {
-            size = ctx->length;
+            size = ctx->attempt.length;
         }
 
         data = ngx_palloc(ctx->request->pool, size);
@@ -153,17 +163,17 @@ ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
             return NGX_ERROR;
         }
 
-        if (ctx->json_len != 0) {
-            ngx_memcpy(data, ctx->json, ctx->json_len);
-            (void) ngx_pfree(ctx->request->pool, ctx->json);
+        if (ctx->response.json_len != 0) {
+            ngx_memcpy(data, ctx->response.json, ctx->response.json_len);
+            (void) ngx_pfree(ctx->request->pool, ctx->response.json);
         }
 
-        ctx->json = data;
-        ctx->json_size = size;
+        ctx->response.json = data;
+        ctx->response.json_size = size;
     }
 
-    ngx_memcpy(ctx->json + ctx->json_len, p, len);
-    ctx->json_len += len;
+    ngx_memcpy(ctx->response.json + ctx->response.json_len, p, len);
+    ctx->response.json_len += len;
 
     return NGX_OK;
 }
@@ -172,7 +182,7 @@ ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
 ngx_int_t
 ngx_http_sp_llm_complete(ngx_http_sp_llm_ctx_t *ctx)
 {
-    if (ctx->stream) {
+    if (ctx->check.stream) {
         return ngx_http_sp_llm_complete_stream(ctx);
     }
 
@@ -183,49 +193,88 @@ ngx_http_sp_llm_complete(ngx_http_sp_llm_ctx_t *ctx)
 static ngx_int_t
 ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
 {
-    sp_chunk_t            chunk;
-    ngx_http_sp_finish_e  finish;
+    ngx_int_t                    rc;
+    sp_event_t                   event;
+    ngx_http_sp_llm_response_t  *response;
 
-    finish = NGX_HTTP_SP_TURN_COMPLETE;
+    response = &ctx->response;
 
-    if (!ctx->overflow) {
-
-        if (sp_chunk_scan((char *) ctx->json, ctx->json_len, &chunk) != 0
-            || chunk.has_error
-            || (ctx->chat != NULL && !chunk.has_choice))
-        {
-            ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                          "llm: provider \"%V\" sent an answer that is not "
-                          "a completion", &ctx->model->provider->name);
-            finish = NGX_HTTP_SP_TURN_FAILED;
-
-        } else if (ngx_http_sp_llm_note(ctx, &chunk) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    return ngx_http_sp_llm_settle(ctx, finish, NGX_HTTP_OK);
-}
-
-
-static ngx_int_t
-ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
-{
-    ngx_int_t         rc;
-    sp_sse_event_t    event;
-    sp_sse_status_e   status;
-
-    static u_char     end[] = "\n\n";
-
-    if (ctx->done) {
+    if (response->overflow) {
         return ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE,
                                       NGX_HTTP_OK);
     }
 
-    /* some servers leave the blank line after [DONE] out */
+    if (ctx->attempt.translated) {
+        response->deltas = ngx_array_create(ctx->request->pool, 4,
+                                            sizeof(sp_delta_t));
+        if (response->deltas == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    rc = ctx->attempt.dialect->scan_answer((char *) response->json,
+                                           response->json_len,
+                                           ngx_http_sp_llm_delta, ctx,
+                                           &event);
+    if (response->broken) {
+        return NGX_ERROR;
+    }
+
+    if (rc != 0 || event.has_error
+        || (ctx->check.chat != NULL && !event.has_answer))
+    {
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "llm: provider \"%V\" sent an answer that is not a "
+                      "completion", &ctx->attempt.model->provider->name);
+
+        if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED, NGX_HTTP_OK)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        /* nothing of it can be said in another dialect */
+
+        return ctx->attempt.translated ? NGX_ERROR : NGX_OK;
+    }
+
+    ngx_http_sp_llm_note(ctx, &event);
+
+    if (ctx->attempt.translated
+        && ngx_http_sp_llm_write_answer(ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE,
+                                  NGX_HTTP_OK);
+}
+
+
+/*
+ * Some servers leave the blank line after their last event out, some the last
+ * event itself: where each choice has told its end, nothing is missing.
+ */
+
+static ngx_int_t
+ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_int_t                    rc;
+    sp_sse_event_t               event;
+    sp_sse_status_e              status;
+    ngx_http_sp_llm_response_t  *response;
+
+    static u_char     end[] = "\n\n";
+
+    response = &ctx->response;
+
+    if (response->done) {
+        return ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE,
+                                      NGX_HTTP_OK);
+    }
 
     for ( ;; ) {
-        status = sp_sse_end(&ctx->sse, &event);
+        status = sp_sse_end(&response->sse, &event);
 
         if (status != SP_SSE_FULL) {
             break;
@@ -233,50 +282,106 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
 
         rc = ngx_http_sp_llm_grow(ctx);
 
-        if (rc != NGX_OK || ctx->stopped) {
+        if (rc != NGX_OK || response->stopped) {
             return rc;
         }
     }
 
-    if (status != SP_SSE_EVENT || !ngx_http_sp_llm_is_done(&event)) {
+    if (status == SP_SSE_EVENT && ngx_http_sp_llm_is_whole(ctx, &event)) {
+
+        rc = ngx_http_sp_llm_event(ctx, &event);
+
+        if (rc != NGX_OK || response->stopped) {
+            return rc;
+        }
+
+        response->slice = NULL;
+
+        if (!ctx->attempt.translated
+            && ngx_http_sp_llm_pass(ctx, end, end + 2) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (response->done) {
+            return NGX_OK;
+        }
+    }
+
+    if (!ngx_http_sp_llm_finished(ctx)) {
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_sp_llm_event(ctx, &event);
+    ngx_sp_metric_add(ctx->attempt.model->provider->unterminated, 1);
 
-    if (rc != NGX_OK) {
-        return rc;
+    response->done = 1;
+
+    if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE, NGX_HTTP_OK)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    ctx->slice = NULL;
-
-    return ngx_http_sp_llm_pass(ctx, end, end + 2);
+    return ngx_http_sp_llm_write_end(ctx);
 }
 
 
 static ngx_uint_t
-ngx_http_sp_llm_is_done(const sp_sse_event_t *event)
+ngx_http_sp_llm_is_whole(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_sse_event_t *event)
 {
-    return event->data != NULL
-           && event->data_len >= 6
-           && ngx_strncmp(event->data, "[DONE]", 6) == 0;
+    sp_event_t  what;
+
+    return event->data_len != 0
+           && ctx->attempt.dialect->scan_event(ctx->response.reader, event,
+                                               NULL, NULL, &what)
+              == 0;
+}
+
+
+ngx_uint_t
+ngx_http_sp_llm_finished(const ngx_http_sp_llm_ctx_t *ctx)
+{
+    return ctx->check.chat != NULL
+           && ctx->response.nfinished >= ctx->check.chat->n;
 }
 
 
 static ngx_int_t
-ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *event)
+ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
 {
-    sp_chunk_t  chunk;
+    ngx_int_t                    rc;
+    sp_event_t                   event;
+    ngx_http_sp_llm_response_t  *response;
 
-    if (ctx->done || event->data == NULL || event->data_len == 0) {
+    response = &ctx->response;
+
+    if (response->done || sse->data_len == 0) {
 
         /* a comment that keeps the connection alive, or a blank line */
 
-        return ngx_http_sp_llm_pass_event(ctx, event);
+        return ctx->attempt.translated ? NGX_OK
+                                       : ngx_http_sp_llm_pass_event(ctx, sse);
     }
 
-    if (ngx_http_sp_llm_is_done(event)) {
-        ctx->done = 1;
+    rc = ctx->attempt.dialect->scan_event(response->reader, sse,
+                                          ngx_http_sp_llm_delta, ctx, &event);
+    if (response->broken) {
+        return NGX_ERROR;
+    }
+
+    if (rc != 0) {
+        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_malformed);
+    }
+
+    if (event.has_error) {
+        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_reported);
+    }
+
+    ngx_http_sp_llm_note(ctx, &event);
+
+    if (event.done) {
+        response->done = 1;
 
         if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE,
                                    NGX_HTTP_OK)
@@ -285,30 +390,19 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *event)
             return NGX_ERROR;
         }
 
-        return ngx_http_sp_llm_pass_event(ctx, event);
+        return ctx->attempt.translated ? ngx_http_sp_llm_write_end(ctx)
+                                       : ngx_http_sp_llm_pass_event(ctx, sse);
     }
 
-    if (sp_chunk_scan(event->data, event->data_len, &chunk) != 0) {
-        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_malformed);
-    }
+    /* usage that we asked for, not the client */
 
-    if (chunk.has_error) {
-        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_reported);
-    }
-
-    if (ngx_http_sp_llm_note(ctx, &chunk) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (chunk.has_usage && chunk.has_choices && !chunk.has_choice
-        && !ctx->chat->include_usage)
+    if (ctx->attempt.translated
+        || (event.usage_only && !ctx->check.chat->include_usage))
     {
-        /* we asked for it, not the client */
-
         return NGX_OK;
     }
 
-    return ngx_http_sp_llm_pass_event(ctx, event);
+    return ngx_http_sp_llm_pass_event(ctx, sse);
 }
 
 
@@ -325,14 +419,14 @@ ngx_http_sp_llm_pass_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *event)
 
     /* the memory it was gathered in goes out, and comes back when sent */
 
-    cl = ctx->carry;
+    cl = ctx->response.carry;
     b = cl->buf;
 
     b->pos = b->start;
     b->last = b->start + event->raw_len;
 
-    ctx->carry = NULL;
-    sp_sse_take(&ctx->sse);
+    ctx->response.carry = NULL;
+    sp_sse_take(&ctx->response.sse);
 
     ngx_http_sp_llm_append(ctx, cl);
 
@@ -348,8 +442,8 @@ ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
-    if (ctx->slice != NULL && ctx->slice->last == p) {
-        ctx->slice->last = last;
+    if (ctx->response.slice != NULL && ctx->response.slice->last == p) {
+        ctx->response.slice->last = last;
         return NGX_OK;
     }
 
@@ -365,13 +459,13 @@ ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 
     ngx_http_sp_llm_append(ctx, cl);
 
-    ctx->slice = b;
+    ctx->response.slice = b;
 
     return NGX_OK;
 }
 
 
-static void
+void
 ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx, ngx_chain_t *cl)
 {
     ngx_chain_t  **ll;
@@ -386,7 +480,8 @@ ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx, ngx_chain_t *cl)
     *ll = cl;
     cl->next = NULL;
 
-    ctx->slice = NULL;
+    ctx->response.slice = NULL;
+    ctx->response.out = NULL;
 }
 
 
@@ -395,7 +490,7 @@ ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx, ngx_chain_t *cl)
  * which will point into the upstream's buffer.
  */
 
-static ngx_chain_t *
+ngx_chain_t *
 ngx_http_sp_llm_get_buf(ngx_http_sp_llm_ctx_t *ctx, size_t size)
 {
     ngx_buf_t            *b;
@@ -455,13 +550,13 @@ ngx_http_sp_llm_grow(ngx_http_sp_llm_ctx_t *ctx)
     ngx_buf_t    *b;
     ngx_chain_t  *cl, *old;
 
-    if (ctx->sse.need > ctx->conf->event_size) {
+    if (ctx->response.sse.need > ctx->check.conf->event_size) {
         return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_too_large);
     }
 
     size = NGX_HTTP_SP_LLM_CARRY;
 
-    while (size < ctx->sse.need) {
+    while (size < ctx->response.sse.need) {
         size *= 2;
     }
 
@@ -472,10 +567,10 @@ ngx_http_sp_llm_grow(ngx_http_sp_llm_ctx_t *ctx)
 
     b = cl->buf;
 
-    sp_sse_memory(&ctx->sse, (char *) b->start, b->end - b->start);
+    sp_sse_memory(&ctx->response.sse, (char *) b->start, b->end - b->start);
 
-    old = ctx->carry;
-    ctx->carry = cl;
+    old = ctx->response.carry;
+    ctx->response.carry = cl;
 
     if (old != NULL) {
         old->next = ctx->request->upstream->free_bufs;
@@ -483,6 +578,69 @@ ngx_http_sp_llm_grow(ngx_http_sp_llm_ctx_t *ctx)
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * The status is out, and the provider's connection has ended.  That may be
+ * the end of a body without a length, or of a stream that has told the end of
+ * each choice.  Else a stream ends with an error event; any other answer is
+ * cut by NGINX, which the client sees as such.
+ */
+
+void
+ngx_http_sp_llm_late(ngx_http_sp_llm_ctx_t *ctx, ngx_int_t rc,
+    const ngx_http_sp_llm_fault_t *fault)
+{
+    ngx_uint_t            whole;
+    ngx_chain_t           out, *cl;
+    ngx_http_request_t   *r;
+
+    r = ctx->request;
+
+    whole = (rc == 0
+             || (rc == NGX_HTTP_BAD_GATEWAY && ctx->check.stream
+                 && ngx_http_sp_llm_finished(ctx)));
+
+    if (whole && ngx_http_sp_llm_complete(ctx) == NGX_OK) {
+        cl = r->upstream->out_bufs;
+
+    } else {
+        (void) ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED,
+                                      r->headers_out.status);
+
+        if (!ctx->check.stream) {
+            return;
+        }
+
+        out.buf = ngx_http_sp_llm_fault_event(ctx, fault);
+        out.next = NULL;
+
+        if (out.buf == NULL) {
+            return;
+        }
+
+        cl = &out;
+    }
+
+    ngx_http_sp_llm_last(cl, rc);
+
+    (void) ngx_http_output_filter(r, cl);
+}
+
+
+/* after a failure NGINX does not end the response itself */
+
+static void
+ngx_http_sp_llm_last(ngx_chain_t *cl, ngx_int_t rc)
+{
+    if (rc == 0) {
+        return;
+    }
+
+    for ( /* void */ ; cl != NULL; cl = cl->next) {
+        cl->buf->last_buf = (cl->next == NULL);
+    }
 }
 
 
@@ -502,9 +660,9 @@ ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                   "llm: provider \"%V\": %s",
-                  &ctx->model->provider->name, fault->code);
+                  &ctx->attempt.model->provider->name, fault->code);
 
-    if (!ctx->stream) {
+    if (!ctx->check.stream) {
         return NGX_ERROR;
     }
 
@@ -514,7 +672,7 @@ ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    b = ngx_http_sp_llm_fault_event(ctx->request, fault);
+    b = ngx_http_sp_llm_fault_event(ctx, fault);
     if (b == NULL) {
         return NGX_ERROR;
     }
@@ -532,36 +690,7 @@ ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
 
     u->length = 0;
     u->keepalive = 0;
-    ctx->stopped = 1;
+    ctx->response.stopped = 1;
 
     return NGX_OK;
-}
-
-
-/* an OpenAI SDK raises what stands in "error" */
-
-ngx_buf_t *
-ngx_http_sp_llm_fault_event(ngx_http_request_t *r,
-    const ngx_http_sp_llm_fault_t *fault)
-{
-    size_t      len;
-    ngx_buf_t  *b;
-
-    static const char  format[] =
-        "data: {\"error\":{\"message\":\"%s\",\"type\":\"upstream_error\","
-        "\"param\":null,\"code\":\"%s\"}}\n\n";
-
-    len = sizeof(format) + ngx_strlen(fault->message)
-          + ngx_strlen(fault->code);
-
-    b = ngx_create_temp_buf(r->pool, len);
-    if (b == NULL) {
-        return NULL;
-    }
-
-    b->last = ngx_snprintf(b->last, len, format, fault->message,
-                           fault->code);
-    b->flush = 1;
-
-    return b;
 }

@@ -13,6 +13,8 @@
 #define NGX_HTTP_SP_LLM_TEXT  1024
 
 
+static ngx_int_t ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx,
     const char *text, size_t len);
 static void ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx);
@@ -31,13 +33,13 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    chat = ctx->chat;
+    chat = ctx->check.chat;
 
-    turn->provider = ctx->model->provider->name;
-    turn->model = ctx->model->name;
+    turn->provider = ctx->attempt.model->provider->name;
+    turn->model = ctx->attempt.model->name;
     turn->started = ngx_current_msec;
     turn->prompt_tokens = prompt_tokens;
-    turn->stream = ctx->stream;
+    turn->stream = ctx->check.stream;
     turn->finish = NGX_HTTP_SP_TURN_FAILED;
 
     if (chat->character_id != NULL) {
@@ -69,10 +71,44 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
 /* usage is replaced, never added: some providers repeat running totals */
 
-ngx_int_t
-ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_chunk_t *chunk)
+void
+ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_event_t *event)
 {
-    u_char              *p;
+    sp_event_t          *totals;
+    ngx_http_sp_turn_t  *turn;
+
+    turn = ctx->turn;
+
+    if (turn == NULL || !event->has_usage) {
+        return;
+    }
+
+    totals = &ctx->response.totals;
+
+    if (event->prompt_tokens >= 0) {
+        totals->prompt_tokens = event->prompt_tokens;
+        turn->prompt_tokens = event->prompt_tokens;
+        turn->reported = 1;
+    }
+
+    if (event->completion_tokens >= 0) {
+        totals->completion_tokens = event->completion_tokens;
+        turn->completion_tokens = event->completion_tokens;
+        turn->reported = 1;
+        ctx->response.usage = 1;
+    }
+
+    if (event->cached_tokens >= 0) {
+        totals->cached_tokens = event->cached_tokens;
+        turn->cached_tokens = event->cached_tokens;
+    }
+}
+
+
+ngx_int_t
+ngx_http_sp_llm_note_delta(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta)
+{
     ngx_http_sp_turn_t  *turn;
 
     turn = ctx->turn;
@@ -81,46 +117,57 @@ ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_chunk_t *chunk)
         return NGX_OK;
     }
 
-    if (chunk->prompt_tokens >= 0) {
-        turn->prompt_tokens = chunk->prompt_tokens;
-        turn->reported = 1;
+    if (delta->kind == SP_DELTA_FINISH) {
+        return ngx_http_sp_llm_note_finish(ctx, delta);
     }
 
-    if (chunk->completion_tokens >= 0) {
-        turn->completion_tokens = chunk->completion_tokens;
-        turn->reported = 1;
-        ctx->usage = 1;
-    }
-
-    if (chunk->cached_tokens >= 0) {
-        turn->cached_tokens = chunk->cached_tokens;
-    }
-
-    if (chunk->finish_len != 0) {
-
-        p = ngx_pnalloc(ctx->request->pool, chunk->finish_len);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        turn->finish_reason.data = p;
-        turn->finish_reason.len = sp_chunk_text((char *) p,
-                                                chunk->finish_len,
-                                                chunk->finish,
-                                                chunk->finish_len);
-    }
-
-    if (chunk->text_len == 0) {
+    if (delta->kind != SP_DELTA_TEXT || delta->choice != 0) {
         return NGX_OK;
     }
 
     if (turn->first_byte == 0) {
         turn->first_byte = ngx_max(ngx_current_msec - turn->started, 1);
-        ngx_sp_metric_observe(ctx->model->provider->first_byte,
+        ngx_sp_metric_observe(ctx->attempt.model->provider->first_byte,
                               turn->first_byte);
     }
 
-    return ngx_http_sp_llm_add_text(ctx, chunk->text, chunk->text_len);
+    return ngx_http_sp_llm_add_text(ctx, delta->text.data, delta->text.len);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta)
+{
+    u_char                      *p;
+    ngx_http_sp_turn_t          *turn;
+    ngx_http_sp_llm_response_t  *response;
+
+    response = &ctx->response;
+    turn = ctx->turn;
+
+    if (delta->choice < SP_CHAT_MAX_CHOICES
+        && !response->finished[delta->choice])
+    {
+        response->finished[delta->choice] = 1;
+        response->nfinished++;
+    }
+
+    if (delta->choice != 0 || delta->text.len == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(ctx->request->pool, delta->text.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    turn->finish_reason.data = p;
+    turn->finish_reason.len = sp_json_unescape((char *) p, delta->text.len,
+                                               delta->text.data,
+                                               delta->text.len);
+
+    return NGX_OK;
 }
 
 
@@ -128,18 +175,20 @@ static ngx_int_t
 ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx, const char *text,
     size_t len)
 {
-    size_t   cap, need, size;
-    u_char  *data;
+    size_t                       cap, need, size;
+    u_char                      *data;
+    ngx_http_sp_llm_response_t  *response;
 
-    cap = ctx->conf->answer_size;
+    response = &ctx->response;
+    cap = ctx->check.conf->answer_size;
 
     /* decoding makes a broken escape up to three times longer, not a text */
 
-    need = ngx_min(ctx->text_len + len + 3, cap);
+    need = ngx_min(response->text_len + len + 3, cap);
 
-    if (ctx->text_size < need) {
+    if (response->text_size < need) {
 
-        size = ngx_max(ctx->text_size * 2, NGX_HTTP_SP_LLM_TEXT);
+        size = ngx_max(response->text_size * 2, NGX_HTTP_SP_LLM_TEXT);
 
         while (size < need) {
             size *= 2;
@@ -152,18 +201,20 @@ ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx, const char *text,
             return NGX_ERROR;
         }
 
-        if (ctx->text_len != 0) {
-            ngx_memcpy(data, ctx->text, ctx->text_len);
-            (void) ngx_pfree(ctx->request->pool, ctx->text);
+        if (response->text_len != 0) {
+            ngx_memcpy(data, response->text, response->text_len);
+            (void) ngx_pfree(ctx->request->pool, response->text);
         }
 
-        ctx->text = data;
-        ctx->text_size = size;
+        response->text = data;
+        response->text_size = size;
     }
 
-    ctx->text_len += sp_chunk_text((char *) ctx->text + ctx->text_len,
-                                   ctx->text_size - ctx->text_len,
-                                   text, len);
+    response->text_len += sp_json_unescape((char *) response->text
+                                        + response->text_len,
+                                        response->text_size
+                                        - response->text_len,
+                                        text, len);
 
     return NGX_OK;
 }
@@ -176,13 +227,13 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_turn_t          *turn;
     ngx_http_sp_llm_provider_t  *provider;
 
-    if (ctx->settled) {
+    if (ctx->response.settled) {
         return NGX_OK;
     }
 
-    ctx->settled = 1;
+    ctx->response.settled = 1;
 
-    provider = ctx->model->provider;
+    provider = ctx->attempt.model->provider;
 
     switch (finish) {
 
@@ -207,8 +258,8 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     turn->finish = finish;
     turn->status = status;
     turn->total = ngx_current_msec - turn->started;
-    turn->assistant_text.data = ctx->text;
-    turn->assistant_text.len = ctx->text_len;
+    turn->assistant_text.data = ctx->response.text;
+    turn->assistant_text.len = ctx->response.text_len;
 
     ngx_http_sp_llm_estimate(ctx);
 
@@ -235,11 +286,12 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
 static void
 ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx)
 {
-    if (ctx->usage || ctx->text_len == 0) {
+    if (ctx->response.usage || ctx->response.text_len == 0) {
         return;
     }
 
     ctx->turn->reported = 0;
-    ctx->turn->completion_tokens = sp_prompt_tokens((char *) ctx->text,
-                                                    ctx->text_len);
+    ctx->turn->completion_tokens =
+                            sp_prompt_tokens((char *) ctx->response.text,
+                                             ctx->response.text_len);
 }

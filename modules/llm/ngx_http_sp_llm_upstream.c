@@ -28,6 +28,8 @@ static ngx_int_t ngx_http_sp_llm_header_line(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_content_type(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *value);
+static ngx_uint_t ngx_http_sp_llm_is_type(const char *type, u_char *p,
+    size_t len);
 static ngx_int_t ngx_http_sp_llm_content_length(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *value);
 static ngx_int_t ngx_http_sp_llm_content_encoding(ngx_http_request_t *r,
@@ -40,13 +42,13 @@ static ngx_int_t ngx_http_sp_llm_retry_after(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *value);
 static ngx_int_t ngx_http_sp_llm_header_done(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+static void ngx_http_sp_llm_set_type(ngx_http_request_t *r,
+    const char *type);
 static ngx_int_t ngx_http_sp_llm_filter_init(void *data);
 static ngx_int_t ngx_http_sp_llm_filter(void *data, ssize_t bytes);
 static ngx_int_t ngx_http_sp_llm_end(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_chunked(ngx_http_sp_llm_ctx_t *ctx,
     ngx_buf_t *buf);
-static void ngx_http_sp_llm_late_fault(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, ngx_int_t rc);
 
 
 static ngx_http_sp_llm_header_t  ngx_http_sp_llm_headers[] = {
@@ -92,7 +94,7 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    provider = ctx->model->provider;
+    provider = ctx->attempt.model->provider;
 
     u = r->upstream;
 
@@ -120,13 +122,14 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 
     r->state = 0;
 
-    /* an earlier provider may have failed before it said anything */
+    ngx_memzero(&ctx->response, sizeof(ngx_http_sp_llm_response_t));
 
-    ngx_memzero(&ctx->status, sizeof(ngx_http_sp_llm_ctx_t)
-                              - offsetof(ngx_http_sp_llm_ctx_t, status));
+    if (ngx_http_sp_llm_begin(ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     ctx->request = r;
-    ctx->length = -1;
+    ctx->attempt.length = -1;
 
     /* paid back by the upstream's ngx_http_finalize_request() */
 
@@ -151,7 +154,7 @@ ngx_http_sp_llm_create_request(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    r->upstream->request_bufs = ctx->request_bufs;
+    r->upstream->request_bufs = ctx->attempt.request_bufs;
 
     return NGX_OK;
 }
@@ -168,13 +171,13 @@ ngx_http_sp_llm_reinit_request(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    ngx_memzero(&ctx->status, sizeof(ngx_http_status_t));
-    ngx_memzero(&ctx->chunked, sizeof(ngx_http_chunked_t));
+    ngx_memzero(&ctx->attempt.status, sizeof(ngx_http_status_t));
+    ngx_memzero(&ctx->attempt.chunked, sizeof(ngx_http_chunked_t));
 
-    ctx->length = -1;
-    ctx->event_stream = 0;
-    ctx->json_type = 0;
-    ctx->encoded = 0;
+    ctx->attempt.length = -1;
+    ctx->attempt.event_stream = 0;
+    ctx->attempt.json_type = 0;
+    ctx->attempt.encoded = 0;
 
     r->upstream->process_header = ngx_http_sp_llm_status_line;
     r->state = 0;
@@ -208,7 +211,7 @@ ngx_http_sp_llm_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "llm: finalize request: %i", rc);
 
-    if (ctx == NULL || ctx->settled) {
+    if (ctx == NULL || ctx->response.settled) {
         return;
     }
 
@@ -219,7 +222,7 @@ ngx_http_sp_llm_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
         || rc == NGX_DONE
         || r->connection->error)
     {
-        (void) ngx_http_sp_llm_settle(ctx, ctx->text_len != 0
+        (void) ngx_http_sp_llm_settle(ctx, ctx->response.text_len != 0
                                            ? NGX_HTTP_SP_TURN_PARTIAL
                                            : NGX_HTTP_SP_TURN_FAILED,
                                       NGX_HTTP_CLIENT_CLOSED_REQUEST);
@@ -228,12 +231,10 @@ ngx_http_sp_llm_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 
     if (u->header_sent) {
 
-        if (rc == 0 && ngx_http_sp_llm_complete(ctx) == NGX_OK) {
-            (void) ngx_http_output_filter(r, u->out_bufs);
+        fault = (rc == NGX_HTTP_GATEWAY_TIME_OUT) ? &ngx_http_sp_llm_timeout
+                                                  : &ngx_http_sp_llm_cut;
 
-        } else {
-            ngx_http_sp_llm_late_fault(r, ctx, rc);
-        }
+        ngx_http_sp_llm_late(ctx, rc, fault);
 
         return;
     }
@@ -246,7 +247,7 @@ ngx_http_sp_llm_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
     }
 
     if ((rc == NGX_HTTP_GATEWAY_TIME_OUT || rc == NGX_HTTP_BAD_GATEWAY)
-        && !ctx->refused)
+        && !ctx->attempt.refused)
     {
         (void) ngx_http_sp_error(r, rc, fault->code, "%s", fault->message);
     }
@@ -255,45 +256,6 @@ ngx_http_sp_llm_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
                                   rc >= NGX_HTTP_SPECIAL_RESPONSE
                                   ? (ngx_uint_t) rc
                                   : NGX_HTTP_INTERNAL_SERVER_ERROR);
-}
-
-
-/*
- * The status is out: a stream ends with an error event, any other answer is
- * cut by NGINX, which the client sees as such.
- */
-
-static void
-ngx_http_sp_llm_late_fault(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
-    ngx_int_t rc)
-{
-    ngx_buf_t                      *b;
-    ngx_chain_t                     out;
-    const ngx_http_sp_llm_fault_t  *fault;
-
-    (void) ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED,
-                                  r->headers_out.status);
-
-    if (!ctx->stream) {
-        return;
-    }
-
-    fault = (rc == NGX_HTTP_GATEWAY_TIME_OUT) ? &ngx_http_sp_llm_timeout
-                                              : &ngx_http_sp_llm_cut;
-
-    b = ngx_http_sp_llm_fault_event(r, fault);
-    if (b == NULL) {
-        return;
-    }
-
-    /* after a failure NGINX does not end the response itself */
-
-    b->last_buf = (rc != 0);
-
-    out.buf = b;
-    out.next = NULL;
-
-    (void) ngx_http_output_filter(r, &out);
 }
 
 
@@ -312,7 +274,7 @@ ngx_http_sp_llm_status_line(ngx_http_request_t *r)
 
     u = r->upstream;
 
-    rc = ngx_http_parse_status_line(r, &u->buffer, &ctx->status);
+    rc = ngx_http_parse_status_line(r, &u->buffer, &ctx->attempt.status);
 
     if (rc == NGX_AGAIN) {
         return NGX_AGAIN;
@@ -321,17 +283,17 @@ ngx_http_sp_llm_status_line(ngx_http_request_t *r)
     if (rc == NGX_ERROR) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "llm: provider \"%V\" sent no valid HTTP/1.x header",
-                      &ctx->model->provider->name);
+                      &ctx->attempt.model->provider->name);
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
 
     if (u->state != NULL && u->state->status == 0) {
-        u->state->status = ctx->status.code;
+        u->state->status = ctx->attempt.status.code;
     }
 
-    u->headers_in.status_n = ctx->status.code;
+    u->headers_in.status_n = ctx->attempt.status.code;
 
-    if (ctx->status.http_version < NGX_HTTP_VERSION_11) {
+    if (ctx->attempt.status.http_version < NGX_HTTP_VERSION_11) {
         u->headers_in.connection_close = 1;
     }
 
@@ -372,7 +334,7 @@ ngx_http_sp_llm_header(ngx_http_request_t *r)
 
             /* an interim response: the final one follows */
 
-            if (ctx->status.code / 100 == 1) {
+            if (ctx->attempt.status.code / 100 == 1) {
                 (void) ngx_http_sp_llm_reinit_request(r);
                 r->upstream->state->status = 0;
                 return ngx_http_sp_llm_status_line(r);
@@ -389,7 +351,7 @@ ngx_http_sp_llm_header(ngx_http_request_t *r)
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "llm: provider \"%V\" sent an invalid header",
-                      &ctx->model->provider->name);
+                      &ctx->attempt.model->provider->name);
 
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
@@ -441,21 +403,22 @@ ngx_http_sp_llm_content_type(ngx_http_request_t *r,
         }
     }
 
-    if (len == sizeof("text/event-stream") - 1
-        && ngx_strncasecmp(value->data, (u_char *) "text/event-stream", len)
-           == 0)
-    {
-        ctx->event_stream = 1;
-    }
-
-    if (len == sizeof("application/json") - 1
-        && ngx_strncasecmp(value->data, (u_char *) "application/json", len)
-           == 0)
-    {
-        ctx->json_type = 1;
-    }
+    ctx->attempt.event_stream = ngx_http_sp_llm_is_type(
+                                          ctx->attempt.dialect->stream_type,
+                                          value->data, len);
+    ctx->attempt.json_type = ngx_http_sp_llm_is_type(
+                                          ctx->attempt.dialect->type,
+                                          value->data, len);
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sp_llm_is_type(const char *type, u_char *p, size_t len)
+{
+    return ngx_strlen(type) == len
+           && ngx_strncasecmp(p, (u_char *) type, len) == 0;
 }
 
 
@@ -468,15 +431,15 @@ ngx_http_sp_llm_content_length(ngx_http_request_t *r,
     length = ngx_atoof(value->data, value->len);
 
     if (length == NGX_ERROR
-        || (ctx->length != -1 && ctx->length != length))
+        || (ctx->attempt.length != -1 && ctx->attempt.length != length))
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "llm: provider \"%V\" sent an invalid content length",
-                      &ctx->model->provider->name);
+                      &ctx->attempt.model->provider->name);
         return NGX_HTTP_UPSTREAM_INVALID_HEADER;
     }
 
-    ctx->length = length;
+    ctx->attempt.length = length;
 
     return NGX_OK;
 }
@@ -490,7 +453,7 @@ ngx_http_sp_llm_content_encoding(ngx_http_request_t *r,
         && !(value->len == 8
              && ngx_strncasecmp(value->data, (u_char *) "identity", 8) == 0))
     {
-        ctx->encoded = 1;
+        ctx->attempt.encoded = 1;
     }
 
     return NGX_OK;
@@ -510,7 +473,7 @@ ngx_http_sp_llm_transfer_encoding(ngx_http_request_t *r,
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "llm: provider \"%V\" sent an unknown transfer encoding",
-                  &ctx->model->provider->name);
+                  &ctx->attempt.model->provider->name);
 
     return NGX_HTTP_UPSTREAM_INVALID_HEADER;
 }
@@ -535,13 +498,13 @@ static ngx_int_t
 ngx_http_sp_llm_retry_after(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     ngx_str_t *value)
 {
-    ctx->retry_after.data = ngx_pstrdup(r->pool, value);
+    ctx->attempt.retry_after.data = ngx_pstrdup(r->pool, value);
 
-    if (ctx->retry_after.data == NULL) {
+    if (ctx->attempt.retry_after.data == NULL) {
         return NGX_ERROR;
     }
 
-    ctx->retry_after.len = value->len;
+    ctx->attempt.retry_after.len = value->len;
 
     return NGX_OK;
 }
@@ -558,10 +521,10 @@ ngx_http_sp_llm_header_done(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
     u = r->upstream;
 
     if (u->headers_in.chunked) {
-        ctx->length = -1;
+        ctx->attempt.length = -1;
     }
 
-    if (ctx->status.code != NGX_HTTP_OK) {
+    if (ctx->attempt.status.code != NGX_HTTP_OK) {
 
         /* called again as more of the body comes */
 
@@ -570,19 +533,20 @@ ngx_http_sp_llm_header_done(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         return ngx_http_sp_llm_error_body(r);
     }
 
-    if (ctx->encoded) {
+    if (ctx->attempt.encoded) {
         return ngx_http_sp_llm_bad_answer(r, ctx, &ngx_http_sp_llm_encoded);
     }
 
-    if (ctx->stream ? !ctx->event_stream : !ctx->json_type) {
+    if (ctx->check.stream ? !ctx->attempt.event_stream
+                          : !ctx->attempt.json_type)
+    {
         return ngx_http_sp_llm_bad_answer(r, ctx, &ngx_http_sp_llm_mistyped);
     }
 
     r->headers_out.content_type_lowcase = NULL;
 
-    if (ctx->stream) {
-        ngx_str_set(&r->headers_out.content_type, "text/event-stream");
-        r->headers_out.content_type_len = r->headers_out.content_type.len;
+    if (ctx->check.stream) {
+        ngx_http_sp_llm_set_type(r, ctx->check.dialect->stream_type);
 
         if (ngx_http_sp_add_header(r, "Cache-Control", &no_cache) != NGX_OK
             || ngx_http_sp_add_header(r, "X-Accel-Buffering", &no) != NGX_OK)
@@ -601,12 +565,23 @@ ngx_http_sp_llm_header_done(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         return NGX_OK;
     }
 
-    ngx_str_set(&r->headers_out.content_type, "application/json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    ngx_http_sp_llm_set_type(r, ctx->check.dialect->type);
 
-    u->headers_in.content_length_n = ctx->length;
+    /* of a translation nobody knows it yet */
+
+    u->headers_in.content_length_n = ctx->attempt.translated
+                                     ? -1 : ctx->attempt.length;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_sp_llm_set_type(ngx_http_request_t *r, const char *type)
+{
+    r->headers_out.content_type.data = (u_char *) type;
+    r->headers_out.content_type.len = ngx_strlen(type);
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
 }
 
 
@@ -623,7 +598,7 @@ ngx_http_sp_llm_filter_init(void *data)
         u->length = 1;
 
     } else {
-        u->length = ctx->length;
+        u->length = ctx->attempt.length;
     }
 
     if (u->length == 0) {
@@ -652,9 +627,10 @@ ngx_http_sp_llm_filter(void *data, ssize_t bytes)
     b->last += bytes;
     last = b->last;
 
-    ctx->slice = NULL;
+    ctx->response.slice = NULL;
+    ctx->response.out = NULL;
 
-    if (ctx->stopped || u->length == 0) {
+    if (ctx->response.stopped || u->length == 0) {
 
         /* whatever follows the end is not looked at */
 
@@ -679,13 +655,13 @@ ngx_http_sp_llm_filter(void *data, ssize_t bytes)
 
         rc = ngx_http_sp_llm_feed(ctx, p, last);
 
-        if (u->length == 0 && !ctx->stopped) {
+        if (u->length == 0 && !ctx->response.stopped) {
             u->keepalive = (last == b->last
                             && !u->headers_in.connection_close);
         }
     }
 
-    if (rc != NGX_OK || u->length != 0 || ctx->stopped) {
+    if (rc != NGX_OK || u->length != 0 || ctx->response.stopped) {
         return rc;
     }
 
@@ -726,18 +702,18 @@ ngx_http_sp_llm_chunked(ngx_http_sp_llm_ctx_t *ctx, ngx_buf_t *buf)
 
     for ( ;; ) {
 
-        rc = ngx_http_parse_chunked(r, buf, &ctx->chunked);
+        rc = ngx_http_parse_chunked(r, buf, &ctx->attempt.chunked);
 
         if (rc == NGX_OK) {
 
             p = buf->pos;
 
-            if (buf->last - buf->pos >= ctx->chunked.size) {
-                buf->pos += (size_t) ctx->chunked.size;
-                ctx->chunked.size = 0;
+            if (buf->last - buf->pos >= ctx->attempt.chunked.size) {
+                buf->pos += (size_t) ctx->attempt.chunked.size;
+                ctx->attempt.chunked.size = 0;
 
             } else {
-                ctx->chunked.size -= buf->last - buf->pos;
+                ctx->attempt.chunked.size -= buf->last - buf->pos;
                 buf->pos = buf->last;
             }
 
@@ -745,7 +721,7 @@ ngx_http_sp_llm_chunked(ngx_http_sp_llm_ctx_t *ctx, ngx_buf_t *buf)
                 return NGX_ERROR;
             }
 
-            if (ctx->stopped) {
+            if (ctx->response.stopped) {
                 return NGX_OK;
             }
 
@@ -765,7 +741,7 @@ ngx_http_sp_llm_chunked(ngx_http_sp_llm_ctx_t *ctx, ngx_buf_t *buf)
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "llm: provider \"%V\" sent an invalid chunked answer",
-                      &ctx->model->provider->name);
+                      &ctx->attempt.model->provider->name);
 
         return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_cut);
     }

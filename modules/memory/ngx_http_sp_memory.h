@@ -21,12 +21,17 @@
     (NGX_HTTP_SP_MEMORY_FACTS + NGX_HTTP_SP_MEMORY_TURNS)
 
 
-/* an OpenAI API that is called from the side */
+/* content type, and what a dialect adds for the key */
+#define NGX_HTTP_SP_MEMORY_HEADERS  8
+
+
+/* the API of a model that is called from the side */
 
 typedef struct {
+    const sp_dialect_t       *dialect;
     ngx_str_t                 url;
     ngx_str_t                 model;
-    ngx_str_t                 headers[2];  /* type; authorization, or empty */
+    ngx_str_t                 headers[NGX_HTTP_SP_MEMORY_HEADERS];
     ngx_uint_t                nheaders;
     ngx_uint_t                dimensions;  /* 0: the model's own */
     ngx_msec_t                timeout;
@@ -112,12 +117,14 @@ extern ngx_module_t  ngx_http_sp_memory_module;
 
 
 /*
- * conf: parameters 2.. of a directive that names an OpenAI API: url= model=
- * key_file= timeout= dimensions=, and one number of the caller's.  NULL after
+ * conf: parameters 1.. of a directive that names a dialect and the API of a
+ * model: url= model= key_file= timeout= dimensions=, and one number of the
+ * caller's; chat: what its requests are like, NULL: embeddings.  NULL after
  * logging what is wrong.
  */
 ngx_http_sp_memory_api_t *ngx_http_sp_memory_api(ngx_conf_t *cf,
-    const char *path, const char *number_name, ngx_uint_t *number);
+    const sp_chat_request_t *chat, const char *number_name,
+    ngx_uint_t *number);
 
 /* step: enrich, rank 200 */
 ngx_int_t ngx_http_sp_memory_step(ngx_http_request_t *r);
@@ -184,11 +191,16 @@ void ngx_http_sp_memory_extract(ngx_sp_job_t *job);
 ngx_int_t ngx_http_sp_memory_extract_request(ngx_pool_t *pool,
     const ngx_http_sp_memory_api_t *api, json_t *input,
     ngx_sp_fetch_op_t *fetch);
-json_t *ngx_http_sp_memory_extract_response(const ngx_sp_fetch_op_t *fetch);
+json_t *ngx_http_sp_memory_extract_response(ngx_pool_t *pool,
+    const ngx_http_sp_memory_api_t *api, const ngx_sp_fetch_op_t *fetch);
 
 /* a request to the API with this body, whose reference it takes */
 ngx_int_t ngx_http_sp_memory_request(ngx_pool_t *pool,
     const ngx_http_sp_memory_api_t *api, json_t *body,
+    ngx_sp_fetch_op_t *fetch);
+
+/* where it goes, and its headers */
+void ngx_http_sp_memory_address(const ngx_http_sp_memory_api_t *api,
     ngx_sp_fetch_op_t *fetch);
 
 /* a JSON value as text from the pool; data NULL: no memory */

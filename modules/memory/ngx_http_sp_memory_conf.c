@@ -18,14 +18,17 @@ static ngx_int_t ngx_http_sp_memory_parameter(ngx_http_sp_memory_api_t *api,
     ngx_http_sp_memory_args_t *args, const ngx_str_t *parameter);
 static ngx_int_t ngx_http_sp_memory_number(const ngx_str_t *text,
     ngx_uint_t min, ngx_uint_t max, ngx_uint_t *number);
+static const sp_dialect_t *ngx_http_sp_memory_dialect(ngx_conf_t *cf,
+    const sp_chat_request_t *chat);
 static ngx_int_t ngx_http_sp_memory_url(ngx_conf_t *cf,
-    ngx_http_sp_memory_api_t *api, const ngx_str_t *base, const char *path);
+    ngx_http_sp_memory_api_t *api, const ngx_str_t *base,
+    const sp_chat_request_t *chat);
 static ngx_int_t ngx_http_sp_memory_key(ngx_conf_t *cf,
     ngx_http_sp_memory_api_t *api, ngx_str_t *name);
 
 
 ngx_http_sp_memory_api_t *
-ngx_http_sp_memory_api(ngx_conf_t *cf, const char *path,
+ngx_http_sp_memory_api(ngx_conf_t *cf, const sp_chat_request_t *chat,
     const char *number_name, ngx_uint_t *number)
 {
     ngx_str_t                  *value;
@@ -42,12 +45,17 @@ ngx_http_sp_memory_api(ngx_conf_t *cf, const char *path,
     ngx_str_set(&api->headers[0], "Content-Type: application/json");
     api->nheaders = 1;
 
-    ngx_str_set(&args.url, "https://api.openai.com/v1");
+    ngx_str_null(&args.url);
     ngx_str_null(&args.key_file);
     args.number_name = number_name;
     args.number = number;
 
     value = cf->args->elts;
+
+    api->dialect = ngx_http_sp_memory_dialect(cf, chat);
+    if (api->dialect == NULL) {
+        return NULL;
+    }
 
     for (i = 2; i < cf->args->nelts; i++) {
 
@@ -62,20 +70,59 @@ ngx_http_sp_memory_api(ngx_conf_t *cf, const char *path,
         }
     }
 
+    if (args.url.len == 0 && api->dialect->url != NULL) {
+        args.url.data = (u_char *) api->dialect->url;
+        args.url.len = ngx_strlen(args.url.data);
+    }
+
+    if (args.url.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "\"%V\" needs \"url=\"",
+                           &value[0]);
+        return NULL;
+    }
+
     if (api->model.len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" needs \"model=\"", &value[0]);
         return NULL;
     }
 
-    if (ngx_http_sp_memory_url(cf, api, &args.url, path) != NGX_OK
-        || (args.key_file.len > 0
-            && ngx_http_sp_memory_key(cf, api, &args.key_file) != NGX_OK))
+    if (ngx_http_sp_memory_url(cf, api, &args.url, chat) != NGX_OK
+        || ngx_http_sp_memory_key(cf, api, &args.key_file) != NGX_OK)
     {
         return NULL;
     }
 
     return api;
+}
+
+
+/* chats are translated, embeddings have the shape of OpenAI's */
+
+static const sp_dialect_t *
+ngx_http_sp_memory_dialect(ngx_conf_t *cf, const sp_chat_request_t *chat)
+{
+    ngx_str_t           *value;
+    const sp_dialect_t  *dialect;
+
+    value = cf->args->elts;
+
+    dialect = ngx_http_sp_dialect(cf, &value[1]);
+
+    if (dialect == NULL) {
+        return NULL;
+    }
+
+    if (chat != NULL ? dialect->write_request == NULL
+                     : !dialect->embeddings)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "dialect \"%V\" cannot serve \"%V\"", &value[1],
+                           &value[0]);
+        return NULL;
+    }
+
+    return dialect;
 }
 
 
@@ -161,10 +208,12 @@ ngx_http_sp_memory_number(const ngx_str_t *text, ngx_uint_t min,
 
 static ngx_int_t
 ngx_http_sp_memory_url(ngx_conf_t *cf, ngx_http_sp_memory_api_t *api,
-    const ngx_str_t *base, const char *path)
+    const ngx_str_t *base, const sp_chat_request_t *chat)
 {
-    u_char     *p;
-    ngx_str_t   url;
+    sp_out_t         out;
+    ngx_str_t        url;
+    sp_call_t        call;
+    sp_chat_edit_t   edit;
 
     url = *base;
 
@@ -181,49 +230,88 @@ ngx_http_sp_memory_url(ngx_conf_t *cf, ngx_http_sp_memory_api_t *api,
         return NGX_ERROR;
     }
 
-    api->url.len = url.len + ngx_strlen(path);
+    ngx_memzero(&call, sizeof(sp_call_t));
+    ngx_memzero(&edit, sizeof(sp_chat_edit_t));
+    ngx_memzero(&out, sizeof(sp_out_t));
 
-    p = ngx_pnalloc(cf->pool, api->url.len + 1);
-    if (p == NULL) {
+    edit.model = (char *) api->model.data;
+    edit.model_len = api->model.len;
+
+    call.chat = chat;
+    call.edit = &edit;
+
+    api->dialect->write_path(&call, &out);
+
+    api->url.len = url.len + out.len;
+    api->url.data = ngx_pnalloc(cf->pool, api->url.len + 1);
+    if (api->url.data == NULL) {
         return NGX_ERROR;
     }
 
-    api->url.data = p;
-    p = ngx_cpymem(p, url.data, url.len);
-    p = ngx_cpymem(p, path, ngx_strlen(path));
-    *p = '\0';
+    ngx_memcpy(api->url.data, url.data, url.len);
+
+    out.dst = (char *) api->url.data + url.len;
+    out.size = out.len;
+    out.len = 0;
+
+    api->dialect->write_path(&call, &out);
+    api->url.data[api->url.len] = '\0';
 
     return NGX_OK;
 }
 
 
-/* the key is only in the header that carries it */
+/* the key is only in the headers that carry it; "name" empty: no key */
 
 static ngx_int_t
 ngx_http_sp_memory_key(ngx_conf_t *cf, ngx_http_sp_memory_api_t *api,
     ngx_str_t *name)
 {
-    u_char     *p;
-    ngx_str_t   key, *header;
+    u_char     *p, *last, *end;
+    sp_out_t    out;
+    ngx_str_t   key;
 
-    static ngx_str_t  bearer = ngx_string("Authorization: Bearer ");
+    ngx_str_null(&key);
 
-    if (ngx_sp_secret_api_key(cf, name, &key) != NGX_OK) {
+    if (name->len != 0
+        && ngx_sp_secret_api_key(cf, name, &key) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    header = &api->headers[1];
+    ngx_memzero(&out, sizeof(sp_out_t));
 
-    header->len = bearer.len + key.len;
-    header->data = ngx_pnalloc(cf->pool, header->len);
+    api->dialect->write_headers((char *) key.data, key.len, &out);
 
-    if (header->data != NULL) {
-        p = ngx_cpymem(header->data, bearer.data, bearer.len);
-        ngx_memcpy(p, key.data, key.len);
-        api->nheaders = 2;
+    out.dst = ngx_pnalloc(cf->pool, out.len + 1);
+    if (out.dst == NULL) {
+        ngx_explicit_memzero(key.data, key.len);
+        return NGX_ERROR;
     }
+
+    out.size = out.len;
+    out.len = 0;
+
+    api->dialect->write_headers((char *) key.data, key.len, &out);
 
     ngx_explicit_memzero(key.data, key.len);
 
-    return (header->data == NULL) ? NGX_ERROR : NGX_OK;
+    p = (u_char *) out.dst;
+    last = p + out.len;
+
+    while (p < last && api->nheaders < NGX_HTTP_SP_MEMORY_HEADERS) {
+        end = ngx_strlchr(p, last, CR);
+
+        if (end == NULL) {
+            return NGX_ERROR;
+        }
+
+        api->headers[api->nheaders].data = p;
+        api->headers[api->nheaders].len = end - p;
+        api->nheaders++;
+
+        p = end + 2;
+    }
+
+    return (p == last) ? NGX_OK : NGX_ERROR;
 }

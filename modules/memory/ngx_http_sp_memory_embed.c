@@ -212,11 +212,19 @@ ngx_http_sp_memory_request(ngx_pool_t *pool,
         return NGX_ERROR;
     }
 
+    ngx_http_sp_memory_address(api, fetch);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_sp_memory_address(const ngx_http_sp_memory_api_t *api,
+    ngx_sp_fetch_op_t *fetch)
+{
     fetch->url = api->url;
     fetch->headers = api->headers;
     fetch->nheaders = api->nheaders;
-
-    return NGX_OK;
 }
 
 

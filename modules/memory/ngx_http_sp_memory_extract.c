@@ -320,7 +320,8 @@ ngx_http_sp_memory_job_answered(ngx_sp_op_t *op)
         return;
     }
 
-    ctx->items = ngx_http_sp_memory_extract_response(
+    ctx->items = ngx_http_sp_memory_extract_response(ctx->job->pool,
+                                                     ctx->mmcf->extractor,
                                                   (ngx_sp_fetch_op_t *) op);
     if (ctx->items == NULL) {
         ngx_log_error(NGX_LOG_ERR, ctx->job->log, 0,

@@ -65,6 +65,11 @@ static const ngx_sp_metric_slot_t  ngx_http_sp_memory_metrics[] = {
 };
 
 
+/* what the extractor asks for */
+
+static const sp_chat_request_t  ngx_http_sp_memory_no_stream;
+
+
 static ngx_command_t  ngx_http_sp_memory_commands[] = {
 
     { ngx_string("memory"),
@@ -335,7 +340,7 @@ ngx_http_sp_memory_server(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* memory_embedder off | openai [parameters] */
+/* memory_embedder off | DIALECT [parameters] */
 
 static char *
 ngx_http_sp_memory_embedder(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -355,16 +360,8 @@ ngx_http_sp_memory_embedder(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    if (ngx_strcmp(value[1].data, "openai") != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown embedder \"%V\"; \"off\" and \"openai\" "
-                           "are allowed", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
     mmcf->cache = 256;
-    mmcf->embedder = ngx_http_sp_memory_api(cf, "/embeddings", "cache=",
-                                            &mmcf->cache);
+    mmcf->embedder = ngx_http_sp_memory_api(cf, NULL, "cache=", &mmcf->cache);
     if (mmcf->embedder == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -387,7 +384,7 @@ ngx_http_sp_memory_embedder(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* memory_extractor off | openai [parameters] */
+/* memory_extractor off | DIALECT [parameters] */
 
 static char *
 ngx_http_sp_memory_extractor(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -409,14 +406,8 @@ ngx_http_sp_memory_extractor(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    if (ngx_strcmp(value[1].data, "openai") != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown extractor \"%V\"; \"off\" and "
-                           "\"openai\" are allowed", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    mmcf->extractor = ngx_http_sp_memory_api(cf, "/chat/completions",
+    mmcf->extractor = ngx_http_sp_memory_api(cf,
+                                             &ngx_http_sp_memory_no_stream,
                                              "lease=", &lease);
     if (mmcf->extractor == NULL) {
         return NGX_CONF_ERROR;

@@ -54,8 +54,6 @@ static ngx_int_t ngx_http_sp_moderation_text(
     ngx_array_t **masks);
 static ngx_int_t ngx_http_sp_moderation_verdict(ngx_http_request_t *r,
     ngx_http_sp_moderation_ctx_t *ctx);
-static ngx_int_t ngx_http_sp_moderation_rewrite(ngx_http_request_t *r,
-    const json_t *root);
 static ngx_uint_t ngx_http_sp_moderation_is_chat(const json_t *root);
 static json_t *ngx_http_sp_moderation_part_text(json_t *parts, size_t i);
 
@@ -117,16 +115,14 @@ ngx_http_sp_moderation_run(ngx_http_request_t *r)
             return rc;
         }
 
-        root = chat->root;
         rc = ngx_http_sp_moderation_chat(&walk, chat);
-        chat->edited = ctx->masked ? 1 : 0;
 
     } else {
         rc = ngx_http_sp_moderation_value(&walk, root, NULL);
     }
 
     if (rc == NGX_OK && ctx->masked) {
-        rc = ngx_http_sp_moderation_rewrite(r, root);
+        rc = ngx_http_sp_rewrite_json_body(r);
     }
 
     if (rc != NGX_OK) {
@@ -644,32 +640,6 @@ ngx_http_sp_moderation_verdict(ngx_http_request_t *r,
     ngx_http_sp_error_details(r, &details);
 
     return rc;
-}
-
-
-/* the body in step with the values that were masked */
-
-static ngx_int_t
-ngx_http_sp_moderation_rewrite(ngx_http_request_t *r, const json_t *root)
-{
-    size_t     size;
-    ngx_str_t  body;
-
-    size = json_dumpb(root, NULL, 0, JSON_COMPACT);
-
-    body.data = ngx_pnalloc(r->pool, size + 1);
-
-    if (size == 0 || body.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    body.len = json_dumpb(root, (char *) body.data, size, JSON_COMPACT);
-
-    if (body.len != size) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_sp_replace_body(r, &body);
 }
 
 

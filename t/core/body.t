@@ -216,6 +216,27 @@ sub refused {
     return;
 }
 
+# which code point, and where
+
+for ([ '{"a":"x\u0000y"}', qr/U\+0000.*at byte 7\b/ ],
+     [ '{"a":"x\uD83Dy"}', qr/surrogate \\ud83d.*at byte 7\b/ ],
+     [ '{"a":1,"\udc00":2}', qr/surrogate \\udc00.*at byte 8\b/ ])
+{
+    my ($body, $message) = @$_;
+    refused($body, 400, 'invalid_code_point', $body);
+    like($t->post('/?a=json', \%json, $body)->{json}{error}{message},
+         $message, "$body: which and where");
+}
+
+# numbers that nothing here holds are forwarded as they are written
+
+for my $n ('9223372036854775808', '-9223372036854775809', '1e400',
+           '1' . '0' x 500, '0.1234567890123456789012345678901234567890')
+{
+    is($t->post('/?a=json&b=json', \%json, qq({"a":$n}))->{body},
+       qq({"a":$n}), 'the number ' . substr $n, 0, 24);
+}
+
 is($t->post('/?a=json&b=json', \%json, '{"a":[1,"x"]}')->{body},
    '{"a":[1,"x"]}', 'JSON');
 is($t->post('/?a=json', { 'Content-Type' => $_ }, '{}')->{status}, 200, $_)

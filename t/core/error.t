@@ -235,7 +235,8 @@ error_format xml;
 }
 EOC
 ok(!$ok, 'another format is refused');
-like($out, qr/invalid value "xml" in .*check\.conf:\d+/, 'with the line');
+like($out, qr/unknown\ format\ "xml",\ allowed:\ json,\ html,\ openai\b.*
+              check\.conf:\d+/x, 'with what is allowed, and the line');
 
 $t->finish;
 done_testing;

@@ -9,12 +9,76 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sp_chat.h"
+#include "sp_dialect.h"
 #include "sp_json.h"
 #include "sp_prompt.h"
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void fuzz_translate(const sp_chat_request_t *chat,
+    const sp_chat_edit_t *edit, const char *text, size_t len);
+
+
+/* written anew, it is a request that says the same */
+
+static void
+fuzz_translate(const sp_chat_request_t *chat, const sp_chat_edit_t *edit,
+    const char *text, size_t len)
+{
+    json_t             *root;
+    sp_out_t            out;
+    sp_call_t           call;
+    sp_chat_error_t     error;
+    sp_json_limits_t    limits;
+    sp_chat_request_t  *again;
+
+    memset(&out, 0, sizeof(sp_out_t));
+    memset(&call, 0, sizeof(sp_call_t));
+    memset(&limits, 0, sizeof(sp_json_limits_t));
+
+    limits.any_number = 1;
+
+    call.chat = chat;
+    call.edit = edit;
+    call.text = text;
+    call.len = len;
+    call.stream = chat->stream;
+
+    if (sp_openai.write_request(&call, &out, &error) != 0) {
+        if (error.code == NULL) {
+            abort();
+        }
+
+        return;
+    }
+
+    out.size = out.len;
+    out.dst = malloc(out.size);
+    out.len = 0;
+
+    if (sp_openai.write_request(&call, &out, &error) != 0
+        || out.len != out.size
+        || sp_json_parse(out.dst, out.len, &limits, &root, NULL)
+           != SP_JSON_OK)
+    {
+        abort();
+    }
+
+    again = sp_openai.parse_request(root, &error);
+
+    if (again == NULL ? error.code == NULL
+                      : again->n != chat->n
+                        || again->max_tokens != chat->max_tokens
+                        || again->stream != chat->stream
+                        || again->ntools != chat->ntools)
+    {
+        abort();
+    }
+
+    sp_chat_free(again);
+    free(out.dst);
+}
 
 
 int
@@ -23,19 +87,26 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char               *text;
     size_t              n;
     json_t             *root;
+    sp_call_t           call;
+    sp_slice_t          pieces[3];
     sp_prompt_t         prompt;
     sp_chat_error_t     error;
     sp_prompt_block_t   block;
+    sp_json_limits_t    limits;
     sp_chat_request_t  *chat;
 
+    memset(&limits, 0, sizeof(sp_json_limits_t));
+    limits.any_number = 1;
+
     if (size == 0
-        || sp_json_parse((const char *) data + 1, size - 1, NULL, &root, NULL)
+        || sp_json_parse((const char *) data + 1, size - 1, &limits, &root,
+                         NULL)
            != SP_JSON_OK)
     {
         return 0;
     }
 
-    chat = sp_chat_parse(SP_CHAT_OPENAI, root, &error);
+    chat = sp_openai.parse_request(root, &error);
 
     if (chat == NULL) {
         if (error.code == NULL) {
@@ -69,12 +140,24 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         prompt.edit.model_len = 1;
         prompt.edit.usage = 1;
 
-        text = malloc(sp_chat_edit_size(size - 1, &prompt.edit));
-        n = sp_chat_edit(chat, (const char *) data + 1, size - 1,
-                         &prompt.edit, text);
+        fuzz_translate(chat, &prompt.edit, (const char *) data + 1, size - 1);
 
-        if (n == 0 || n > sp_chat_edit_size(size - 1, &prompt.edit)
-            || sp_json_parse(text, n, NULL, &root, NULL) != SP_JSON_OK)
+        memset(&call, 0, sizeof(sp_call_t));
+
+        call.chat = chat;
+        call.edit = &prompt.edit;
+        call.text = (const char *) data + 1;
+        call.len = size - 1;
+
+        n = sp_openai.edit_size(&call);
+        text = malloc(n);
+
+        if (call.len > SP_DIALECT_PIECE
+            || sp_openai.edit(&call, text, pieces) != 1
+            || pieces[0].len > n
+            || sp_json_parse(pieces[0].data, pieces[0].len, &limits, &root,
+                             NULL)
+               != SP_JSON_OK)
         {
             abort();
         }

@@ -27,7 +27,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     in = (const char *) data;
 
-    limits.size = 0;
+    memset(&limits, 0, sizeof(sp_json_limits_t));
     limits.depth = 64;
 
     if (sp_json_parse(in, size, NULL, &value, &len) == SP_JSON_OK) {

@@ -2,7 +2,8 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * The quick builder takes nothing that jansson refuses, and makes the same.
+ * The quick builder takes what jansson takes, and makes the same; numbers
+ * that jansson cannot hold it takes as well where it is told to.
  */
 
 #include <stdint.h>
@@ -19,9 +20,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    json_t      *ours, *theirs;
-    size_t       depth, i;
-    const char  *text;
+    json_t            *ours, *theirs;
+    size_t             depth, i, offset;
+    const char        *text;
+    sp_json_limits_t   limits;
 
     text = (const char *) data;
     depth = 0;
@@ -37,11 +39,28 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
-    ours = sp_json_load(text, size, 100);
+    memset(&limits, 0, sizeof(sp_json_limits_t));
+    limits.depth = 100;
+
+    (void) sp_json_load(text, size, &limits, &ours, &offset);
+
     theirs = json_loadb(text, size, JSON_REJECT_DUPLICATES|JSON_DECODE_ANY,
                         NULL);
 
-    if (ours != NULL && !json_equal(ours, theirs)) {
+    if ((ours == NULL) != (theirs == NULL)
+        || (ours != NULL && !json_equal(ours, theirs))
+        || offset > size)
+    {
+        abort();
+    }
+
+    json_decref(ours);
+
+    limits.any_number = 1;
+
+    if (sp_json_load(text, size, &limits, &ours, &offset) != SP_JSON_OK
+        && theirs != NULL)
+    {
         abort();
     }
 

@@ -19,6 +19,7 @@ typedef struct {
     char    *text;
     size_t   len;
     size_t   raw;
+    unsigned  lines;
 } fuzz_result_t;
 
 
@@ -41,6 +42,7 @@ fuzz_run(const char *p, size_t size, size_t piece, fuzz_result_t *result)
     sp_sse_status_e  rc;
 
     memset(&sse, 0, sizeof(sp_sse_t));
+    sse.lines = result->lines ? 1 : 0;
 
     seen = 0;
     memory = NULL;
@@ -110,6 +112,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     memset(&pieces, 0, sizeof(fuzz_result_t));
     memset(&whole, 0, sizeof(fuzz_result_t));
+
+    whole.lines = (data[0] & 16) != 0;
+    pieces.lines = whole.lines;
 
     fuzz_run((const char *) data + 1, size - 1, size, &whole);
     fuzz_run((const char *) data + 1, size - 1,

@@ -132,7 +132,9 @@ is(length Sallyport::Llm::parse($big->{body})->{text}, 40000 + length $Sallyport
 my %broken = (
     'cut at=mid'    => 'provider_stream_cut',
     'cut at=header' => 'provider_stream_cut',
-    'short'         => 'provider_stream_cut',
+    'short finish=0' => 'provider_stream_cut',
+    'short finish=0 end=cut' => 'provider_stream_cut',
+    'short finish=0 end=half' => 'provider_stream_cut',
     'noise'         => 'provider_stream_cut',
     'stall at=mid'  => 'provider_timeout',
     'stall at=header' => 'provider_timeout',
@@ -158,6 +160,68 @@ for my $fault (sort keys %broken) {
             unless $fault =~ /header/;
     }
 }
+
+
+# -- a stream whose choices all end, but not itself: it is complete
+
+my $unterminated = 0;
+
+for my $fault ('short', 'short end=cut', 'short end=half', 'short end=line',
+               'short finish=2')
+{
+    my $n = $fault =~ /finish=2/ ? 2 : 1;
+
+    for my $opt ({}, { http2 => 1 }) {
+        for my $usage (0, 1) {
+            my $res = chat("fault $fault", $opt, stream => \1, n => $n,
+                           $usage ? (stream_options =>
+                                     { include_usage => \1 }) : ());
+            my $out = Sallyport::Llm::parse($res->{body});
+            my $name = $fault . ($opt->{http2} ? ', HTTP/2' : '')
+                       . ($usage ? ', usage' : '');
+
+            is($out->{text}, $Sallyport::Llm::hello, "$name: the text");
+            is($out->{done}, 1, "$name: [DONE] is said in its place")
+                or diag($res->{body});
+            ok(!$out->{error} && !$out->{broken}, "$name: no error");
+            ok($opt->{http2} || $res->{complete}, "$name: a proper end");
+            is(ref $out->{usage}, $usage ? 'HASH' : '', "$name: usage");
+            $unterminated++;
+        }
+    }
+}
+
+is(Sallyport::Llm::metric($t, 'sallyport_llm_unterminated_total',
+                          'provider="fake"'), $unterminated, 'counted');
+
+my $half = chat('fault short finish=1', {}, stream => \1, n => 2);
+
+is(Sallyport::Llm::parse($half->{body})->{error}{code},
+   'provider_stream_cut', 'one of two choices has no end');
+
+
+# -- what SDKs branch on comes from the provider, where it is the client's
+
+my $refused = chat('fault status code=400 type=image_error '
+                   . 'param=messages.[0].content error=invalid_image');
+
+is_deeply({ map { $_ => $refused->{json}{error}{$_} } qw(type param code) },
+          { type => 'image_error', param => 'messages.[0].content',
+            code => 'invalid_image' }, 'type, param and code');
+like($refused->{json}{error}{request_id}, qr/^[0-9a-f]{32}$/,
+     'with our request id');
+
+$refused = chat('fault status code=429 type=t param=p error=account_7788');
+
+is_deeply({ map { $_ => $refused->{json}{error}{$_} } qw(type param code) },
+          { type => 'rate_limit_error', param => undef,
+            code => 'provider_rate_limited' }, 'not of the account');
+
+$refused = chat('fault status code=400 error=sk-test-0123 param=SK-TEST-01');
+
+is($refused->{json}{error}{code}, 'provider_refused_request',
+   'never a key in its code');
+is($refused->{json}{error}{param}, undef, 'nor in its param');
 
 
 # -- a whole answer that breaks: the connection is cut, or an error

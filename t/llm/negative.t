@@ -23,6 +23,13 @@ my $url = '/v1/chat/completions';
 my $json = 'application/json';
 my $good = $Sallyport::Llm::json->encode(Sallyport::Llm::body('hi'));
 
+my %param = (model_not_found => 'model', message_too_long => 'messages',
+             messages_required => 'messages',
+             message_empty => 'messages', user_message_required => 'messages',
+             context_length_exceeded => 'messages', n_invalid => 'n',
+             max_tokens_invalid => 'max_tokens', role_invalid => 'messages',
+             character_id_invalid => 'metadata.character_id');
+
 # [name, method, content type, body, status, code]
 
 my @cases = (
@@ -59,6 +66,11 @@ my @cases = (
     [ 'a message of 1001 characters', 'POST', $json,
       $Sallyport::Llm::json->encode(Sallyport::Llm::body("\x{4f60}" x 1001)), 400,
       'message_too_long' ],
+    [ 'tokens that no integer holds', 'POST', $json, '{"max_tokens":'
+      . '9223372036854775808,"messages":[{"role":"user","content":"x"}]}',
+      400, 'max_tokens_invalid' ],
+    [ 'choices that no number holds', 'POST', $json, '{"n":1e400,'
+      . '"messages":[{"role":"user","content":"x"}]}', 400, 'n_invalid' ],
     [ 'a broken character id', 'POST', $json, '{"model":"default",'
       . '"messages":[{"role":"user","content":"x"}],"metadata":'
       . '{"character_id":"1; drop table"}}', 400, 'character_id_invalid' ],
@@ -86,6 +98,8 @@ for my $case (@cases) {
         is(ref $res->{json}{error}, 'HASH', "$label: the error envelope")
             or diag($res->{body});
         is($res->{json}{error}{code}, $code, "$label: code") if $code;
+        is($res->{json}{error}{param}, $param{ $code || '' },
+           "$label: the member");
         like($res->{json}{error}{type} || '', qr/./, "$label: OpenAI shape");
     }
 }

@@ -114,16 +114,20 @@ post('fault usage', undef, stream => \1);
 is(turn(++$n)->{prompt_tokens}, 11, 'running totals are not added up');
 
 
+post('fault short', undef, stream => \1);
+is(turn(++$n)->{finish}, 'complete', 'no [DONE], but its choice was complete');
+
+
 # -- failed
 
-for my $fault ('cut at=mid', 'error', 'garbage', 'short', 'status code=500',
-               'stall at=accept')
+for my $fault ('cut at=mid', 'error', 'garbage', 'short finish=0',
+               'status code=500', 'stall at=accept')
 {
     post("fault $fault", undef, stream => \1);
     $row = turn(++$n);
 
     is($row->{finish}, 'failed', "$fault: failed");
-    is($row->{reported} ? 1 : 0, $fault eq 'short' ? 1 : 0,
+    is($row->{reported} ? 1 : 0, $fault =~ /short/ ? 1 : 0,
        "$fault: usage only where it came");
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# The keys of memory_embedder and memory_extractor: which files are refused.
+# memory_embedder and memory_extractor: which keys and dialects are refused.
 
 use strict;
 use warnings;
@@ -58,6 +58,36 @@ EOF
         unlike($said, qr/sk-test/, '.. without the key');
     }
 }
+
+# dialects; "say" is that of t/modules/dialect_probe
+
+for my $case (
+    [ 'memory_extractor say model=m url=http://127.0.0.1:1;' ],
+    [ 'memory_extractor openai model=m;' ],
+    [ 'memory_extractor say model=m;', qr/"memory_extractor" needs "url="/ ],
+    [ 'memory_extractor talk model=m;',
+      qr/unknown dialect "talk", allowed: openai, say/ ],
+    [ 'memory_embedder say model=m url=http://127.0.0.1:1;',
+      qr/dialect "say" cannot serve "memory_embedder"/ ])
+{
+    my ($directive, $refusal) = @$case;
+
+    my ($accepted, $said) = $t->check_conf(<<"EOF");
+%%LOAD%%
+%%GLOBALS%%
+events { }
+http {
+    %%HTTP%%
+    pg_server main "host=/nonexistent user=u";
+    memory_server main;
+    $directive
+}
+EOF
+    is($accepted ? 1 : 0, $refusal ? 0 : 1, $directive) or diag $said;
+    like($said, qr/$refusal.*check\.conf:\d+/s, '.. with why and where')
+        if $refusal;
+}
+
 
 # memory for nobody
 

@@ -55,6 +55,8 @@ http {
 EOC
 $t->run;
 
+my $count = 0;
+
 my $res = chat('my secret is out');
 is($res->{status}, 200, 'passes');
 is($res->{headers}{'x-moderation'}, 'masked', 'masked');
@@ -96,6 +98,21 @@ sent();
 chat('nothing');
 is(sent()->{messages}[0]{content}, 'nothing', 'unchanged');
 
+# all but the text is passed on as it was spelled
+
+for my $text ('my secret', 'nothing') {
+    $count = lines();
+    $t->post('/v1/chat/completions', { 'Content-Type' => 'application/json' },
+             '{"seed":9223372036854775808,"top_p": 1e400,"x\u0041":1.0e-3,'
+             . '"messages":[{"role":"user","content":"' . $text . '"}]}');
+
+    my $raw = raw();
+    like($raw, qr/"seed":9223372036854775808\D/, "$text: a large integer");
+    like($raw, qr/"top_p":1e400\D/, "$text: a number beyond a double");
+    like($raw, qr/"x\\u0041":1\.0e-3\D/, "$text: and the rest");
+    unlike($raw, qr/secret/, "$text: masked where it must be");
+}
+
 my $before = lines();
 
 $res = chat('a zebra');
@@ -107,8 +124,6 @@ $t->finish;
 done_testing;
 
 
-my $count;
-
 sub chat {
     my ($content) = @_;
     $count = lines();
@@ -119,10 +134,13 @@ sub chat {
 }
 
 
-sub sent {
+sub sent { return Sallyport::HTTP::decode_json_or_undef(raw()) }
+
+
+sub raw {
     $t->wait_until(sub { lines() > $count });
-    return Sallyport::HTTP::decode_json_or_undef(
-        (split /\n/, Sallyport::Test::slurp($t->dir . '/logs/body.log'))[-1]);
+    return (split /\n/,
+            Sallyport::Test::slurp($t->dir . '/logs/body.log'))[-1];
 }
 
 

@@ -4,7 +4,7 @@
 
 #include "tap.h"
 
-#include "sp_chat.h"
+#include "sp_dialect.h"
 #include "sp_json.h"
 
 
@@ -109,7 +109,7 @@ static sp_chat_request_t *parse(const char *json, sp_chat_error_t *error)
 
     root = json_loads(json, JSON_ALLOW_NUL|JSON_DECODE_ANY, NULL);
 
-    return sp_chat_parse(SP_CHAT_OPENAI, root, error);
+    return sp_openai.parse_request(root, error);
 }
 
 
@@ -205,18 +205,28 @@ static void test_edit(const char *json, const sp_chat_edit_t *edit,
     const char *expected)
 {
     char               *dst;
-    size_t              n, size;
+    size_t              size;
+    sp_call_t           call;
+    sp_slice_t          pieces[3];
     sp_chat_error_t     error;
     sp_chat_request_t  *chat;
 
     chat = parse(json, &error);
-    size = sp_chat_edit_size(strlen(json), edit);
+
+    memset(&call, 0, sizeof(sp_call_t));
+
+    call.chat = chat;
+    call.edit = edit;
+    call.text = json;
+    call.len = strlen(json);
+
+    size = sp_openai.edit_size(&call);
     dst = malloc(size);
 
-    n = sp_chat_edit(chat, json, strlen(json), edit, dst);
-
-    TAP_IS_MEM(dst, n, expected, strlen(expected), "edited");
-    TAP_OK(n <= size, "within its bound");
+    TAP_IS_INT(sp_openai.edit(&call, dst, pieces), 1, "in one piece");
+    TAP_IS_MEM(pieces[0].data, pieces[0].len, expected, strlen(expected),
+               "edited");
+    TAP_OK(pieces[0].len <= size, "within its bound");
 
     free(dst);
     sp_chat_free(chat);
@@ -307,6 +317,204 @@ static void test_edits(void)
 }
 
 
+/* a long message is pointed to, what is around it is copied */
+
+static void test_pieces(void)
+{
+    char               *dst, *joined, *p, *text;
+    size_t              i, len, n, size;
+    sp_call_t           call;
+    sp_slice_t          pieces[SP_DIALECT_PIECES(400000)];
+    sp_chat_edit_t      edit;
+    sp_chat_error_t     error;
+    sp_chat_request_t  *chat;
+
+    static const char  begin[] = "{\"messages\":[{\"role\":\"user\","
+                                 "\"content\":\"";
+    static const char  end[] = "\"}],\"metadata\":{\"memory\":\"on\"}}";
+
+    len = 300000;
+    text = malloc(len + 1);
+    memset(text, 'x', len);
+    memcpy(text, begin, sizeof(begin) - 1);
+    memcpy(text + len - sizeof(end) + 1, end, sizeof(end) - 1);
+    text[len] = '\0';
+
+    chat = parse(text, &error);
+
+    memset(&call, 0, sizeof(sp_call_t));
+    memset(&edit, 0, sizeof(sp_chat_edit_t));
+
+    edit.model = "m";
+    edit.model_len = 1;
+
+    call.chat = chat;
+    call.edit = &edit;
+    call.text = text;
+    call.len = len;
+
+    size = sp_openai.edit_size(&call);
+    dst = malloc(size);
+
+    n = sp_openai.edit(&call, dst, pieces);
+
+    TAP_OK(size < 200, "little is copied: %zu bytes", size);
+    TAP_IS_INT(n, 3, "three pieces");
+    TAP_OK(pieces[1].data == text + 13, "of which one is the client's");
+
+    joined = malloc(len + 200);
+    p = joined;
+
+    for (i = 0; i < n; i++) {
+        memcpy(p, pieces[i].data, pieces[i].len);
+        p += pieces[i].len;
+    }
+
+    memcpy(text + len - sizeof(end) + 1, "\"}]}", 4);
+
+    TAP_OK(memcmp(joined, "{\"model\":\"m\",\"messages\":[", 25) == 0
+           && memcmp(joined + 25, text + 13, (size_t) (p - joined) - 25) == 0,
+           "together they are the request");
+
+    free(joined);
+    free(dst);
+    free(text);
+    sp_chat_free(chat);
+}
+
+
+static void test_typed(void)
+{
+    sp_chat_error_t           error;
+    sp_chat_request_t        *chat;
+    const sp_chat_message_t  *message;
+
+    chat = parse("{\"temperature\":0.5,\"stop\":null,\"tools\":["
+                 "{\"type\":\"function\",\"function\":{\"name\":\"f\","
+                 "\"description\":\"d\",\"parameters\":{}}}],"
+                 "\"tool_choice\":{\"type\":\"function\",\"function\":"
+                 "{\"name\":\"f\"}},\"service_tier\":\"x\",\"messages\":["
+                 "{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+                 "\"text\":\"t\"},{\"type\":\"image_url\",\"image_url\":"
+                 "{\"url\":\"data:x\",\"detail\":\"low\"}},{\"type\":"
+                 "\"input_audio\",\"input_audio\":{\"data\":\"AA\","
+                 "\"format\":\"mp3\"}},{\"type\":\"file\",\"file\":"
+                 "{\"file_data\":\"BB\",\"filename\":\"b.pdf\"}},"
+                 "{\"type\":\"odd\"}]},{\"role\":\"assistant\",\"content\":"
+                 "null,\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\","
+                 "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},7]},"
+                 "{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":"
+                 "\"r\"}]}", &error);
+
+    TAP_OK(chat != NULL, "parts, tools and calls");
+
+    message = &chat->messages[0];
+
+    TAP_IS_INT(message->nparts, 5, "parts");
+    TAP_OK(message->parts[0].kind == SP_CHAT_PART_TEXT
+           && message->parts[1].kind == SP_CHAT_PART_IMAGE
+           && message->parts[2].kind == SP_CHAT_PART_AUDIO
+           && message->parts[3].kind == SP_CHAT_PART_FILE
+           && message->parts[4].kind == SP_CHAT_PART_OTHER, "their kinds");
+    TAP_IS_STR(json_string_value(message->parts[1].data), "data:x",
+               "an image");
+    TAP_IS_STR(message->parts[2].format, "mp3", "audio");
+    TAP_IS_STR(message->parts[3].name, "b.pdf", "a file");
+
+    message = &chat->messages[1];
+
+    TAP_OK(message->ncalls == 2 && message->calls[1].name == NULL
+           && strcmp(message->calls[0].id, "c") == 0
+           && strcmp(message->calls[0].name, "f") == 0, "calls");
+    TAP_IS_STR(chat->messages[2].call_id, "c", "a result");
+
+    TAP_OK(chat->ntools == 1 && strcmp(chat->tools[0].name, "f") == 0
+           && chat->choice == SP_CHAT_CHOICE_NAMED
+           && strcmp(chat->choice_name, "f") == 0, "tools");
+    TAP_OK(chat->options[SP_CHAT_TEMPERATURE] != NULL
+           && chat->options[SP_CHAT_STOP] == NULL, "options");
+    TAP_IS_STR(chat->foreign, "service_tier", "what nothing holds");
+
+    sp_chat_free(chat);
+}
+
+
+/* as a dialect of another client would send it */
+
+static void test_request(const char *json, const char *expected)
+{
+    char                buf[2048];
+    sp_out_t            out;
+    sp_call_t           call;
+    sp_chat_edit_t      edit;
+    sp_chat_error_t     error;
+    sp_chat_request_t  *chat;
+
+    memset(&call, 0, sizeof(sp_call_t));
+    memset(&edit, 0, sizeof(sp_chat_edit_t));
+    memset(&error, 0, sizeof(sp_chat_error_t));
+
+    edit.model = "m";
+    edit.model_len = 1;
+    edit.prefix = "p";
+    edit.prefix_len = 1;
+    edit.anchor = (size_t) -1;
+
+    chat = parse(json, &error);
+
+    call.chat = chat;
+    call.edit = &edit;
+    call.text = json;
+    call.len = strlen(json);
+    call.stream = chat->stream;
+
+    out.dst = buf;
+    out.size = sizeof(buf);
+    out.len = 0;
+
+    if (sp_openai.write_request(&call, &out, &error) == 0) {
+        TAP_IS_MEM(buf, out.len, expected, strlen(expected), "written");
+
+    } else {
+        TAP_IS_STR(error.code, expected, "refused");
+    }
+
+    sp_chat_free(chat);
+}
+
+
+static void test_requests(void)
+{
+    test_request("{\"seed\":9223372036854775807,\"top_p\":1.0e-1,"
+                 "\"stream\":true,\"n\":2,\"max_tokens\":5,\"stop\":[\"x\"],"
+                 "\"tools\":[{\"function\":{\"name\":\"f\",\"parameters\":"
+                 "{\"a\":1}}}],\"tool_choice\":\"required\","
+                 "\"messages\":[{\"role\":\"developer\",\"content\":\"s\"},"
+                 "{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
+                 "\"image_url\":{\"url\":\"u\"}}]},{\"role\":\"assistant\","
+                 "\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\","
+                 "\"arguments\":{\"b\":\"\\\"\"}}}]}]}",
+                 "{\"model\":\"m\",\"stream\":true,\"max_tokens\":5,\"n\":2,"
+                 "\"top_p\":1.0e-1,\"seed\":9223372036854775807,"
+                 "\"stop\":[\"x\"],\"tools\":[{\"type\":\"function\","
+                 "\"function\":{\"name\":\"f\",\"parameters\":{\"a\":1}}}],"
+                 "\"tool_choice\":\"required\",\"messages\":[{\"role\":"
+                 "\"system\",\"content\":\"p\"},{\"role\":\"system\","
+                 "\"content\":\"s\"},{\"role\":\"user\",\"content\":["
+                 "{\"type\":\"image_url\",\"image_url\":{\"url\":\"u\"}}]},"
+                 "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":["
+                 "{\"type\":\"function\",\"id\":\"c\",\"function\":{\"name\":"
+                 "\"f\",\"arguments\":\"{\\\"b\\\":\\\"\\\\\\\"\\\"}\"}}]}]}");
+
+    test_request("{\"audio\":{}," HI, "unsupported_parameter");
+    test_request("{\"messages\":[{\"role\":\"user\",\"content\":["
+                 "{\"type\":\"odd\"}]}]}", "unsupported_content");
+    test_request("{\"tools\":[{}]," HI, "tool_invalid");
+    test_request("{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":"
+                 "[{}]}]}", "tool_call_invalid");
+}
+
+
 int main(void)
 {
     size_t              i;
@@ -334,6 +542,10 @@ int main(void)
     test_fields();
 
     test_edits();
+
+    test_pieces();
+    test_typed();
+    test_requests();
 
     return tap_done();
 }

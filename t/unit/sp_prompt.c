@@ -4,6 +4,7 @@
 
 #include "tap.h"
 
+#include "sp_dialect.h"
 #include "sp_prompt.h"
 
 
@@ -14,6 +15,7 @@ static sp_chat_request_t *chat_of(const char *const *list)
     json_t             *messages;
     const char         *role;
     sp_chat_error_t     error;
+    sp_chat_request_t  *chat;
 
     messages = json_array();
 
@@ -25,8 +27,10 @@ static sp_chat_request_t *chat_of(const char *const *list)
                                                   "content", *list + 2));
     }
 
-    return sp_chat_parse(SP_CHAT_OPENAI, json_pack("{s:o}", "messages",
-                                                   messages), &error);
+    chat = sp_openai.parse_request(json_pack("{s:o}", "messages", messages),
+                                   &error);
+
+    return chat;
 }
 
 
@@ -56,6 +60,8 @@ static void check(sp_prompt_t *prompt, const char *const *list,
     char                buf[4096], *dst, *text;
     size_t              n;
     json_t             *root;
+    sp_call_t           call;
+    sp_slice_t          pieces[3];
     sp_chat_request_t  *chat;
 
     chat = chat_of(list);
@@ -65,9 +71,20 @@ static void check(sp_prompt_t *prompt, const char *const *list,
 
     if (status == SP_PROMPT_OK) {
         text = json_dumps(chat->root, 0);
-        dst = malloc(sp_chat_edit_size(strlen(text), &prompt->edit));
-        n = sp_chat_edit(chat, text, strlen(text), &prompt->edit, dst);
-        root = json_loadb(dst, n, 0, NULL);
+
+        memset(&call, 0, sizeof(sp_call_t));
+
+        call.chat = chat;
+        call.edit = &prompt->edit;
+        call.text = text;
+        call.len = strlen(text);
+
+        dst = malloc(sp_openai.edit_size(&call));
+        n = sp_openai.edit(&call, dst, pieces);
+
+        TAP_IS_INT(n, 1, "%s: written", name);
+
+        root = json_loadb(pieces[0].data, pieces[0].len, 0, NULL);
 
         list_of(json_object_get(root, "messages"), buf, sizeof(buf));
         TAP_IS_STR(buf, expected, "%s", name);

@@ -212,6 +212,51 @@ static void test_end(const case_t *c)
 }
 
 
+/* lines of JSON, at every way to cut them into two */
+
+static void test_lines(void)
+{
+    int              ok;
+    char             buf[64], text[128];
+    size_t           cut, i, len;
+    sp_sse_t         sse;
+    const char      *last, *pos;
+    sp_sse_event_t   event;
+
+    static const char  input[] = "{\"a\":1}\r\n\n{}\n\r\n[: 2]\r{";
+
+    len = sizeof(input) - 1;
+    ok = 1;
+
+    for (cut = 0; cut <= len && ok; cut++) {
+
+        memset(&sse, 0, sizeof(sp_sse_t));
+        sse.lines = 1;
+        sp_sse_memory(&sse, buf, sizeof(buf));
+
+        text[0] = '\0';
+
+        for (i = 0; i < 2; i++) {
+            pos = input + (i == 0 ? 0 : cut);
+            last = input + (i == 0 ? cut : len);
+
+            while (sp_sse_next(&sse, &pos, last, &event) == SP_SSE_EVENT) {
+                if (event.data != NULL) {
+                    strncat(text, event.data, event.data_len);
+                    strcat(text, "|");
+                }
+            }
+        }
+
+        ok = strcmp(text, "{\"a\":1}|{}|[: 2]|") == 0
+             && sp_sse_end(&sse, &event) == SP_SSE_EVENT
+             && event.data_len == 1;
+    }
+
+    TAP_OK(ok, "lines: at every split (%zu: \"%s\")", cut, text);
+}
+
+
 int main(void)
 {
     int             ok;
@@ -291,6 +336,8 @@ int main(void)
     TAP_IS_INT(sp_sse_next(&sse, &pos, pos + 7, &event), SP_SSE_FULL,
                "taken memory is not used again");
     TAP_IS_MEM(buf, 9, "data: a\n\n", 9, "and keeps its bytes");
+
+    test_lines();
 
     return tap_done();
 }

@@ -380,7 +380,7 @@ sub curl_http2 {
     $headers{$_} = join ', ', @{ $all{$_} } for keys %all;
 
     return { status => $code + 0, headers => \%headers, all => \%all,
-             body => $body, json => decode_json_or_undef($body),
+             body => $body, json => scalar decode_json_or_undef($body),
              complete => $status == 0 };
 }
 

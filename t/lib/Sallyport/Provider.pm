@@ -15,6 +15,9 @@ Provider - a fake OpenAI server with faults, for the tests of the LLM leg
     ok $p->wait_event('closed', $request->{n});    # the gateway hung up
     $p->stop;
 
+Below /say/ it speaks the dialect of t/modules/dialect_probe instead, with the
+faults bytes, crlf, cut, error, garbage, short, tool, status and type.
+
 What it does is told by the last user message: "fault NAME key=value ...".
 Anything else is answered properly: with the words of "words=N" or a fixed
 sentence, as a stream when the request asks for one.
@@ -30,7 +33,10 @@ sentence, as a stream when the request asks for one.
     slow          delay=MS between events
     stall         at=accept|header|mid: nothing more is sent
     cut           at=header|mid: the connection is closed
-    short         a stream that ends well-formed, but without [DONE]
+    short         a stream without [DONE]; finish=N: choices that are told to
+                  be complete (all); end=cut: not even the body ends;
+                  end=half: within the event that would follow; end=line:
+                  without the blank line
     error         an error event in the stream, or an error with status 200
     garbage       an event that is not JSON
     big           size=N: one event of so many bytes
@@ -38,9 +44,11 @@ sentence, as a stream when the request asks for one.
     nousage       never any usage
     type          type=T: another content type
     gzip          a compressed answer
-    status        code=N retry=S: an error answer (chunked=1, bytes=1)
+    status        code=N retry=S: an error answer (chunked=1, bytes=1), with
+                  type=, param= and error=, its code
     header        a broken header line
     noise         a broken chunk size
+    tool          a tool call (dialect "say" only)
     stale         no answer, the end on a connection that was used before
                   (always=1: on a fresh one, too)
 
@@ -49,6 +57,7 @@ sentence, as a stream when the request asks for one.
 use strict;
 use warnings;
 
+use Digest::SHA qw(sha256_hex);
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
@@ -242,7 +251,12 @@ sub receive {
         $c->{n} = ++$requests;
         $c->{busy} = 1;
 
-        my $request = eval { $json->decode($body) };
+        # of a large body only what it is: the fake has no time to parse it
+
+        my $request = length $body > 1_000_000
+            ? { large => length $body, sha256 => sha256_hex($body),
+                url => sha256_hex($body =~ m{"(data:[^"]*)"} ? $1 : '') }
+            : eval { $json->decode($body) };
 
         note(event => 'request', n => $c->{n}, conn => $c->{id},
              line => $line, headers => \%headers, json => $request);
@@ -304,6 +318,10 @@ sub plan {
             if $message->{role} eq 'user' && !ref $message->{content};
     }
 
+    for my $turn (@{ $request->{talk} || [] }) {
+        $user = $turn->{says} if $turn->{who} eq 'user';
+    }
+
     my ($name, %arg) = ('');
 
     if ($user =~ /^fault (\w+)(.*)/) {
@@ -342,8 +360,52 @@ sub plan {
                     . length($body) . "\r\n"), $body, { done => 1 };
     }
 
+    return say_plan($request, $name, %arg) if $line =~ m{/say/};
+
     return $request->{stream} ? stream_plan($request, $name, %arg)
                               : complete_plan($request, $name, %arg);
+}
+
+
+# the dialect "say": lines of JSON, or one object
+
+sub say_plan {
+    my ($request, $name, %arg) = @_;
+
+    my @words = words(%arg);
+    my %end = (why => $name eq 'tool' ? 'call' : 'done', in => 7,
+               out => scalar @words);
+    my %call = (call => 'weather', with => { at => "\x{c3}\x{a9} \"x\"" });
+
+    if (!$request->{live}) {
+        my $body = $json->encode({ said => join('', @words), end => \%end,
+                                   $name eq 'tool' ? %call : () });
+
+        $body = $json->encode({ oops => $secret }) if $name eq 'error';
+
+        return head(200, 'application/say', 'Content-Length: '
+                    . length($body) . "\r\n"), $body, { done => 1 };
+    }
+
+    my @events = map { { say => $_ } } @words;
+
+    push @events, \%call, { call => 'time', with => [] } if $name eq 'tool';
+    push @events, { end => \%end } if $name ne 'short';
+
+    splice @events, 2, 0, { oops => $secret } if $name eq 'error';
+
+    my $eol = $name eq 'crlf' ? "\r\n\r\n" : "\n";
+    my @lines = map { $json->encode($_) . $eol } @events;
+
+    splice @lines, 2, 0, "no JSON\n" if $name eq 'garbage';
+    @lines = map { split // } @lines if $name eq 'bytes';
+
+    my $head = head(200, 'application/x-ndjson',
+                    "Transfer-Encoding: chunked\r\n");
+    my @chunks = map { chunk($_), { wait => 0.001 } } @lines;
+
+    return $head, @chunks[0 .. 4], { close => 1 } if $name eq 'cut';
+    return $head, @chunks, "0\r\n\r\n", { done => 1 };
 }
 
 
@@ -365,7 +427,8 @@ sub status_plan {
     my $code = $arg{code} || 500;
     my $body = $json->encode({ error => {
         message => $code == 400 ? "Unsupported value: \x{c3}\x{a9}" : $secret,
-        type => 'invalid_request_error', param => undef, code => undef } });
+        type => $arg{type} || 'invalid_request_error',
+        param => $arg{param}, code => $arg{error} } });
 
     my $more = defined $arg{retry} ? "Retry-After: $arg{retry}\r\n" : '';
 
@@ -488,8 +551,10 @@ sub stream_events {
             delta => { content => 'x' x ($arg{size} || 1) } } ] })
         if $name eq 'big';
 
-    push @events, $json->encode({ %base, choices => [ { index => 0,
-        delta => {}, finish_reason => 'stop' } ] });
+    my $finish = defined $arg{finish} ? $arg{finish} : $request->{n} || 1;
+
+    push @events, $json->encode({ %base, choices => [ { index => $_,
+        delta => {}, finish_reason => 'stop' } ] }) for 0 .. $finish - 1;
 
     push @events, $json->encode({ %base, choices => [],
                                   usage => usage(scalar @words) })
@@ -517,6 +582,14 @@ sub stream_plan {
 
     if ($name eq 'no_blank') {
         $events[-1] =~ s/\n\n/\n/;
+    }
+
+    if (($arg{end} || '') eq 'line') {
+        $events[-1] =~ s/\n\n/\n/;
+    }
+
+    if (($arg{end} || '') eq 'half') {
+        push @events, 'data: {"id":"chatcmpl-fake","choi';
     }
 
     my $type = 'text/event-stream; charset=utf-8';
@@ -549,6 +622,7 @@ sub stream_plan {
     return $head, @half, "xyz\r\n", @pause, { stall => 1 }
         if $name eq 'noise';
     return $head, @chunks, { stall => 1 } if $name eq 'hold';
+    return $head, @chunks, { close => 1 } if ($arg{end} || '') eq 'cut';
 
     @chunks = map { ref $_ ? () : split //, $_ } @chunks if $name eq 'bytes';
     @chunks = map { split //, chunk($_) } split //, join('', @events)

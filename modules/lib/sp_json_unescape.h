@@ -1,0 +1,25 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The content of a JSON string, as a scan has found it.
+ */
+
+#ifndef _SP_JSON_UNESCAPE_H_INCLUDED_
+#define _SP_JSON_UNESCAPE_H_INCLUDED_
+
+
+#include <stddef.h>
+
+
+/*
+ * Decodes the content of a JSON string into UTF-8.  Writes at most "size"
+ * bytes, never a part of a character, and returns how many: never more than
+ * 3 * len.  Broken escapes, lone surrogates, U+0000 and bytes that are not
+ * UTF-8 become U+FFFD: the result can be stored as it is.
+ */
+size_t sp_json_unescape(char *dst, size_t size, const char *text,
+    size_t len);
+
+
+#endif /* _SP_JSON_UNESCAPE_H_INCLUDED_ */

@@ -1,0 +1,316 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * A provider that speaks another dialect than the client: what its events say
+ * is written in the client's.
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+#define NGX_HTTP_SP_LLM_OUT  4096
+
+
+/* writes something of a stream into out */
+typedef void (*ngx_http_sp_llm_write_pt)(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta, sp_out_t *out);
+
+
+static ngx_int_t ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_write(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_write_pt write, const sp_delta_t *delta, size_t need);
+static void ngx_http_sp_llm_delta_out(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta, sp_out_t *out);
+static void ngx_http_sp_llm_end_out(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta, sp_out_t *out);
+
+
+/* what both sides keep of an answer */
+
+ngx_int_t
+ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx)
+{
+    const sp_dialect_t          *dialect;
+    ngx_http_sp_llm_response_t  *response;
+
+    response = &ctx->response;
+    dialect = ctx->attempt.dialect;
+
+    response->sse.lines = dialect->lines;
+    response->totals.prompt_tokens = -1;
+    response->totals.completion_tokens = -1;
+    response->totals.cached_tokens = -1;
+
+    if (dialect->reader_size != 0) {
+        response->reader = ngx_pcalloc(ctx->request->pool,
+                                       dialect->reader_size);
+        if (response->reader == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ctx->attempt.translated ? ngx_http_sp_llm_writer(ctx) : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_str_t           *alias;
+    sp_writer_t         *writer;
+    const sp_dialect_t  *client;
+
+    client = ctx->check.dialect;
+    writer = &ctx->response.writer;
+    alias = &ctx->check.model->alias;
+
+    writer->id = (char *) ctx->turn->id;
+    writer->id_len = sizeof(ctx->turn->id);
+    writer->model = (char *) alias->data;
+    writer->model_len = alias->len;
+    writer->created = ngx_time();
+
+    /* untranslated, usage has passed where the client wanted it */
+
+    writer->usage = (ctx->attempt.translated
+                     && ctx->check.chat->include_usage);
+
+    if (client->writer_size != 0) {
+        writer->state = ngx_pcalloc(ctx->request->pool, client->writer_size);
+        if (writer->state == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* called for each thing that an event or a whole answer says */
+
+int
+ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta)
+{
+    ngx_http_sp_llm_ctx_t *ctx = data;
+
+    ngx_int_t                    rc;
+    sp_delta_t                  *copy;
+    ngx_http_sp_llm_response_t  *response;
+
+    response = &ctx->response;
+
+    rc = ngx_http_sp_llm_note_delta(ctx, delta);
+
+    if (rc == NGX_OK && ctx->attempt.translated) {
+
+        if (ctx->check.stream) {
+            rc = ngx_http_sp_llm_write(ctx, ngx_http_sp_llm_delta_out, delta,
+                                       SP_DIALECT_EVENT
+                                       + 6 * (delta->text.len + delta->id.len
+                                              + delta->name.len));
+
+        } else {
+            copy = ngx_array_push(response->deltas);
+
+            if (copy == NULL) {
+                rc = NGX_ERROR;
+
+            } else {
+                *copy = *delta;
+            }
+        }
+    }
+
+    if (rc != NGX_OK) {
+        response->broken = 1;
+        return -1;
+    }
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_http_sp_llm_write_end(ngx_http_sp_llm_ctx_t *ctx)
+{
+    if (ctx->response.writer.id == NULL
+        && ngx_http_sp_llm_writer(ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_llm_write(ctx, ngx_http_sp_llm_end_out, NULL,
+                                 SP_DIALECT_EVENT);
+}
+
+
+static void
+ngx_http_sp_llm_delta_out(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
+    sp_out_t *out)
+{
+    ctx->check.dialect->write_event(&ctx->response.writer, delta, out);
+}
+
+
+static void
+ngx_http_sp_llm_end_out(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
+    sp_out_t *out)
+{
+    ctx->check.dialect->write_end(&ctx->response.writer,
+                                  &ctx->response.totals, out);
+}
+
+
+/* behind what was written since the last read, or in a buffer of its own */
+
+static ngx_int_t
+ngx_http_sp_llm_write(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_write_pt write, const sp_delta_t *delta, size_t need)
+{
+    sp_out_t                     out;
+    ngx_buf_t                   *b;
+    ngx_chain_t                 *cl;
+    ngx_http_upstream_t         *u;
+    ngx_http_sp_llm_response_t  *response;
+
+    response = &ctx->response;
+    cl = NULL;
+    b = response->out;
+
+    if (b == NULL || (size_t) (b->end - b->last) < need) {
+
+        cl = ngx_http_sp_llm_get_buf(ctx,
+                                     ngx_max(need, NGX_HTTP_SP_LLM_OUT));
+        if (cl == NULL) {
+            return NGX_ERROR;
+        }
+
+        b = cl->buf;
+        b->pos = b->start;
+        b->last = b->start;
+    }
+
+    out.dst = (char *) b->last;
+    out.size = b->end - b->last;
+    out.len = 0;
+
+    write(ctx, delta, &out);
+
+    if (out.len > out.size) {
+        ngx_log_error(NGX_LOG_ALERT, ctx->request->connection->log, 0,
+                      "llm: dialect \"%s\" writes %uz bytes, %uz expected",
+                      ctx->check.dialect->name, out.len, need);
+        return NGX_ERROR;
+    }
+
+    b->last += out.len;
+
+    if (cl == NULL) {
+        return NGX_OK;
+    }
+
+    if (out.len == 0) {
+        u = ctx->request->upstream;
+
+        cl->next = u->free_bufs;
+        u->free_bufs = cl;
+
+        return NGX_OK;
+    }
+
+    ngx_http_sp_llm_append(ctx, cl);
+
+    response->out = b;
+
+    return NGX_OK;
+}
+
+
+/* a whole answer: its deltas are there, and point into what was gathered */
+
+ngx_int_t
+ngx_http_sp_llm_write_answer(ngx_http_sp_llm_ctx_t *ctx)
+{
+    size_t                       n;
+    sp_out_t                     out;
+    ngx_buf_t                   *b;
+    ngx_chain_t                 *cl;
+    const sp_delta_t            *deltas;
+    const sp_dialect_t          *client;
+    ngx_http_sp_llm_response_t  *response;
+
+    response = &ctx->response;
+    client = ctx->check.dialect;
+    deltas = response->deltas->elts;
+    n = response->deltas->nelts;
+
+    ngx_memzero(&out, sizeof(sp_out_t));
+
+    client->write_answer(&response->writer, deltas, n, &response->totals,
+                         &out);
+
+    b = ngx_create_temp_buf(ctx->request->pool, out.len);
+    cl = ngx_alloc_chain_link(ctx->request->pool);
+
+    if (b == NULL || cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    out.dst = (char *) b->pos;
+    out.size = out.len;
+    out.len = 0;
+
+    client->write_answer(&response->writer, deltas, n, &response->totals,
+                         &out);
+
+    b->last += out.len;
+    b->flush = 1;
+
+    cl->buf = b;
+
+    ngx_http_sp_llm_append(ctx, cl);
+
+    return NGX_OK;
+}
+
+
+/* an error in the midst of a stream, as the client's dialect has it */
+
+ngx_buf_t *
+ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_llm_fault_t *fault)
+{
+    sp_out_t             out;
+    ngx_buf_t           *b;
+    sp_dialect_error_t   error;
+
+    ngx_memzero(&error, sizeof(sp_dialect_error_t));
+
+    error.status = NGX_HTTP_BAD_GATEWAY;
+    error.code = fault->code;
+    error.message = fault->message;
+    error.message_len = ngx_strlen(fault->message);
+    error.event = 1;
+
+    ngx_memzero(&out, sizeof(sp_out_t));
+
+    ctx->check.dialect->write_error(&error, &out);
+
+    b = ngx_create_temp_buf(ctx->request->pool, out.len);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    out.dst = (char *) b->pos;
+    out.size = out.len;
+    out.len = 0;
+
+    ctx->check.dialect->write_error(&error, &out);
+
+    b->last += out.len;
+    b->flush = 1;
+
+    return b;
+}
