@@ -173,6 +173,7 @@ ngx_http_sp_core_preconfiguration(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
 
     if (ngx_http_sp_core_counters(cf, mcf) != NGX_OK
+        || ngx_http_sp_content_init(cf) != NGX_OK
         || ngx_http_sp_servers_create(cf, mcf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -297,6 +298,10 @@ ngx_http_sp_core_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     lcf->content = NULL;
+     *     lcf->methods = 0;
+     *     lcf->content_name = { 0, NULL };
+     *     lcf->content_file = { 0, NULL };
+     *     lcf->content_line = 0;
      *     lcf->health_ready = 0;
      *     lcf->health_ignore = NULL;
      */
@@ -331,14 +336,15 @@ ngx_http_sp_core_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_value(conf->identity, prev->identity, 0);
 
-    return NGX_CONF_OK;
+    return ngx_http_sp_content_merge(cf, prev, conf);
 }
 
 
 static char *
 ngx_http_sp_core_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    return ngx_http_sp_set_content(cf, ngx_http_sp_metrics_handler);
+    return ngx_http_sp_set_content(cf, ngx_http_sp_metrics_handler,
+                                   NGX_HTTP_GET|NGX_HTTP_HEAD);
 }
 
 

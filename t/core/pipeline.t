@@ -40,6 +40,10 @@ http {
         location /static/ { }
         location /proxy/ { proxy_pass http://127.0.0.1:%%PORT%%/off/; }
         location /page/ {
+            error_page 429 /static/a.txt;
+            test_content;
+        }
+        location /relay/ {
             error_page 429 /off/own;
             test_content;
         }
@@ -127,11 +131,14 @@ for my $h2 (0, 1) {
 
     $res = $get->('/page/?a=refuse');
     is($res->{status}, 429, "${v}error_page keeps the status");
-    is($res->{body}, "done\n", "${v}and its page wins");
-    is(trace($res), 'cors identify a content',
-       "${v}the context survives the redirect");
-    is($get->('/page/?a=wait:20,refuse')->{body}, "done\n",
+    is($res->{body}, "file\n", "${v}and its page wins");
+    is($get->('/page/?a=wait:20,refuse')->{body}, "file\n",
        "${v}also after a wait");
+
+    $res = $get->('/relay/?a=wait:20,refuse');
+    is($res->{json}{error}{code}, 'test_refused',
+       "${v}a content handler instead of a page: still refused");
+    is($res->{headers}{'retry-after'}, 7, "${v}with all that was said");
     is($get->('/named/?content=wait:10,refuse')->{body}, "named\n",
        "${v}a named location");
 

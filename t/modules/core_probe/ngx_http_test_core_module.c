@@ -260,7 +260,7 @@ ngx_http_test_core_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 ngx_http_test_core_content(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    return ngx_http_sp_set_content(cf, ngx_http_test_core_handler);
+    return ngx_http_sp_set_content(cf, ngx_http_test_core_handler, 0);
 }
 
 
