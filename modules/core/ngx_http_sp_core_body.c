@@ -28,8 +28,9 @@ static ngx_int_t ngx_http_sp_body_limit_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static void ngx_http_sp_body_drop(ngx_http_request_t *r);
 static void ngx_http_sp_body_main_reader(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sp_body_limit(ngx_http_request_t *r, off_t size);
 static ngx_int_t ngx_http_sp_body_collect(ngx_http_request_t *r,
-    const ngx_http_sp_body_ctx_t *body, ngx_str_t *data);
+    ngx_str_t *data);
 static ngx_int_t ngx_http_sp_body_copy(ngx_http_request_t *r,
     ngx_chain_t *in, ngx_str_t *data);
 static ngx_int_t ngx_http_sp_body_too_large(ngx_http_request_t *r,
@@ -109,7 +110,7 @@ ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *data)
 
             /* it goes beside the main request: what that one has read */
 
-            return ngx_http_sp_body_collect(r, body, data);
+            return ngx_http_sp_body_collect(r, data);
         }
 
         rc = ngx_http_sp_body_read(r, ctx);
@@ -129,7 +130,7 @@ ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *data)
     }
 
     if (!body->ready) {
-        rc = ngx_http_sp_body_collect(r, body, &body->data);
+        rc = ngx_http_sp_body_collect(r, &body->data);
 
         if (rc != NGX_OK) {
             body->error = rc;
@@ -140,6 +141,23 @@ ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *data)
     }
 
     *data = body->data;
+
+    return ngx_http_sp_body_limit(r, (off_t) data->len);
+}
+
+
+/* a later location, or that of a subrequest, may take less */
+
+static ngx_int_t
+ngx_http_sp_body_limit(ngx_http_request_t *r, off_t size)
+{
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+
+    if (size > (off_t) lcf->body_max_size) {
+        return ngx_http_sp_body_too_large(r, (off_t) lcf->body_max_size);
+    }
 
     return NGX_OK;
 }
@@ -298,8 +316,7 @@ ngx_http_sp_body_too_large(ngx_http_request_t *r, off_t max)
 
 
 static ngx_int_t
-ngx_http_sp_body_collect(ngx_http_request_t *r,
-    const ngx_http_sp_body_ctx_t *body, ngx_str_t *data)
+ngx_http_sp_body_collect(ngx_http_request_t *r, ngx_str_t *data)
 {
     off_t         size;
     ngx_buf_t    *b;
@@ -319,8 +336,8 @@ ngx_http_sp_body_collect(ngx_http_request_t *r,
         size += ngx_buf_size(cl->buf);
     }
 
-    if (size > body->max) {
-        return ngx_http_sp_body_too_large(r, body->max);
+    if (ngx_http_sp_body_limit(r, size) != NGX_OK) {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
     b = in->buf;
@@ -439,7 +456,10 @@ ngx_http_sp_body_abandon(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
 static void
 ngx_http_sp_body_drop(ngx_http_request_t *r)
 {
-    r->request_body->bufs = NULL;
+    if (r->request_body != NULL) {
+        r->request_body->bufs = NULL;
+    }
+
     r->headers_in.content_length_n = 0;
     r->headers_in.chunked = 0;
 }
