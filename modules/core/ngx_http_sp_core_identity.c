@@ -188,21 +188,3 @@ ngx_http_sp_has_identity(ngx_conf_t *cf)
 
     return lcf->identity == 1;
 }
-
-
-void
-ngx_http_sp_pg_identity(ngx_http_request_t *r, ngx_sp_pg_op_t *op)
-{
-    const ngx_http_sp_identity_t  *identity;
-
-    identity = ngx_http_sp_identity(r);
-
-    if (identity == NULL) {
-        ngx_str_set(&op->role, "sallyport_anon");
-        ngx_str_set(&op->claims, "");
-        return;
-    }
-
-    ngx_str_set(&op->role, "sallyport_user");
-    op->claims = identity->claims;
-}

@@ -38,6 +38,14 @@ typedef struct {
 } ngx_http_sp_ops_t;
 
 
+/* what a role of the application is in PostgreSQL */
+
+typedef struct {
+    ngx_str_t                      role;
+    ngx_str_t                      pg_role;
+} ngx_http_sp_pg_role_t;
+
+
 /* what the core itself counts */
 
 typedef struct {
@@ -50,11 +58,12 @@ typedef struct {
     ngx_array_t                    steps;         /* const step_t * */
     ngx_array_t                    inspectors;    /* const inspector_t * */
     ngx_array_t                    dialects;      /* const dialect_t * */
-    ngx_array_t                    listeners;     /* const listener_t * */
+    ngx_array_t                    ends;          /* const end_t * */
     ngx_array_t                    redis;         /* ngx_sp_redis_t * */
     ngx_array_t                    pg;            /* ngx_sp_pg_t * */
     ngx_array_t                    probes;        /* probe_t */
     ngx_array_t                    ops;           /* ops_t */
+    ngx_array_t                    pg_roles;      /* pg_role_t */
 
     ngx_sp_fetch_conf_t            fetch;
     ngx_resolver_t                *resolver;      /* NULL: there is none */
@@ -84,6 +93,7 @@ typedef struct {
     ngx_uint_t                     error_format;
     size_t                         body_max_size;
     ngx_flag_t                     identity;
+    ngx_array_t                   *scopes;        /* ngx_str_t */
     ngx_uint_t                     health_ready;
     ngx_array_t                   *health_ignore; /* ngx_str_t */
 } ngx_http_sp_core_loc_conf_t;
@@ -199,6 +209,7 @@ struct ngx_http_sp_core_ctx_s {
     unsigned                       own:1;     /* a subrequest's identity */
     unsigned                       released:1;
     unsigned                       settled:1;
+    unsigned                       ended:1;
 };
 
 
@@ -292,9 +303,18 @@ char *ngx_http_sp_not_found_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 
 ngx_int_t ngx_http_sp_variables_add(ngx_conf_t *cf);
 
-/* ngx_http_sp_core_turn.c */
+/* ngx_http_sp_core_scope.c */
 
-ngx_int_t ngx_http_sp_turn_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_sp_scope_init(ngx_conf_t *cf);
+char *ngx_http_sp_require_scope_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sp_pg_role_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* ngx_http_sp_core_end.c */
+
+ngx_int_t ngx_http_sp_end_init(ngx_conf_t *cf);
+ngx_http_sp_source_e ngx_http_sp_error_source(ngx_http_request_t *r);
 
 /* ngx_http_sp_core_servers.c */
 

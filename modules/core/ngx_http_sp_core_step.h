@@ -104,6 +104,51 @@ char *ngx_http_sp_set_content(ngx_conf_t *cf, ngx_http_sp_run_pt run,
 ngx_int_t ngx_http_sp_allow(ngx_http_request_t *r, ngx_uint_t methods);
 
 
+/* The end */
+
+typedef struct ngx_http_sp_turn_s  ngx_http_sp_turn_t;
+
+
+/* whose error was answered */
+
+typedef enum {
+    NGX_HTTP_SP_NOBODY = 0,    /* there is none, or the client left */
+    NGX_HTTP_SP_GATEWAY,       /* a step, or the gateway itself */
+    NGX_HTTP_SP_UPSTREAM       /* whom the request was passed to */
+} ngx_http_sp_source_e;
+
+
+typedef struct {
+    ngx_uint_t                status;    /* answered; 499: the client left */
+    ngx_http_sp_source_e      source;
+    const char               *code;      /* of the error; NULL: none */
+    const ngx_str_t          *step;      /* that has refused; NULL: none */
+    const ngx_http_sp_turn_t *turn;      /* settled; NULL: none */
+    off_t                     received;  /* bytes, with the header */
+    off_t                     sent;
+    ngx_msec_t                duration;
+} ngx_http_sp_outcome_t;
+
+
+typedef struct {
+    ngx_uint_t                abi;       /* NGX_HTTP_SP_ABI */
+    ngx_str_t                 name;
+    ngx_int_t                 rank;
+    void                    (*handler)(ngx_http_request_t *r,
+                                  const ngx_http_sp_outcome_t *outcome);
+} ngx_http_sp_end_t;
+
+/*
+ * In the plugin's preconfiguration; the struct is static memory.  The handler
+ * is called exactly once for every request that has a context, on every way
+ * it can end: answered, refused, cut, left by the client, out of memory.  It
+ * is the last that sees the request: the ops of the request are cancelled,
+ * and memory of it is gone when the handler returns.  What has to go on is a
+ * detached op (ngx_sp_detached_create()), with copies of what it needs.
+ */
+ngx_int_t ngx_http_sp_add_end(ngx_conf_t *cf, const ngx_http_sp_end_t *end);
+
+
 /* Request context */
 
 /*
