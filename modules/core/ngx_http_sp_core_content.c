@@ -110,6 +110,10 @@ ngx_http_sp_content_merge(ngx_conf_t *cf, ngx_http_sp_core_loc_conf_t *prev,
 
         conf->content = prev->content;
         conf->methods = prev->methods;
+
+        if (clcf->lmt_excpt && conf->content != NULL) {
+            clcf->handler = ngx_http_sp_content_handler;
+        }
     }
 
     return NGX_CONF_OK;
