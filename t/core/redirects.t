@@ -36,6 +36,13 @@ my %refusals = (
     jwt403 => { steps => 'auth_jwt r; auth_jwt_require $jwt_claim_admin '
                          . 'error=403;', head => $user,
                 status => 403, code => 'forbidden', again => 1 },
+    scope401 => { steps => 'require_scope chat:write;', status => 401,
+                  code => 'unauthorized', again => 1,
+                  says => 'www-authenticate' },
+    scope403 => { steps => 'auth_jwt r; require_scope chat:write;',
+                  head => $user, status => 403,
+                  code => 'insufficient_scope', again => 1,
+                  says => 'www-authenticate' },
     quota429 => { steps => 'quota one by=$http_x_key;', head => {},
                   status => 429, code => 'quota_exceeded', spend => 1,
                   says => 'retry-after' },
@@ -111,6 +118,12 @@ my %entries = (
                  . 'proxy_pass http://127.0.0.1:%%PORT1%%/add;' },
 );
 
+# not every NGINX has it
+
+my $adds = `$t->{nginx} -V 2>&1` =~ /http_addition_module/;
+
+delete $entries{add} unless $adds;
+
 my $locations = '';
 
 for my $name (@names) {
@@ -174,7 +187,7 @@ http {
         log_subrequest on;
         access_log %%DIR%%/logs/cells.log cells;
         ssi_types *;
-        addition_types *;
+        ADDITION
 
         LOCATIONS
         location = /open { test_content; }
@@ -195,7 +208,9 @@ http {
 }
 EOC
 
+$adds = $adds ? 'addition_types *;' : '';
 $conf =~ s/LOCATIONS/$locations/;
+$conf =~ s/ADDITION/$adds/;
 
 mkdir $t->dir . '/html';
 $t->file('html/page.txt', "page\n");
