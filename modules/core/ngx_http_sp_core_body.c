@@ -196,12 +196,9 @@ ngx_http_sp_body_read(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
 
     ctx->body.calling = 0;
 
-    if (r != mr) {
+    /* what has been read at once leaves a handler that goes nowhere */
 
-        /* it goes on where it waits for this subrequest */
-
-        mr->write_event_handler = handler;
-    }
+    mr->write_event_handler = handler;
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         ctx->body.reading = 0;

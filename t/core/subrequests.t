@@ -101,6 +101,8 @@ http {
 
         location /body/ { auth_request /look; body_max_size 1m;
                           test_content; }
+        location /body/both { moderation input; auth_request /look;
+                              test_content; }
         location /body/off { mirror /look; proxy_pass
                              http://127.0.0.1:%%PORT1%%; }
         location /body/page { auth_request /look; error_page 413 /page.txt;
@@ -237,6 +239,8 @@ for my $h2 (0, 1) {
        "${v}masked by a part: masked for the request")
         or diag($post->('/body/', 'my secret')->{body});
     is($post->('/body/', 'x' x 100_000)->{status}, 200, "${v}a large one");
+    is($post->('/body/both', 'x' x 5_000)->{status}, 200,
+       "${v}behind a step that has read it");
     is($post->('/body/small', 'x' x 300_000)->{status}, 413,
        "${v}a later location takes less");
 }
