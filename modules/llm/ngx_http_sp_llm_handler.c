@@ -39,7 +39,7 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
     ngx_int_t               rc;
     ngx_http_sp_llm_ctx_t  *ctx;
 
-    /* it has been checked, but for a subrequest that begins behind the steps */
+    /* nothing new, but where a subrequest begins behind the steps */
 
     rc = ngx_http_sp_llm_check(r);
 
