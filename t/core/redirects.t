@@ -164,6 +164,18 @@ for my $name (@names) {
     }
 }
 
+my %handlers = (
+    llm_pass => 'llm_pass demo;', llm_embeddings => 'llm_embeddings demo;',
+    llm_models => 'llm_models;', pg_call => 'pg_call gone api;',
+    demo_model => 'demo_model;', health => 'health live;',
+    metrics => 'metrics;', not_found => 'not_found;',
+);
+my @handlers = sort keys %handlers;
+
+$locations .= "location = /handler/$_ { test_steps on; set \$args a=refuse; "
+              . "error_page 429 = \@handler-$_; test_content; }\n"
+              . "location \@handler-$_ { $handlers{$_} }\n" for @handlers;
+
 my $conf = <<'EOC';
 %%LOAD%%
 %%GLOBALS%%
@@ -173,6 +185,8 @@ http {
     variables_hash_max_size 4096;
     auth_jwt_key_file %%DIR%%/jwks.json;
     moderation_rules %%DIR%%/good.rules;
+    pg_server gone "host=%%DIR%% user=x dbname=x" connect_timeout=100ms
+                   timeout=200ms;
     redis_server gone 127.0.0.1:%%PORT9%%;
     quota_redis gone;
     quota_policy one { requests 1/h; }
@@ -233,6 +247,15 @@ for my $name (@names) {
                 for '', '-named-relay', '-ok-page', '-named-same';
         });
     }
+}
+
+# every other content handler of ours, in the place of a page
+
+for my $name (@handlers) {
+    my $res = $t->get("/handler/$name");
+
+    is("$res->{status} $res->{json}{error}{code}", '429 test_refused',
+       "a refusal, then $name");
 }
 
 $t->finish;
