@@ -251,8 +251,11 @@ ngx_http_sp_enter(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx,
 
         ctx->pass++;
 
-        if (ngx_http_sp_body_failed(r, ctx) != NGX_OK) {
-            return ctx->body.error;
+        if (ngx_http_sp_body_failed(r, ctx) != NGX_OK
+            && ngx_http_sp_refuse_first(r, ctx->body.error, walk->step)
+               == NGX_ERROR)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
 

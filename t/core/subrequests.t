@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Sallyport::HTTP2;
 use Sallyport::JWT qw(jwks);
 use Sallyport::Test;
 use Test::More;
@@ -131,6 +132,7 @@ $t->run;
 my %claims = (sub => 'anna', tier => 'pro', exp => int(time) + 600);
 my $anna = { Authorization => 'Bearer ' . $key->token(\%claims) };
 my $bert = $other->token({ %claims, sub => 'bert' });
+my $json = { 'Content-Type' => 'application/json' };
 my $keys = 0;
 
 sub chunked {
@@ -224,7 +226,6 @@ for my $h2 (0, 1) {
 
     # the body is the request's
 
-    my $json = { 'Content-Type' => 'application/json' };
     my $post = sub {
         my ($path, $text) = @_;
         return $t->request('POST', $path, $json, "{\"a\":\"$text\"}", $opt);
@@ -263,7 +264,9 @@ for my $case ([ '/body/', 'good', 200 ], [ '/body/', 'forbidden', 422 ],
              . 'Content-Length: ' . length($body) . "\r\n\r\n");
     ok(!defined eval { $s->head(0.1); 1 }, "$name: waits") if $status != 413;
     eval { $s->send($body) };
-    is($s->reply->{status}, $status, "$name: length");
+    my $res = $s->reply;
+    is($res->{status}, $status, "$name: length");
+    is($res->{body}, "page\n", "$name: the page") if $path =~ /page/;
     $s->close;
 
     $s = $t->connection;
@@ -272,8 +275,40 @@ for my $case ([ '/body/', 'good', 200 ], [ '/body/', 'forbidden', 422 ],
              . "Transfer-Encoding: chunked\r\n\r\n");
     ok(!defined eval { $s->head(0.1); 1 }, "$name: waits for chunks");
     eval { $s->send(chunked($body, 50_000)) };
-    is($s->reply->{status}, $status, "$name: chunks");
+    $res = $s->reply;
+    is($res->{status}, $status, "$name: chunks");
+    is($res->{body}, "page\n", "$name: the page") if $path =~ /page/;
     $s->close;
+}
+
+# the same on HTTP/2, and a stream that is reset meanwhile
+
+for my $case ([ '/body/', 'good', 200 ], [ '/body/', 'forbidden', 422 ],
+              [ '/body/', 'x' x 300_000, 413 ],
+              [ '/body/page', 'x' x 300_000, 413 ])
+{
+    my ($path, $text, $status) = @$case;
+    my $name = "HTTP/2: $path " . substr($text, 0, 9);
+
+    my $c = Sallyport::HTTP2->connect($t->address({ port => 'H2' }));
+    my $id = $c->begin('POST', $path, $json);
+
+    is($c->reply($id, 0.1)->{status}, 0, "$name: waits");
+    $c->send_body($id, "{\"a\":\"$text\"}");
+    my $res = $c->reply($id);
+    is($res->{status}, $status, "$name: answered");
+    is($res->{body}, "page\n", "$name: the page") if $path =~ /page/;
+
+    $id = $c->begin('POST', "$path?reset=$status", $json);
+    is($c->reply($id, 0.1)->{status}, 0, "$name: waits again");
+    $c->reset($id);
+    ok($t->wait_until(sub { Sallyport::Test::slurp(
+           $t->dir . '/logs/access.log') =~ m{^\Q$path\E\?reset=$status
+                                              [ ]\S+[ ](?:499|400)[ ]}mx }, 3),
+       "$name: reset");
+    is($c->reply($c->request('POST', $path, $json, '{"a":"b"}'))->{status},
+       200, "$name: the next stream is served");
+    $c->close;
 }
 
 # and a chunk that is none
