@@ -13,6 +13,8 @@
     (sizeof("GET, HEAD, POST, PUT, PATCH, DELETE") - 1)
 
 
+static const char *ngx_http_sp_content_theirs(ngx_conf_t *cf,
+    ngx_http_core_loc_conf_t *clcf);
 static ngx_int_t ngx_http_sp_method_step(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sp_method_names(ngx_http_request_t *r,
     ngx_uint_t methods, ngx_str_t *names);
@@ -60,10 +62,9 @@ ngx_http_sp_set_content(ngx_conf_t *cf, ngx_http_sp_run_pt run,
 
     if (clcf->handler != NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" conflicts with a directive above it that "
-                           "answers this location already (\"proxy_pass\" "
-                           "and the like): a location has one content "
-                           "handler", &value[0]);
+                           "\"%V\" conflicts with %s above it: a location "
+                           "has one content handler", &value[0],
+                           ngx_http_sp_content_theirs(cf, clcf));
         return NGX_CONF_ERROR;
     }
 
@@ -96,11 +97,11 @@ ngx_http_sp_content_merge(ngx_conf_t *cf, ngx_http_sp_core_loc_conf_t *prev,
         }
 
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"%V\" in %V:%ui conflicts with a directive below it "
-                      "that answers this location, too (\"proxy_pass\" and "
-                      "the like): a location has one content handler",
+                      "\"%V\" in %V:%ui conflicts with %s below it: a "
+                      "location has one content handler",
                       &conf->content_name, &conf->content_file,
-                      conf->content_line);
+                      conf->content_line,
+                      ngx_http_sp_content_theirs(cf, clcf));
         return NGX_CONF_ERROR;
     }
 
@@ -117,6 +118,52 @@ ngx_http_sp_content_merge(ngx_conf_t *cf, ngx_http_sp_core_loc_conf_t *prev,
     }
 
     return NGX_CONF_OK;
+}
+
+
+/*
+ * Nothing says whose a handler is.  The configurations of NGINX's proxies
+ * begin with that of their upstream, which tells whether one is passed to.
+ */
+
+static const char *
+ngx_http_sp_content_theirs(ngx_conf_t *cf, ngx_http_core_loc_conf_t *clcf)
+{
+    ngx_uint_t                 i, k;
+    ngx_module_t             **module;
+    ngx_http_upstream_conf_t  *conf;
+
+    static const struct {
+        const char  *module;
+        const char  *directive;
+    } known[] = {
+        { "ngx_http_proxy_module", "\"proxy_pass\"" },
+        { "ngx_http_fastcgi_module", "\"fastcgi_pass\"" },
+        { "ngx_http_uwsgi_module", "\"uwsgi_pass\"" },
+        { "ngx_http_scgi_module", "\"scgi_pass\"" },
+        { "ngx_http_grpc_module", "\"grpc_pass\"" },
+        { "ngx_http_memcached_module", "\"memcached_pass\"" },
+        { NULL, NULL }
+    };
+
+    module = cf->cycle->modules;
+
+    for (i = 0; module[i] != NULL; i++) {
+        for (k = 0; known[k].module != NULL; k++) {
+
+            if (ngx_strcmp(module[i]->name, known[k].module) != 0) {
+                continue;
+            }
+
+            conf = clcf->loc_conf[module[i]->ctx_index];
+
+            if (conf->upstream != NULL) {
+                return known[k].directive;
+            }
+        }
+    }
+
+    return "another that answers the location";
 }
 
 

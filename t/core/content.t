@@ -115,17 +115,21 @@ my $two = qr/a location has one content handler/;
 my @passes = ('proxy_pass http://127.0.0.1:1;', 'fastcgi_pass 127.0.0.1:1;',
               'uwsgi_pass 127.0.0.1:1;', 'scgi_pass 127.0.0.1:1;',
               'grpc_pass 127.0.0.1:1;', 'memcached_pass 127.0.0.1:1;',
-              'stub_status;', 'empty_gif;');
+              'stub_status;', 'empty_gif;', 'proxy_pass http://$host;');
 
 for my $ours ('llm_pass demo;', 'pg_call gone api;', 'metrics;') {
     my ($name) = $ours =~ /^(\w+)/;
 
     for my $theirs (@passes) {
+        my ($other) = $theirs =~ /^(\w+_pass) [^\$]*$/;
+
+        $other = $other ? "\"$other\"" : 'another that answers the location';
+
         refused("$ours\n$theirs",
-                qr/"$name" in \S+check\.conf:\d+ conflicts .* below .*$two/,
+                qr/"$name" in \S+check\.conf:\d+ conflicts with $other below/,
                 "$ours $theirs");
         refused("$theirs\n$ours",
-                qr/"$name" conflicts .* above .*$two.* in \S+check\.conf:\d+/,
+                qr/"$name" conflicts with $other above .* in \S+conf:\d+/,
                 "$theirs $ours");
     }
 }
