@@ -4,7 +4,8 @@
  *
  * The only header that a plugin includes.  Its parts, in the order of need:
  *
- *     ngx_http_sp_core_step.h      steps, content handlers, contexts, ops
+ *     ngx_http_sp_core_step.h      steps, content handlers, end hooks,
+ *                                  contexts, ops
  *     ngx_http_sp_core_request.h   body, identity, answers
  *     ngx_http_sp_core_chat.h      what goes into a prompt, texts, turns
  *     ngx_http_sp_core_conf.h      variables, servers, metrics, jobs
@@ -20,12 +21,12 @@
  * One request, downward:
  *
  *     ACCESS phase     for each stage: its steps run side by side
- *     cors -> identify -> admit -> inspect -> enrich
+ *     cors -> identify -> admit -> inspect -> reserve -> enrich
  *     CONTENT phase    the location's content handler (the relay stage):
  *                      llm_pass, pg_call, mint_relay, wallet_auth, ...
  *     filters          error envelope, output scan
- *     settle           usage listeners, the turn is stored; once, on every
- *                      exit path
+ *     settle           the turn is stored; once, on every exit path
+ *     LOG phase        end hooks; once, on every exit path
  */
 
 #ifndef _NGX_HTTP_SP_CORE_H_INCLUDED_

@@ -26,8 +26,11 @@ static ngx_int_t ngx_http_sp_body_read(ngx_http_request_t *r,
 static void ngx_http_sp_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sp_body_limit_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static void ngx_http_sp_body_drop(ngx_http_request_t *r);
+static void ngx_http_sp_body_main_reader(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sp_body_limit(ngx_http_request_t *r, off_t size);
 static ngx_int_t ngx_http_sp_body_collect(ngx_http_request_t *r,
-    ngx_http_sp_body_ctx_t *body);
+    ngx_str_t *data);
 static ngx_int_t ngx_http_sp_body_copy(ngx_http_request_t *r,
     ngx_chain_t *in, ngx_str_t *data);
 static ngx_int_t ngx_http_sp_body_too_large(ngx_http_request_t *r,
@@ -83,8 +86,8 @@ ngx_http_sp_body_merge(ngx_conf_t *cf, ngx_http_sp_core_loc_conf_t *conf)
 
 
 /*
- * An error is kept: the body of a request that was refused once is not asked
- * for again.
+ * The body is the main request's, for its subrequests too.  An error is kept:
+ * the body of a request that was refused once is not asked for again.
  */
 
 ngx_int_t
@@ -94,7 +97,7 @@ ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *data)
     ngx_http_sp_core_ctx_t  *ctx;
     ngx_http_sp_body_ctx_t  *body;
 
-    ctx = ngx_http_sp_core_ctx(r);
+    ctx = ngx_http_sp_core_ctx(r->main);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -102,6 +105,14 @@ ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *data)
     body = &ctx->body;
 
     if (!body->asked) {
+
+        if (r != r->main && !ngx_http_sp_decides(r)) {
+
+            /* it goes beside the main request: what that one has read */
+
+            return ngx_http_sp_body_collect(r, data);
+        }
+
         rc = ngx_http_sp_body_read(r, ctx);
 
         if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
@@ -110,6 +121,7 @@ ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *data)
     }
 
     if (body->error != NGX_OK) {
+        ngx_http_sp_error_share(r);
         return body->error;
     }
 
@@ -118,7 +130,7 @@ ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *data)
     }
 
     if (!body->ready) {
-        rc = ngx_http_sp_body_collect(r, body);
+        rc = ngx_http_sp_body_collect(r, &body->data);
 
         if (rc != NGX_OK) {
             body->error = rc;
@@ -130,6 +142,23 @@ ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *data)
 
     *data = body->data;
 
+    return ngx_http_sp_body_limit(r, (off_t) data->len);
+}
+
+
+/* a later location, or that of a subrequest, may take less */
+
+static ngx_int_t
+ngx_http_sp_body_limit(ngx_http_request_t *r, off_t size)
+{
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+
+    if (size > (off_t) lcf->body_max_size) {
+        return ngx_http_sp_body_too_large(r, (off_t) lcf->body_max_size);
+    }
+
     return NGX_OK;
 }
 
@@ -138,29 +167,38 @@ static ngx_int_t
 ngx_http_sp_body_read(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
 {
     ngx_int_t                     rc;
+    ngx_http_request_t           *mr;
+    ngx_http_event_handler_pt     handler;
     ngx_http_sp_core_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+    mr = r->main;
 
     ctx->body.asked = 1;
     ctx->body.max = (off_t) ngx_http_sp_body_max(lcf);
 
-    if (r->headers_in.content_length_n > ctx->body.max) {
-        return ngx_http_sp_body_too_large(r, ctx->body.max);
+    if (mr->headers_in.content_length_n > ctx->body.max) {
+        return ngx_http_sp_body_too_large(mr, ctx->body.max);
     }
 
-    if (r == r->main && r->request_body == NULL) {
-        r->request_body_in_single_buf = 1;
+    if (mr->request_body == NULL) {
+        mr->request_body_in_single_buf = 1;
     }
 
-    r->preserve_body = 1;
+    mr->preserve_body = 1;
 
     ctx->body.reading = 1;
     ctx->body.calling = 1;
 
-    rc = ngx_http_read_client_request_body(r, ngx_http_sp_body_handler);
+    handler = mr->write_event_handler;
+
+    rc = ngx_http_read_client_request_body(mr, ngx_http_sp_body_handler);
 
     ctx->body.calling = 0;
+
+    /* what has been read at once leaves a handler that goes nowhere */
+
+    mr->write_event_handler = handler;
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         ctx->body.reading = 0;
@@ -172,7 +210,7 @@ ngx_http_sp_body_read(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
      * held by its phase, and a reader that fails later finalizes that.
      */
 
-    ngx_http_finalize_request(r, NGX_DONE);
+    ngx_http_finalize_request(mr, NGX_DONE);
 
     return NGX_OK;
 }
@@ -201,7 +239,38 @@ ngx_http_sp_body_handler(ngx_http_request_t *r)
 
     r->read_event_handler = ngx_http_test_reading;
 
-    ngx_http_sp_wake(r);
+    ngx_http_sp_wake_parts(ctx, NULL);
+}
+
+
+/*
+ * A subrequest that waits gets the events of the connection, the reader is
+ * the main request's.
+ */
+
+ngx_uint_t
+ngx_http_sp_body_reading(ngx_http_request_t *r)
+{
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_find_ctx(r->main);
+
+    if (!ctx->body.reading) {
+        return 0;
+    }
+
+    if (r != r->main) {
+        r->read_event_handler = ngx_http_sp_body_main_reader;
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_http_sp_body_main_reader(ngx_http_request_t *r)
+{
+    r->main->read_event_handler(r->main);
 }
 
 
@@ -225,7 +294,8 @@ ngx_http_sp_body_limit_filter(ngx_http_request_t *r, ngx_chain_t *in)
         }
 
         if (ctx->body.seen > ctx->body.max) {
-            return ngx_http_sp_body_too_large(r, ctx->body.max);
+            ctx->body.error = ngx_http_sp_body_too_large(r, ctx->body.max);
+            return ctx->body.error;
         }
     }
 
@@ -243,43 +313,44 @@ ngx_http_sp_body_too_large(ngx_http_request_t *r, off_t max)
 
 
 static ngx_int_t
-ngx_http_sp_body_collect(ngx_http_request_t *r, ngx_http_sp_body_ctx_t *body)
+ngx_http_sp_body_collect(ngx_http_request_t *r, ngx_str_t *data)
 {
     off_t         size;
     ngx_buf_t    *b;
     ngx_chain_t  *cl, *in;
 
-    ngx_str_set(&body->data, "");
+    ngx_str_set(data, "");
 
-    if (r->request_body == NULL || r->request_body->bufs == NULL) {
+    if (r->main->request_body == NULL || r->main->request_body->bufs == NULL)
+    {
         return NGX_OK;
     }
 
-    in = r->request_body->bufs;
+    in = r->main->request_body->bufs;
     size = 0;
 
     for (cl = in; cl != NULL; cl = cl->next) {
         size += ngx_buf_size(cl->buf);
     }
 
-    if (size > body->max) {
-        return ngx_http_sp_body_too_large(r, body->max);
+    if (ngx_http_sp_body_limit(r, size) != NGX_OK) {
+        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
     b = in->buf;
 
     if (in->next == NULL && ngx_buf_in_memory(b)) {
-        body->data.data = b->pos;
-        body->data.len = b->last - b->pos;
+        data->data = b->pos;
+        data->len = b->last - b->pos;
         return NGX_OK;
     }
 
-    body->data.data = ngx_pnalloc(r->pool, (size_t) size + 1);
-    if (body->data.data == NULL) {
+    data->data = ngx_pnalloc(r->pool, (size_t) size + 1);
+    if (data->data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_http_sp_body_copy(r, in, &body->data);
+    return ngx_http_sp_body_copy(r, in, data);
 }
 
 
@@ -348,7 +419,10 @@ ngx_http_sp_body_abandon(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
     }
 
     ctx->body.reading = 0;
-    ctx->body.error = NGX_HTTP_BAD_REQUEST;
+
+    if (ctx->body.error == NGX_OK) {
+        ctx->body.error = NGX_HTTP_BAD_REQUEST;
+    }
 
     r->keepalive = 0;
     r->lingering_close = 1;
@@ -370,9 +444,66 @@ ngx_http_sp_body_abandon(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
 
     /* half a body is not forwarded to where error_page leads */
 
-    r->request_body->bufs = NULL;
+    ngx_http_sp_body_drop(r);
+
+    ngx_http_sp_wake_parts(ctx, ctx);
+}
+
+
+static void
+ngx_http_sp_body_drop(ngx_http_request_t *r)
+{
+    if (r->request_body != NULL) {
+        r->request_body->bufs = NULL;
+    }
+
     r->headers_in.content_length_n = 0;
     r->headers_in.chunked = 0;
+}
+
+
+/*
+ * The request is refused: what was read of it goes nowhere, whatever page an
+ * error_page leads to.
+ */
+
+void
+ngx_http_sp_body_refuse(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
+{
+    if (r != r->main) {
+        return;
+    }
+
+    if (ctx->body.done && ctx->refusal != NULL) {
+        ngx_http_sp_body_drop(r);
+    }
+
+    ngx_http_sp_body_abandon(r, ctx);
+}
+
+
+/*
+ * A new pass begins while the body is read: the reader has failed and has
+ * finalized the request, and an error_page has led here.  That is a refusal
+ * like any other.
+ */
+
+ngx_int_t
+ngx_http_sp_body_failed(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
+{
+    if (!ctx->body.reading) {
+        return NGX_OK;
+    }
+
+    if (ctx->body.error == NGX_OK
+        && r->err_status >= NGX_HTTP_BAD_REQUEST)
+    {
+        ctx->body.error = r->err_status;
+    }
+
+    ngx_http_sp_body_abandon(r, ctx);
+
+    return ctx->body.error;
 }
 
 
@@ -383,6 +514,10 @@ ngx_http_sp_replace_body(ngx_http_request_t *r, const ngx_str_t *body)
     ngx_buf_t               *b;
     ngx_chain_t             *cl;
     ngx_http_sp_core_ctx_t  *ctx;
+
+    /* of a subrequest: that of the main request, which it is a part of */
+
+    r = r->main;
 
     ctx = ngx_http_sp_core_ctx(r);
     b = ngx_calloc_buf(r->pool);
@@ -447,7 +582,7 @@ ngx_http_sp_json_body(ngx_http_request_t *r, json_t **value)
 
     *value = NULL;
 
-    ctx = ngx_http_sp_core_ctx(r);
+    ctx = ngx_http_sp_core_ctx(r->main);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -698,7 +833,7 @@ ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat)
         return rc;
     }
 
-    ctx = ngx_http_sp_core_ctx(r);
+    ctx = ngx_http_sp_core_find_ctx(r->main);
 
     if (ctx->body.chat == NULL) {
 

@@ -77,7 +77,12 @@ typedef enum {
 } ngx_http_sp_finish_e;
 
 
-typedef struct {
+/*
+ * Who writes what: "id", "total" the core; "memory" the memory step; the rest
+ * the content handler, when it begins ("started", "store") and when it ends.
+ */
+
+struct ngx_http_sp_turn_s {
     u_char                    id[36];          /* UUID, made by the core */
     ngx_str_t                 character_id;    /* empty: none */
     ngx_str_t                 chat_id;         /* empty: none */
@@ -98,31 +103,20 @@ typedef struct {
     unsigned                  stream:1;
     unsigned                  store:1;         /* messages, not only ledger */
     unsigned                  memory:1;        /* counts for extraction */
-} ngx_http_sp_turn_t;
+};
 
-
-typedef struct {
-    ngx_uint_t                abi;
-    ngx_str_t                 name;
-    ngx_int_t                 rank;
-    void                    (*handler)(ngx_http_request_t *r,
-                                  const ngx_http_sp_turn_t *turn);
-} ngx_http_sp_usage_listener_t;
 
 /* made on first call; filled by the content handler; NULL: no memory */
 ngx_http_sp_turn_t *ngx_http_sp_turn(ngx_http_request_t *r);
 
 /*
- * Calls the usage listeners and, where "turn_store" is configured, accepts
- * the turn: it is in the spool file (survives kill -9 of the worker) when
- * this returns NGX_OK, and in PostgreSQL with the next batch.  Call it
- * before the last byte is sent; the core calls it at the end of every
- * request that has a turn if nobody has.  The second call does nothing.
+ * Where "turn_store" is configured, accepts the turn: it is in the spool
+ * file (survives kill -9 of the worker) when this returns NGX_OK, and in
+ * PostgreSQL with the next batch.  Call it before the last byte is sent; the
+ * core calls it at the end of every request that has a turn if nobody has.
+ * The second call does nothing.
  */
 ngx_int_t ngx_http_sp_settle(ngx_http_request_t *r);
-
-ngx_int_t ngx_http_sp_add_usage_listener(ngx_conf_t *cf,
-    const ngx_http_sp_usage_listener_t *listener);
 
 
 #endif /* _NGX_HTTP_SP_CORE_CHAT_H_INCLUDED_ */

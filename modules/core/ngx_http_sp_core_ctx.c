@@ -54,11 +54,20 @@ ngx_http_sp_core_ctx(ngx_http_request_t *r)
 {
     ngx_http_cleanup_t      *rcln;
     ngx_pool_cleanup_t      *cln;
-    ngx_http_sp_core_ctx_t  *ctx;
+    ngx_http_sp_core_ctx_t  *ctx, *main;
 
     ctx = ngx_http_sp_core_find_ctx(r);
     if (ctx != NULL) {
         return ctx;
+    }
+
+    main = NULL;
+
+    if (r != r->main) {
+        main = ngx_http_sp_core_ctx(r->main);
+        if (main == NULL) {
+            return NULL;
+        }
     }
 
     rcln = ngx_http_cleanup_add(r, 0);
@@ -86,6 +95,11 @@ ngx_http_sp_core_ctx(ngx_http_request_t *r)
 
     rcln->handler = ngx_http_sp_core_request_cleanup;
     rcln->data = ctx;
+
+    if (main != NULL) {
+        ctx->parts = main->parts;
+        main->parts = ctx;
+    }
 
     ngx_http_set_ctx(r, ctx, ngx_http_sp_core_module);
 
@@ -145,4 +159,21 @@ ngx_http_sp_find_ctx(ngx_http_request_t *r, ngx_module_t *module)
     ctx = ngx_http_sp_core_find_ctx(r);
 
     return (ctx != NULL) ? ctx->plugins[module->ctx_index] : NULL;
+}
+
+
+void *
+ngx_http_sp_near_ctx(ngx_http_request_t *r, ngx_module_t *module)
+{
+    void  *plugin;
+
+    for ( ;; ) {
+        plugin = ngx_http_sp_find_ctx(r, module);
+
+        if (plugin != NULL || r == r->main) {
+            return plugin;
+        }
+
+        r = r->parent;
+    }
 }

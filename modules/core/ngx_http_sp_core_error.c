@@ -262,8 +262,10 @@ ngx_http_sp_error_is_page(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
         r->headers_out.content_type_lowcase = NULL;
     }
 
+    /* a special response without a text leaves the mark, but no type */
+
     return ctx->error.page == r->err_status
-           && (marked
+           && ((marked && r->headers_out.content_type.len != 0)
                || (r->upstream != NULL
                    && r->upstream->headers_in.status_n != 0));
 }

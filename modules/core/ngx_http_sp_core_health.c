@@ -89,7 +89,8 @@ ngx_http_sp_health_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         *name = arg;
     }
 
-    return ngx_http_sp_set_content(cf, ngx_http_sp_health_handler);
+    return ngx_http_sp_set_content(cf, ngx_http_sp_health_handler,
+                                   NGX_HTTP_GET|NGX_HTTP_HEAD);
 }
 
 
@@ -98,11 +99,6 @@ ngx_http_sp_health_handler(ngx_http_request_t *r)
 {
     ngx_str_t                     body;
     ngx_http_sp_core_loc_conf_t  *lcf;
-
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_sp_error(r, NGX_HTTP_NOT_ALLOWED,
-                                 "method_not_allowed", "use GET");
-    }
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
 

@@ -9,16 +9,29 @@
 #include "ngx_http_sp_core_int.h"
 
 
+/*
+ * A subrequest acts for whom the request acts, unless it has asked: then for
+ * whom it has found, nobody included.
+ */
+
 const ngx_http_sp_identity_t *
 ngx_http_sp_identity(ngx_http_request_t *r)
 {
     ngx_http_sp_core_ctx_t  *ctx;
 
-    /* a subrequest acts for whom the request acts */
+    for ( ;; ) {
+        ctx = ngx_http_sp_core_find_ctx(r);
 
-    ctx = ngx_http_sp_core_find_ctx(r->main);
+        if (ctx != NULL && (r == r->main || ctx->own)) {
+            return ctx->identity;
+        }
 
-    return (ctx != NULL) ? ctx->identity : NULL;
+        if (r == r->main) {
+            return NULL;
+        }
+
+        r = r->parent;
+    }
 }
 
 
@@ -28,10 +41,12 @@ ngx_http_sp_set_identity(ngx_http_request_t *r,
 {
     ngx_http_sp_core_ctx_t  *ctx;
 
-    ctx = ngx_http_sp_core_ctx(r->main);
+    ctx = ngx_http_sp_core_ctx(r);
     if (ctx == NULL) {
         return NGX_ERROR;
     }
+
+    ctx->own = 1;
 
     if (ctx->identity == NULL) {
         ctx->identity = ngx_palloc(r->pool, sizeof(ngx_http_sp_identity_t));
@@ -48,30 +63,65 @@ ngx_http_sp_set_identity(ngx_http_request_t *r,
 
 /*
  * A location that asks who it is judges by its own keys: what another one
- * has proven before an internal redirect or an error_page does not count
- * there.  One that does not ask keeps the answer.
+ * has proven before an internal redirect or an error_page, or for the request
+ * that a subrequest belongs to, does not count there.  One that does not ask
+ * keeps the answer.
  */
 
-void
-ngx_http_sp_identity_begin(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
+ngx_int_t
+ngx_http_sp_identity_begin(ngx_http_request_t *r)
 {
+    ngx_http_sp_core_ctx_t       *ctx;
     ngx_http_sp_core_loc_conf_t  *lcf;
 
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+    ctx = ngx_http_sp_core_find_ctx(r);
+
+    if (!lcf->identity && (ctx == NULL || !ctx->judging)) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_sp_core_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     if (!ctx->judging) {
-
-        if (!lcf->identity) {
-            return;
-        }
-
         ctx->before = ctx->identity;
         ctx->judging = 1;
+        ctx->own = 1;
     }
 
     /* or the pass before this one was refused while it judged */
 
     ctx->identity = NULL;
+
+    return NGX_OK;
+}
+
+
+/*
+ * "auth_request" has asked who it is for a location that does not ask itself
+ */
+
+void
+ngx_http_sp_identity_hand_up(ngx_http_request_t *r)
+{
+    ngx_http_sp_core_ctx_t       *ctx, *main;
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    ctx = (r != r->main) ? ngx_http_sp_core_find_ctx(r) : NULL;
+
+    if (ctx == NULL || ctx->identity == NULL || !ngx_http_sp_decides(r)) {
+        return;
+    }
+
+    lcf = ngx_http_get_module_loc_conf(r->main, ngx_http_sp_core_module);
+    main = ngx_http_sp_core_find_ctx(r->main);
+
+    if (!lcf->identity && main->identity == NULL) {
+        main->identity = ctx->identity;
+    }
 }
 
 
@@ -103,11 +153,6 @@ ngx_http_sp_identity_end(ngx_http_sp_core_ctx_t *ctx)
     ctx->changes++;
 
     ngx_queue_init(&ctx->blocks);
-
-    if (ctx->turn != NULL && !ctx->settled) {
-        ctx->turn->store = 0;
-        ctx->turn->memory = 0;
-    }
 }
 
 
@@ -116,7 +161,7 @@ ngx_http_sp_identity_changes(ngx_http_request_t *r)
 {
     ngx_http_sp_core_ctx_t  *ctx;
 
-    ctx = ngx_http_sp_core_find_ctx(r->main);
+    ctx = ngx_http_sp_core_find_ctx(r);
 
     return (ctx != NULL) ? ctx->changes : 0;
 }
@@ -142,22 +187,4 @@ ngx_http_sp_has_identity(ngx_conf_t *cf)
     lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sp_core_module);
 
     return lcf->identity == 1;
-}
-
-
-void
-ngx_http_sp_pg_identity(ngx_http_request_t *r, ngx_sp_pg_op_t *op)
-{
-    const ngx_http_sp_identity_t  *identity;
-
-    identity = ngx_http_sp_identity(r);
-
-    if (identity == NULL) {
-        ngx_str_set(&op->role, "sallyport_anon");
-        ngx_str_set(&op->claims, "");
-        return;
-    }
-
-    ngx_str_set(&op->role, "sallyport_user");
-    op->claims = identity->claims;
 }

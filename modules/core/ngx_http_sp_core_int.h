@@ -38,6 +38,14 @@ typedef struct {
 } ngx_http_sp_ops_t;
 
 
+/* what a role of the application is in PostgreSQL */
+
+typedef struct {
+    ngx_str_t                      role;
+    ngx_str_t                      pg_role;
+} ngx_http_sp_pg_role_t;
+
+
 /* what the core itself counts */
 
 typedef struct {
@@ -50,11 +58,12 @@ typedef struct {
     ngx_array_t                    steps;         /* const step_t * */
     ngx_array_t                    inspectors;    /* const inspector_t * */
     ngx_array_t                    dialects;      /* const dialect_t * */
-    ngx_array_t                    listeners;     /* const listener_t * */
+    ngx_array_t                    ends;          /* const end_t * */
     ngx_array_t                    redis;         /* ngx_sp_redis_t * */
     ngx_array_t                    pg;            /* ngx_sp_pg_t * */
     ngx_array_t                    probes;        /* probe_t */
     ngx_array_t                    ops;           /* ops_t */
+    ngx_array_t                    pg_roles;      /* pg_role_t */
 
     ngx_sp_fetch_conf_t            fetch;
     ngx_resolver_t                *resolver;      /* NULL: there is none */
@@ -75,11 +84,16 @@ typedef enum {
 
 typedef struct {
     ngx_http_sp_run_pt             content;
+    ngx_uint_t                     methods;       /* it takes; 0: any */
+    ngx_str_t                      content_name;  /* directive, where it is */
+    ngx_str_t                      content_file;
+    ngx_uint_t                     content_line;
     const sp_dialect_t            *dialect;       /* of clients, or NULL */
     const sp_dialect_t            *error_dialect;
     ngx_uint_t                     error_format;
     size_t                         body_max_size;
     ngx_flag_t                     identity;
+    ngx_array_t                   *scopes;        /* ngx_str_t */
     ngx_uint_t                     health_ready;
     ngx_array_t                   *health_ignore; /* ngx_str_t */
 } ngx_http_sp_core_loc_conf_t;
@@ -123,6 +137,40 @@ typedef struct {
 } ngx_http_sp_error_ctx_t;
 
 
+/* that a step, or the core, has refused the request; the first one stays */
+
+typedef struct {
+    ngx_int_t                      status;
+    ngx_uint_t                     step;      /* MAX_STEPS: the core */
+    ngx_http_sp_error_ctx_t        error;     /* its text */
+    ngx_http_request_t            *request;   /* whose headers say more */
+} ngx_http_sp_refusal_t;
+
+
+/* see ngx_http_sp_once(); those of all parts are kept by the main request */
+
+typedef struct ngx_http_sp_decision_s  ngx_http_sp_decision_t;
+
+struct ngx_http_sp_decision_s {
+    const ngx_module_t            *module;
+    uint64_t                       key;
+    ngx_http_sp_core_ctx_t        *owner;     /* whose step decides */
+    ngx_uint_t                     step;
+    ngx_http_sp_refusal_t         *refusal;   /* NULL: passed */
+    ngx_http_sp_decision_t        *next;
+    unsigned                       closed:1;
+};
+
+
+/* the walk of one pass */
+
+typedef struct {
+    uint64_t                       passed;    /* steps, by bit */
+    ngx_uint_t                     first;     /* step of the open stage */
+    ngx_uint_t                     step;      /* that was called last */
+} ngx_http_sp_walk_t;
+
+
 /*
  * One per request, subrequests included; lives in a pool cleanup, where it is
  * found again after an internal redirect has zeroed the module contexts.
@@ -132,6 +180,7 @@ struct ngx_http_sp_core_ctx_s {
     ngx_http_request_t            *request;
     void                         **plugins;   /* by ctx_index */
     ngx_http_sp_attached_t        *attached;
+    ngx_http_sp_core_ctx_t        *parts;     /* subrequests, by the main */
 
     /* waking */
 
@@ -140,8 +189,11 @@ struct ngx_http_sp_core_ctx_s {
 
     /* the pass through the pipeline */
 
-    uint64_t                       passed;    /* steps, by bit */
-    ngx_uint_t                     first;     /* step of the open stage */
+    ngx_http_sp_walk_t             walk;
+    ngx_uint_t                     pass;      /* 0, 1, ... */
+    ngx_http_sp_refusal_t         *refusal;
+    ngx_http_sp_decision_t        *decisions; /* of a main request */
+    ngx_http_sp_decision_t        *opened;    /* by the step that runs */
 
     ngx_http_sp_body_ctx_t         body;
     ngx_http_sp_error_ctx_t        error;
@@ -152,9 +204,12 @@ struct ngx_http_sp_core_ctx_s {
     ngx_http_sp_turn_t            *turn;
 
     unsigned                       resuming:1;
+    unsigned                       barred:1;  /* by a subrequest of its own */
     unsigned                       judging:1; /* the identity, anew */
+    unsigned                       own:1;     /* a subrequest's identity */
     unsigned                       released:1;
     unsigned                       settled:1;
+    unsigned                       ended:1;
 };
 
 
@@ -166,10 +221,40 @@ ngx_http_sp_core_ctx_t *ngx_http_sp_core_find_ctx(ngx_http_request_t *r);
 /* ngx_http_sp_core_pipeline.c */
 
 ngx_int_t ngx_http_sp_pipeline_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_sp_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_content_handler(ngx_http_request_t *r);
+
+/* every part of a main request that waits, but for one */
+void ngx_http_sp_wake_parts(ngx_http_sp_core_ctx_t *main,
+    const ngx_http_sp_core_ctx_t *except);
 
 /* the end of a request: nothing is called for it any more */
 void ngx_http_sp_pipeline_release(ngx_http_sp_core_ctx_t *ctx);
+
+/* ngx_http_sp_core_content.c */
+
+/* the directives of a location agree on who answers it */
+char *ngx_http_sp_content_merge(ngx_conf_t *cf,
+    ngx_http_sp_core_loc_conf_t *prev, ngx_http_sp_core_loc_conf_t *conf);
+ngx_int_t ngx_http_sp_content_init(ngx_conf_t *cf);
+
+/* ngx_http_sp_core_refusal.c */
+
+ngx_http_sp_refusal_t *ngx_http_sp_refusal(ngx_http_request_t *r);
+ngx_int_t ngx_http_sp_refuse_first(ngx_http_request_t *r, ngx_int_t status,
+    ngx_uint_t step);
+ngx_int_t ngx_http_sp_refuse_again(ngx_http_request_t *r,
+    ngx_http_sp_refusal_t *refusal);
+ngx_uint_t ngx_http_sp_decides(ngx_http_request_t *r);
+void ngx_http_sp_error_share(ngx_http_request_t *r);
+void ngx_http_sp_decision_note(ngx_http_request_t *r, ngx_uint_t step,
+    ngx_int_t rc);
+void ngx_http_sp_decision_refuse(ngx_http_request_t *r, ngx_uint_t step);
+
+/* ngx_http_sp_core_send.c */
+
+ngx_int_t ngx_http_sp_copy_headers(ngx_http_request_t *r,
+    ngx_http_request_t *from);
 
 /* ngx_http_sp_core_random.c */
 
@@ -178,10 +263,10 @@ ngx_int_t ngx_http_sp_random(u_char *p, size_t len);
 
 /* ngx_http_sp_core_identity.c */
 
-/* a pass begins, and has gone through the identify stage */
-void ngx_http_sp_identity_begin(ngx_http_request_t *r,
-    ngx_http_sp_core_ctx_t *ctx);
+/* a pass begins, has gone through the identify stage, is over */
+ngx_int_t ngx_http_sp_identity_begin(ngx_http_request_t *r);
 void ngx_http_sp_identity_end(ngx_http_sp_core_ctx_t *ctx);
+void ngx_http_sp_identity_hand_up(ngx_http_request_t *r);
 
 /* ngx_http_sp_core_body.c */
 
@@ -189,6 +274,11 @@ ngx_int_t ngx_http_sp_body_init(ngx_conf_t *cf);
 void ngx_http_sp_body_merge(ngx_conf_t *cf, ngx_http_sp_core_loc_conf_t *conf);
 void ngx_http_sp_body_abandon(ngx_http_request_t *r,
     ngx_http_sp_core_ctx_t *ctx);
+void ngx_http_sp_body_refuse(ngx_http_request_t *r,
+    ngx_http_sp_core_ctx_t *ctx);
+ngx_int_t ngx_http_sp_body_failed(ngx_http_request_t *r,
+    ngx_http_sp_core_ctx_t *ctx);
+ngx_uint_t ngx_http_sp_body_reading(ngx_http_request_t *r);
 void ngx_http_sp_body_release(ngx_http_sp_core_ctx_t *ctx);
 
 /* ngx_http_sp_core_dialect.c */
@@ -213,9 +303,18 @@ char *ngx_http_sp_not_found_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 
 ngx_int_t ngx_http_sp_variables_add(ngx_conf_t *cf);
 
-/* ngx_http_sp_core_turn.c */
+/* ngx_http_sp_core_scope.c */
 
-ngx_int_t ngx_http_sp_turn_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_sp_scope_init(ngx_conf_t *cf);
+char *ngx_http_sp_require_scope_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sp_pg_role_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* ngx_http_sp_core_end.c */
+
+ngx_int_t ngx_http_sp_end_init(ngx_conf_t *cf);
+ngx_http_sp_source_e ngx_http_sp_error_source(ngx_http_request_t *r);
 
 /* ngx_http_sp_core_servers.c */
 

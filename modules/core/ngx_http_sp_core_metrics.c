@@ -15,11 +15,6 @@ ngx_http_sp_metrics_handler(ngx_http_request_t *r)
     ngx_str_t                      body;
     ngx_http_sp_core_main_conf_t  *mcf;
 
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_sp_error(r, NGX_HTTP_NOT_ALLOWED,
-                                 "method_not_allowed", "use GET");
-    }
-
     mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
 
     body.data = ngx_palloc(r->pool, ngx_sp_metrics_size(mcf->work.metrics));

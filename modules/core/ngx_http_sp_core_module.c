@@ -95,6 +95,21 @@ static ngx_command_t  ngx_http_sp_core_commands[] = {
       offsetof(ngx_http_sp_core_main_conf_t, metrics_size),
       NULL },
 
+    { ngx_string("pg_role"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_sp_pg_role_conf,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("require_scope"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
+                        |NGX_HTTP_LMT_CONF|NGX_CONF_1MORE,
+      ngx_http_sp_require_scope_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("error_format"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_sp_dialect_error_format,
@@ -173,6 +188,8 @@ ngx_http_sp_core_preconfiguration(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
 
     if (ngx_http_sp_core_counters(cf, mcf) != NGX_OK
+        || ngx_http_sp_content_init(cf) != NGX_OK
+        || ngx_http_sp_scope_init(cf) != NGX_OK
         || ngx_http_sp_servers_create(cf, mcf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -191,7 +208,7 @@ ngx_http_sp_core_postconfiguration(ngx_conf_t *cf)
     if (ngx_http_sp_pipeline_init(cf) != NGX_OK
         || ngx_http_sp_body_init(cf) != NGX_OK
         || ngx_http_sp_error_init(cf) != NGX_OK
-        || ngx_http_sp_turn_init(cf) != NGX_OK)
+        || ngx_http_sp_end_init(cf) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -224,11 +241,14 @@ ngx_http_sp_core_create_main_conf(ngx_conf_t *cf)
         || ngx_array_init(&mcf->steps, cf->pool, 8, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->inspectors, cf->pool, 2, sizeof(void *))
            != NGX_OK
-        || ngx_array_init(&mcf->listeners, cf->pool, 4, sizeof(void *))
+        || ngx_array_init(&mcf->ends, cf->pool, 4, sizeof(void *))
            != NGX_OK
         || ngx_array_init(&mcf->redis, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->pg, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->ops, cf->pool, 4, sizeof(ngx_http_sp_ops_t))
+           != NGX_OK
+        || ngx_array_init(&mcf->pg_roles, cf->pool, 2,
+                          sizeof(ngx_http_sp_pg_role_t))
            != NGX_OK
         || ngx_array_init(&mcf->probes, cf->pool, 4,
                           sizeof(ngx_http_sp_probe_t))
@@ -297,6 +317,10 @@ ngx_http_sp_core_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     lcf->content = NULL;
+     *     lcf->methods = 0;
+     *     lcf->content_name = { 0, NULL };
+     *     lcf->content_file = { 0, NULL };
+     *     lcf->content_line = 0;
      *     lcf->health_ready = 0;
      *     lcf->health_ignore = NULL;
      */
@@ -304,6 +328,7 @@ ngx_http_sp_core_create_loc_conf(ngx_conf_t *cf)
     lcf->error_format = NGX_CONF_UNSET_UINT;
     lcf->body_max_size = NGX_CONF_UNSET_SIZE;
     lcf->identity = NGX_CONF_UNSET;
+    lcf->scopes = NGX_CONF_UNSET_PTR;
 
     return lcf;
 }
@@ -330,15 +355,17 @@ ngx_http_sp_core_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_sp_body_merge(cf, conf);
 
     ngx_conf_merge_value(conf->identity, prev->identity, 0);
+    ngx_conf_merge_ptr_value(conf->scopes, prev->scopes, NULL);
 
-    return NGX_CONF_OK;
+    return ngx_http_sp_content_merge(cf, prev, conf);
 }
 
 
 static char *
 ngx_http_sp_core_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    return ngx_http_sp_set_content(cf, ngx_http_sp_metrics_handler);
+    return ngx_http_sp_set_content(cf, ngx_http_sp_metrics_handler,
+                                   NGX_HTTP_GET|NGX_HTTP_HEAD);
 }
 
 

@@ -21,13 +21,18 @@
 
 static int ngx_libc_cdecl ngx_http_sp_step_cmp(const void *one,
     const void *two);
-static ngx_int_t ngx_http_sp_access_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_sp_walk(ngx_http_request_t *r, uint64_t *passed,
-    ngx_uint_t *first);
+static ngx_int_t ngx_http_sp_preaccess_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sp_enter(ngx_http_request_t *r,
+    ngx_http_sp_core_ctx_t *ctx, ngx_http_sp_walk_t *walk);
+static ngx_int_t ngx_http_sp_walk(ngx_http_request_t *r,
+    ngx_http_sp_walk_t *walk);
 static ngx_int_t ngx_http_sp_stage(ngx_http_request_t *r,
-    const ngx_http_sp_step_t **step, ngx_uint_t first, ngx_uint_t last,
-    uint64_t *passed);
-static ngx_int_t ngx_http_sp_refuse(ngx_http_request_t *r, ngx_int_t rc);
+    const ngx_http_sp_step_t **step, ngx_uint_t last,
+    ngx_http_sp_walk_t *walk);
+static ngx_int_t ngx_http_sp_step_result(ngx_http_request_t *r,
+    const ngx_http_sp_step_t *step, ngx_int_t rc);
+static ngx_int_t ngx_http_sp_refuse(ngx_http_request_t *r, ngx_int_t rc,
+    ngx_uint_t step);
 static ngx_int_t ngx_http_sp_suspend(ngx_http_request_t *r,
     void (*resume)(ngx_http_request_t *r));
 static void ngx_http_sp_resume_access(ngx_http_request_t *r);
@@ -127,7 +132,33 @@ ngx_http_sp_pipeline_init(ngx_conf_t *cf)
 
     *h = ngx_http_sp_access_handler;
 
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_PREACCESS_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_sp_preaccess_handler;
+
     return NGX_OK;
+}
+
+
+/* NGINX skips the access phase of subrequests */
+
+static ngx_int_t
+ngx_http_sp_preaccess_handler(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    if (r == r->main) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_sp_access_handler(r);
+
+    /* NGX_OK would skip the other handlers of this phase */
+
+    return (rc == NGX_OK) ? NGX_DECLINED : rc;
 }
 
 
@@ -137,41 +168,26 @@ ngx_http_sp_pipeline_init(ngx_conf_t *cf)
  * requests that no step cares for do not pay for it.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sp_access_handler(ngx_http_request_t *r)
 {
-    uint64_t                      passed;
     ngx_int_t                     rc;
-    ngx_uint_t                    first;
+    ngx_http_sp_walk_t            walk;
     ngx_http_sp_core_ctx_t       *ctx;
     ngx_http_sp_core_loc_conf_t  *lcf;
 
-    if (r != r->main) {
-        return NGX_DECLINED;
-    }
-
     ctx = ngx_http_sp_core_find_ctx(r);
 
-    passed = 0;
-    first = 0;
+    ngx_memzero(&walk, sizeof(ngx_http_sp_walk_t));
 
-    if (ctx != NULL) {
-
-        if (ctx->resuming) {
-            passed = ctx->passed;
-            first = ctx->first;
-
-        } else {
-            ngx_http_sp_identity_begin(r, ctx);
-        }
-
-        ctx->resuming = 0;
-        ctx->resume = NULL;
-    }
-
-    rc = ngx_http_sp_walk(r, &passed, &first);
+    rc = ngx_http_sp_enter(r, ctx, &walk);
 
     if (rc == NGX_OK) {
+        rc = ngx_http_sp_walk(r, &walk);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_http_sp_identity_hand_up(r);
 
         /*
          * only an identity that this location asked for may grant access
@@ -185,7 +201,7 @@ ngx_http_sp_access_handler(ngx_http_request_t *r)
     }
 
     if (rc != NGX_AGAIN) {
-        return ngx_http_sp_refuse(r, rc);
+        return ngx_http_sp_refuse(r, rc, walk.step);
     }
 
     ctx = ngx_http_sp_core_ctx(r);
@@ -193,8 +209,7 @@ ngx_http_sp_access_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->passed = passed;
-    ctx->first = first;
+    ctx->walk = walk;
 
     if (ngx_http_sp_suspend(r, ngx_http_sp_resume_access) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -204,10 +219,74 @@ ngx_http_sp_access_handler(ngx_http_request_t *r)
 }
 
 
+/* NGX_OK: the steps are walked, from where "walk" says; or a refusal */
+
+static ngx_int_t
+ngx_http_sp_enter(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx,
+    ngx_http_sp_walk_t *walk)
+{
+    ngx_http_sp_refusal_t  *refusal;
+
+    if (ctx != NULL && ctx->resuming) {
+        *walk = ctx->walk;
+
+        ctx->resuming = 0;
+        ctx->resume = NULL;
+
+        return NGX_OK;
+    }
+
+    walk->step = NGX_HTTP_SP_MAX_STEPS;
+
+    if (ctx != NULL) {
+        ctx->resume = NULL;
+
+        if (ctx->barred) {
+
+            /* by the subrequest that this request has waited for */
+
+            ctx->barred = 0;
+            return ctx->refusal->status;
+        }
+
+        ctx->pass++;
+
+        if (ngx_http_sp_body_failed(r, ctx) != NGX_OK
+            && ngx_http_sp_refuse_first(r, ctx->body.error, walk->step)
+               == NGX_ERROR)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (ctx != NULL || r != r->main) {
+        refusal = ngx_http_sp_refusal(r);
+
+        if (refusal != NULL) {
+
+            if (r->content_handler == ngx_http_sp_content_handler) {
+                return refusal->status;
+            }
+
+            if (refusal->step < NGX_HTTP_SP_MAX_STEPS
+                && refusal->status != NGX_HTTP_UNAUTHORIZED
+                && refusal->status != NGX_HTTP_FORBIDDEN)
+            {
+                walk->passed = (uint64_t) 1 << refusal->step;
+            }
+        }
+
+        return ngx_http_sp_identity_begin(r);
+    }
+
+    return NGX_OK;
+}
+
+
 /* NGX_OK: all have passed; NGX_AGAIN: a stage is open; else a refusal */
 
 static ngx_int_t
-ngx_http_sp_walk(ngx_http_request_t *r, uint64_t *passed, ngx_uint_t *first)
+ngx_http_sp_walk(ngx_http_request_t *r, ngx_http_sp_walk_t *walk)
 {
     ngx_int_t                       rc;
     ngx_uint_t                      last, n;
@@ -220,21 +299,21 @@ ngx_http_sp_walk(ngx_http_request_t *r, uint64_t *passed, ngx_uint_t *first)
     step = mcf->steps.elts;
     n = mcf->steps.nelts;
 
-    while (*first < n) {
+    while (walk->first < n) {
 
-        last = *first;
+        last = walk->first;
 
-        while (last < n && step[last]->stage == step[*first]->stage) {
+        while (last < n && step[last]->stage == step[walk->first]->stage) {
             last++;
         }
 
-        rc = ngx_http_sp_stage(r, step, *first, last, passed);
+        rc = ngx_http_sp_stage(r, step, last, walk);
 
         if (rc != NGX_OK) {
             return rc;
         }
 
-        if (step[*first]->stage == NGX_HTTP_SP_IDENTIFY) {
+        if (step[walk->first]->stage == NGX_HTTP_SP_IDENTIFY) {
             ctx = ngx_http_sp_core_find_ctx(r);
 
             if (ctx != NULL) {
@@ -242,7 +321,7 @@ ngx_http_sp_walk(ngx_http_request_t *r, uint64_t *passed, ngx_uint_t *first)
             }
         }
 
-        *first = last;
+        walk->first = last;
     }
 
     return NGX_OK;
@@ -253,72 +332,90 @@ ngx_http_sp_walk(ngx_http_request_t *r, uint64_t *passed, ngx_uint_t *first)
 
 static ngx_int_t
 ngx_http_sp_stage(ngx_http_request_t *r, const ngx_http_sp_step_t **step,
-    ngx_uint_t first, ngx_uint_t last, uint64_t *passed)
+    ngx_uint_t last, ngx_http_sp_walk_t *walk)
 {
     ngx_int_t   rc;
     ngx_uint_t  i, pending;
 
     pending = 0;
 
-    for (i = first; i < last; i++) {
+    for (i = walk->first; i < last; i++) {
 
-        if (*passed & ((uint64_t) 1 << i)) {
+        if (walk->passed & ((uint64_t) 1 << i)) {
             continue;
         }
 
+        walk->step = i;
+
         rc = step[i]->run(r);
 
-        if (rc != NGX_DECLINED) {
-            ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                           "step \"%V\": %i", &step[i]->name, rc);
+        if (rc == NGX_DECLINED) {
+            walk->passed |= (uint64_t) 1 << i;
+            continue;
         }
 
-        switch (rc) {
+        rc = ngx_http_sp_step_result(r, step[i], rc);
 
-        case NGX_OK:
-        case NGX_DECLINED:
-            *passed |= (uint64_t) 1 << i;
-            break;
+        ngx_http_sp_decision_note(r, i, rc);
 
-        case NGX_AGAIN:
+        if (rc > NGX_OK) {
+            return rc;
+        }
+
+        if (rc == NGX_AGAIN) {
             pending = 1;
-            break;
-
-        case NGX_ERROR:
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-
-        default:
-
-            if (rc >= NGX_HTTP_OK) {
-                return rc;
-            }
-
-            ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                          "step \"%V\" returned %i", &step[i]->name, rc);
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            continue;
         }
+
+        walk->passed |= (uint64_t) 1 << i;
     }
 
     return pending ? NGX_AGAIN : NGX_OK;
 }
 
 
+static ngx_int_t
+ngx_http_sp_step_result(ngx_http_request_t *r,
+    const ngx_http_sp_step_t *step, ngx_int_t rc)
+{
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "step \"%V\": %i", &step->name, rc);
+
+    if (rc == NGX_OK || rc == NGX_AGAIN || rc >= NGX_HTTP_OK) {
+        return rc;
+    }
+
+    if (rc != NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "step \"%V\" returned %i", &step->name, rc);
+    }
+
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
 /*
  * A refusal is final, also under "satisfy any": NGINX would go on past 401
  * and 403 to its other access modules, and the stages after ours would never
- * be walked.
+ * be walked.  What is not a refusal is an answer: 204 to OPTIONS.
  */
 
 static ngx_int_t
-ngx_http_sp_refuse(ngx_http_request_t *r, ngx_int_t rc)
+ngx_http_sp_refuse(ngx_http_request_t *r, ngx_int_t rc, ngx_uint_t step)
 {
     ngx_http_sp_core_ctx_t    *ctx;
     ngx_http_core_loc_conf_t  *clcf;
 
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        rc = ngx_http_sp_refuse_first(r, rc, step);
+    }
+
     ctx = ngx_http_sp_core_find_ctx(r);
 
     if (ctx != NULL) {
-        ngx_http_sp_body_abandon(r, ctx);
+
+        ngx_http_sp_decision_refuse(r, step);
+        ngx_http_sp_body_refuse(r, ctx);
     }
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
@@ -347,7 +444,7 @@ ngx_http_sp_suspend(ngx_http_request_t *r,
     ctx->resume = resume;
     r->write_event_handler = resume;
 
-    if (ctx->body.reading) {
+    if (ngx_http_sp_body_reading(r)) {
 
         /* the reader owns the read event and sees a client that leaves */
 
@@ -392,6 +489,10 @@ ngx_http_sp_resume_access(ngx_http_request_t *r)
     ctx->resume = NULL;
     ctx->resuming = 1;
 
+    /* a later handler of the phase may wait for a subrequest */
+
+    r->write_event_handler = ngx_http_core_run_phases;
+
     ngx_http_core_run_phases(r);
 }
 
@@ -424,30 +525,17 @@ ngx_http_sp_resume_content(ngx_http_request_t *r)
 }
 
 
-char *
-ngx_http_sp_set_content(ngx_conf_t *cf, ngx_http_sp_run_pt run)
-{
-    ngx_http_core_loc_conf_t     *clcf;
-    ngx_http_sp_core_loc_conf_t  *lcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sp_core_module);
-
-    if (clcf->handler != NULL || lcf->content != NULL) {
-        return "conflicts with another content handler of this location";
-    }
-
-    clcf->handler = ngx_http_sp_content_handler;
-    lcf->content = run;
-
-    return NGX_CONF_OK;
-}
-
-
 ngx_int_t
 ngx_http_sp_content_handler(ngx_http_request_t *r)
 {
-    ngx_int_t  rc;
+    ngx_int_t               rc;
+    ngx_http_sp_refusal_t  *refusal;
+
+    refusal = ngx_http_sp_refusal(r);
+
+    if (refusal != NULL) {
+        return ngx_http_sp_refuse_again(r, refusal);
+    }
 
     rc = ngx_http_sp_run_content(r);
 
@@ -571,6 +659,24 @@ ngx_http_sp_wake_ctx(ngx_http_sp_core_ctx_t *ctx)
 }
 
 
+void
+ngx_http_sp_wake_parts(ngx_http_sp_core_ctx_t *main,
+    const ngx_http_sp_core_ctx_t *except)
+{
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    if (main != except) {
+        ngx_http_sp_wake_ctx(main);
+    }
+
+    for (ctx = main->parts; ctx != NULL; ctx = ctx->parts) {
+        if (ctx != except) {
+            ngx_http_sp_wake_ctx(ctx);
+        }
+    }
+}
+
+
 static void
 ngx_http_sp_wake_handler(ngx_event_t *ev)
 {
@@ -596,6 +702,17 @@ ngx_http_sp_wake_handler(ngx_event_t *ev)
     /* r may be gone, c is memory of the worker */
 
     ngx_http_run_posted_requests(c);
+}
+
+
+ngx_uint_t
+ngx_http_sp_pass(ngx_http_request_t *r)
+{
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_find_ctx(r);
+
+    return (ctx != NULL) ? ctx->pass : 0;
 }
 
 

@@ -51,6 +51,7 @@ typedef struct {
     ngx_str_t                 sub;       /* the user's id, a UUID of ours */
     ngx_str_t                 tier;      /* empty: none */
     ngx_str_t                 role;      /* application role; empty: none */
+    ngx_str_t                 scope;     /* words, one space between */
     ngx_str_t                 wallet;    /* EIP-55 address, or empty */
     ngx_str_t                 session;   /* sid claim, or empty */
     ngx_str_t                 token_id;  /* jti claim, or empty */
@@ -60,8 +61,8 @@ typedef struct {
 
 /*
  * NULL: nobody.  Set only by an identify step, after verification; strings
- * live as long as the request.  $identity_sub, $identity_tier,
- * $identity_wallet read it.
+ * live as long as the request.  $identity_sub, $identity_tier and the like
+ * read it.
  *
  * After an internal redirect or an error_page a location that may carry an
  * identity begins with nobody; one that does not keeps what was proven.
@@ -86,8 +87,9 @@ void ngx_http_sp_conf_identity(ngx_conf_t *cf, ngx_flag_t on);
 ngx_flag_t ngx_http_sp_has_identity(ngx_conf_t *cf);
 
 /*
- * role and claims of a pg op made for the identity of this request:
- * "sallyport_user" with its verified claims, or "sallyport_anon"
+ * role and claims of a pg op made for the identity of this request: the role
+ * that "pg_role" has for its own or else "sallyport_user", with its verified
+ * claims; or "sallyport_anon"
  */
 void ngx_http_sp_pg_identity(ngx_http_request_t *r, ngx_sp_pg_op_t *op);
 

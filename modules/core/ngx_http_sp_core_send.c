@@ -9,6 +9,8 @@
 #include "ngx_http_sp_core_int.h"
 
 
+static void ngx_http_sp_header_known(ngx_http_request_t *r,
+    ngx_table_elt_t *h);
 static ngx_uint_t ngx_http_sp_header_repeats(const ngx_str_t *name);
 static void ngx_http_sp_header_drop(ngx_http_request_t *r,
     const ngx_str_t *name);
@@ -44,11 +46,60 @@ ngx_http_sp_add_header(ngx_http_request_t *r, const char *name,
     h->lowcase_key = NULL;
     ngx_http_sp_header_single(h);
 
-    if (key.len == sizeof("WWW-Authenticate") - 1
-        && ngx_strncasecmp(key.data, (u_char *) "WWW-Authenticate", key.len)
+    ngx_http_sp_header_known(r, h);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sp_header_known(ngx_http_request_t *r, ngx_table_elt_t *h)
+{
+    if (h->key.len == sizeof("WWW-Authenticate") - 1
+        && ngx_strncasecmp(h->key.data, (u_char *) "WWW-Authenticate",
+                           h->key.len)
            == 0)
     {
         r->headers_out.www_authenticate = h;
+    }
+}
+
+
+/* those of a subrequest whose refusal is answered by another request */
+
+ngx_int_t
+ngx_http_sp_copy_headers(ngx_http_request_t *r, ngx_http_request_t *from)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *elts, *h;
+
+    for (part = &from->headers_out.headers.part;
+         part != NULL;
+         part = part->next)
+    {
+        elts = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (elts[i].hash == 0) {
+                continue;
+            }
+
+            if (!ngx_http_sp_header_repeats(&elts[i].key)) {
+                ngx_http_sp_header_drop(r, &elts[i].key);
+            }
+
+            h = ngx_list_push(&r->headers_out.headers);
+            if (h == NULL) {
+                return NGX_ERROR;
+            }
+
+            *h = elts[i];
+            ngx_http_sp_header_single(h);
+
+            ngx_http_sp_header_known(r, h);
+        }
     }
 
     return NGX_OK;

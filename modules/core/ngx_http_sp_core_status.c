@@ -79,7 +79,7 @@ ngx_http_sp_status_line(ngx_http_request_t *r)
 char *
 ngx_http_sp_not_found_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    return ngx_http_sp_set_content(cf, ngx_http_sp_not_found);
+    return ngx_http_sp_set_content(cf, ngx_http_sp_not_found, 0);
 }
 
 

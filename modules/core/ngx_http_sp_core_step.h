@@ -27,8 +27,16 @@
  * begins when all of them have passed.  Stages with a lower number are
  * finished first, ranks order the start within a stage.
  *
- * Not called for subrequests.  Called again on internal redirects: a step
- * that charges keeps in its ctx that it has.
+ * Called again in each pass of a request: an internal redirect, error_page or
+ * a named location begins one.  Called for subrequests too, with a context of
+ * their own.  What must happen once per request, as a charge, is asked for by
+ * ngx_http_sp_once().
+ *
+ * A refusal (a status of 300 and above, or NGX_ERROR) is kept by the core: it
+ * stays through every later pass, no content handler of ours runs after it,
+ * and it is answered again where one would have.  A step that has refused is
+ * not called again on the way to a page of the operator, unless it refused
+ * with 401 or 403: who may read the page is judged there.
  */
 typedef ngx_int_t (*ngx_http_sp_run_pt)(ngx_http_request_t *r);
 
@@ -38,6 +46,7 @@ typedef enum {
     NGX_HTTP_SP_IDENTIFY,
     NGX_HTTP_SP_ADMIT,
     NGX_HTTP_SP_INSPECT,
+    NGX_HTTP_SP_RESERVE,   /* what it will cost is known: the body is */
     NGX_HTTP_SP_ENRICH
 } ngx_http_sp_stage_e;
 
@@ -56,12 +65,88 @@ ngx_int_t ngx_http_sp_add_step(ngx_conf_t *cf,
     const ngx_http_sp_step_t *step);
 
 /*
+ * Whether the running step has decided this before, in another pass or part
+ * of the request.  "key" names what is decided: policy and subject of a
+ * charge, for instance; it is the module's own.
+ *
+ *   NGX_DECLINED   it has not: go on; what the step returns, now or after
+ *                  NGX_AGAIN, is the decision
+ *   NGX_OK         it has: return NGX_OK (a refusal is known to the core)
+ *   NGX_AGAIN      another part of the request is at it: return NGX_AGAIN
+ *   NGX_ERROR, or the status of a refusal in another part: return it
+ */
+ngx_int_t ngx_http_sp_once(ngx_http_request_t *r, const ngx_module_t *module,
+    uint64_t key);
+
+/*
+ * The pass of the request: 0, 1, ...  A step that finds another one than it
+ * has kept is called for another location.
+ */
+ngx_uint_t ngx_http_sp_pass(ngx_http_request_t *r);
+
+/*
  * In a directive's setter: makes "run" the content handler of this location,
  * under the step contract; its final status is passed to
  * ngx_http_finalize_request() by the core.  A second content handler in one
- * location is refused with file and line.
+ * location, ours or NGINX's, is refused with file and line.
+ *
+ * "methods" are those that it takes, NGX_HTTP_GET|NGX_HTTP_HEAD for instance,
+ * 0: any.  The core answers the others, before a token is looked at or a body
+ * is waited for: OPTIONS with 204, the rest with 405, both with Allow.
  */
-char *ngx_http_sp_set_content(ngx_conf_t *cf, ngx_http_sp_run_pt run);
+char *ngx_http_sp_set_content(ngx_conf_t *cf, ngx_http_sp_run_pt run,
+    ngx_uint_t methods);
+
+/*
+ * For a content handler whose addresses take different methods.
+ * NGX_OK: the method is one of these; else the status to return
+ */
+ngx_int_t ngx_http_sp_allow(ngx_http_request_t *r, ngx_uint_t methods);
+
+
+/* The end */
+
+typedef struct ngx_http_sp_turn_s  ngx_http_sp_turn_t;
+
+
+/* whose error was answered */
+
+typedef enum {
+    NGX_HTTP_SP_NOBODY = 0,    /* there is none, or the client left */
+    NGX_HTTP_SP_GATEWAY,       /* a step, or the gateway itself */
+    NGX_HTTP_SP_UPSTREAM       /* whom the request was passed to */
+} ngx_http_sp_source_e;
+
+
+typedef struct {
+    ngx_uint_t                status;    /* answered; 499: the client left */
+    ngx_http_sp_source_e      source;
+    const char               *code;      /* of the error; NULL: none */
+    const ngx_str_t          *step;      /* that has refused; NULL: none */
+    const ngx_http_sp_turn_t *turn;      /* settled; NULL: none */
+    off_t                     received;  /* bytes, with the header */
+    off_t                     sent;
+    ngx_msec_t                duration;
+} ngx_http_sp_outcome_t;
+
+
+typedef struct {
+    ngx_uint_t                abi;       /* NGX_HTTP_SP_ABI */
+    ngx_str_t                 name;
+    ngx_int_t                 rank;
+    void                    (*handler)(ngx_http_request_t *r,
+                                  const ngx_http_sp_outcome_t *outcome);
+} ngx_http_sp_end_t;
+
+/*
+ * In the plugin's preconfiguration; the struct is static memory.  The handler
+ * is called exactly once for every request that has a context, on every way
+ * it can end: answered, refused, cut, left by the client, out of memory.  It
+ * is the last that sees the request: the ops of the request are cancelled,
+ * and memory of it is gone when the handler returns.  What has to go on is a
+ * detached op (ngx_sp_detached_create()), with copies of what it needs.
+ */
+ngx_int_t ngx_http_sp_add_end(ngx_conf_t *cf, const ngx_http_sp_end_t *end);
 
 
 /* Request context */
@@ -74,6 +159,9 @@ char *ngx_http_sp_set_content(ngx_conf_t *cf, ngx_http_sp_run_pt run);
 void *ngx_http_sp_ctx(ngx_http_request_t *r, ngx_module_t *module,
     size_t size);
 void *ngx_http_sp_find_ctx(ngx_http_request_t *r, ngx_module_t *module);
+
+/* that of the request, or of the nearest that it is a part of */
+void *ngx_http_sp_near_ctx(ngx_http_request_t *r, ngx_module_t *module);
 
 /*
  * Ties the op to the request, before its submit: it is cancelled when the

@@ -24,63 +24,6 @@ static ngx_int_t ngx_http_sp_turn_line(ngx_http_request_t *r,
     const ngx_http_sp_turn_t *turn, ngx_str_t *line);
 static size_t ngx_http_sp_turn_print(u_char *p,
     const ngx_http_sp_turn_text_t *text);
-static ngx_int_t ngx_http_sp_turn_log_handler(ngx_http_request_t *r);
-static void ngx_http_sp_turn_count(ngx_http_request_t *r);
-
-
-ngx_int_t
-ngx_http_sp_turn_init(ngx_conf_t *cf)
-{
-    ngx_http_handler_pt        *h;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    *h = ngx_http_sp_turn_log_handler;
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_sp_add_usage_listener(ngx_conf_t *cf,
-    const ngx_http_sp_usage_listener_t *listener)
-{
-    ngx_uint_t                             i;
-    const ngx_http_sp_usage_listener_t   **elt;
-    ngx_http_sp_core_main_conf_t          *mcf;
-
-    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
-
-    if (ngx_http_sp_check_abi(cf, "usage listener", &listener->name,
-                              listener->abi)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (ngx_array_push(&mcf->listeners) == NULL) {
-        return NGX_ERROR;
-    }
-
-    elt = mcf->listeners.elts;
-
-    for (i = mcf->listeners.nelts - 1;
-         i > 0 && elt[i - 1]->rank > listener->rank;
-         i--)
-    {
-        elt[i] = elt[i - 1];
-    }
-
-    elt[i] = listener;
-
-    return NGX_OK;
-}
 
 
 ngx_http_sp_turn_t *
@@ -159,12 +102,10 @@ ngx_http_sp_turn_id(u_char *id)
 ngx_int_t
 ngx_http_sp_settle(ngx_http_request_t *r)
 {
-    ngx_str_t                             line;
-    ngx_uint_t                            i;
-    ngx_http_sp_turn_t                   *turn;
-    ngx_http_sp_core_ctx_t               *ctx;
-    ngx_http_sp_core_main_conf_t         *mcf;
-    const ngx_http_sp_usage_listener_t  **listener;
+    ngx_str_t                      line;
+    ngx_http_sp_turn_t            *turn;
+    ngx_http_sp_core_ctx_t        *ctx;
+    ngx_http_sp_core_main_conf_t  *mcf;
 
     ctx = ngx_http_sp_core_find_ctx(r);
 
@@ -178,12 +119,6 @@ ngx_http_sp_settle(ngx_http_request_t *r)
     turn->total = ngx_current_msec - turn->started;
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
-
-    listener = mcf->listeners.elts;
-
-    for (i = 0; i < mcf->listeners.nelts; i++) {
-        listener[i]->handler(r, turn);
-    }
 
     if (mcf->turns == NULL || turn->finish == NGX_HTTP_SP_TURN_NONE) {
         return NGX_OK;
@@ -328,49 +263,4 @@ ngx_http_sp_turn_print(u_char *p, const ngx_http_sp_turn_text_t *text)
     }
 
     return need;
-}
-
-
-static ngx_int_t
-ngx_http_sp_turn_log_handler(ngx_http_request_t *r)
-{
-    (void) ngx_http_sp_settle(r);
-
-    ngx_http_sp_turn_count(r);
-
-    return NGX_OK;
-}
-
-
-/* requests that a step or a content handler of ours took part in */
-
-static void
-ngx_http_sp_turn_count(ngx_http_request_t *r)
-{
-    ngx_uint_t                     class;
-    ngx_time_t                    *tp;
-    ngx_msec_int_t                 ms;
-    ngx_http_sp_core_main_conf_t  *mcf;
-
-    if (r != r->main || ngx_http_sp_core_find_ctx(r) == NULL) {
-        return;
-    }
-
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
-
-    class = r->headers_out.status / 100;
-
-    if (class > 5) {
-        class = 0;
-    }
-
-    ngx_sp_metric_add(mcf->counters.requests[class], 1);
-
-    tp = ngx_timeofday();
-
-    ms = (ngx_msec_int_t) ((tp->sec - r->start_sec) * 1000
-                           + (tp->msec - r->start_msec));
-
-    ngx_sp_metric_observe(mcf->counters.duration,
-                          (ngx_msec_t) ngx_max(ms, 0));
 }

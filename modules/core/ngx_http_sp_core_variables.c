@@ -9,6 +9,8 @@
 
 static ngx_int_t ngx_http_sp_variable_identity(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_sp_variable_error_source(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_sp_variable_error_code(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -26,10 +28,16 @@ static ngx_http_variable_t  ngx_http_sp_variables[] = {
     { ngx_string("identity_role"), NULL, ngx_http_sp_variable_identity,
       offsetof(ngx_http_sp_identity_t, role), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("identity_scope"), NULL, ngx_http_sp_variable_identity,
+      offsetof(ngx_http_sp_identity_t, scope), NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
     { ngx_string("identity_wallet"), NULL, ngx_http_sp_variable_identity,
       offsetof(ngx_http_sp_identity_t, wallet), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("error_code"), NULL, ngx_http_sp_variable_error_code,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("error_source"), NULL, ngx_http_sp_variable_error_source,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
@@ -97,6 +105,30 @@ ngx_http_sp_variable_error_code(ngx_http_request_t *r,
     v->not_found = 0;
     v->len = ngx_strlen(ctx->error.code);
     v->data = (u_char *) ctx->error.code;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_variable_error_source(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    static ngx_str_t  sources[] = {
+        ngx_null_string,
+        ngx_string("gateway"),
+        ngx_string("upstream")
+    };
+
+    ngx_str_t  *source;
+
+    source = &sources[ngx_http_sp_error_source(r)];
+
+    v->valid = 1;
+    v->no_cacheable = 1;
+    v->not_found = (source->len == 0);
+    v->len = source->len;
+    v->data = source->data;
 
     return NGX_OK;
 }

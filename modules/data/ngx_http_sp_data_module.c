@@ -181,7 +181,10 @@ ngx_http_sp_data_pg_call(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_sp_set_content(cf, ngx_http_sp_data_handler);
+    return ngx_http_sp_set_content(cf, ngx_http_sp_data_handler,
+                                   NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST
+                                   |NGX_HTTP_PUT|NGX_HTTP_PATCH
+                                   |NGX_HTTP_DELETE);
 }
 
 

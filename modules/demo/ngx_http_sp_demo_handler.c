@@ -19,14 +19,16 @@ static ngx_uint_t ngx_http_sp_demo_path(const ngx_str_t *uri,
 ngx_int_t
 ngx_http_sp_demo_handler(ngx_http_request_t *r)
 {
+    ngx_int_t  rc;
+
     if (ngx_http_sp_demo_path(&r->uri, "/models")) {
         return ngx_http_sp_demo_models(r);
     }
 
-    if (r->method != NGX_HTTP_POST) {
-        return ngx_http_sp_error(r, NGX_HTTP_NOT_ALLOWED,
-                                 "method_not_allowed",
-                                 "this endpoint takes POST");
+    rc = ngx_http_sp_allow(r, NGX_HTTP_POST);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (ngx_http_sp_demo_path(&r->uri, "/chat/completions")) {

@@ -94,7 +94,8 @@ ngx_http_sp_demo_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         dlcf->delay = delay;
     }
 
-    return ngx_http_sp_set_content(cf, ngx_http_sp_demo_handler);
+    return ngx_http_sp_set_content(cf, ngx_http_sp_demo_handler,
+                                   NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST);
 }
 
 

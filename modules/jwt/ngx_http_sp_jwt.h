@@ -33,6 +33,7 @@ typedef enum {
     NGX_HTTP_SP_JWT_WALLET,
     NGX_HTTP_SP_JWT_SID,
     NGX_HTTP_SP_JWT_JTI,
+    NGX_HTTP_SP_JWT_SCOPE,         /* words */
     NGX_HTTP_SP_JWT_HEADER,        /* JSON text */
     NGX_HTTP_SP_JWT_CLAIMS,        /* JSON text */
     NGX_HTTP_SP_JWT_PARTS

@@ -187,6 +187,7 @@ ngx_http_sp_jwt_identify(ngx_http_request_t *r, ngx_http_sp_jwt_ctx_t *ctx)
     identity.wallet = ngx_http_sp_jwt_part(entry, NGX_HTTP_SP_JWT_WALLET);
     identity.session = ngx_http_sp_jwt_part(entry, NGX_HTTP_SP_JWT_SID);
     identity.token_id = ngx_http_sp_jwt_part(entry, NGX_HTTP_SP_JWT_JTI);
+    identity.scope = ngx_http_sp_jwt_part(entry, NGX_HTTP_SP_JWT_SCOPE);
     identity.claims = ngx_http_sp_jwt_part(entry, NGX_HTTP_SP_JWT_CLAIMS);
     identity.expires = (time_t) entry->expires;
 

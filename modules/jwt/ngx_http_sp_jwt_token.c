@@ -10,6 +10,9 @@
 
 static ngx_int_t ngx_http_sp_jwt_bearer(ngx_http_request_t *r,
     ngx_str_t *token);
+static ngx_int_t ngx_http_sp_jwt_scope(ngx_pool_t *pool,
+    const json_t *claims, ngx_str_t *scope);
+static ngx_uint_t ngx_http_sp_jwt_is_word(const json_t *value);
 static ngx_http_sp_jwt_entry_t *ngx_http_sp_jwt_pack(ngx_pool_t *pool,
     const sp_jwt_t *jwt);
 
@@ -115,7 +118,7 @@ ngx_http_sp_jwt_check(ngx_http_request_t *r, ngx_http_sp_jwt_loc_conf_t *jlcf,
         status = sp_jwt_claims(&jwt, rules);
     }
 
-    for (i = 0; status == SP_JWT_OK && i < NGX_HTTP_SP_JWT_HEADER; i++) {
+    for (i = 0; status == SP_JWT_OK && i <= NGX_HTTP_SP_JWT_JTI; i++) {
         text.data = (u_char *) sp_json_string(jwt.claims,
                                               ngx_http_sp_jwt_names[i],
                                               &text.len);
@@ -154,20 +157,113 @@ ngx_http_sp_jwt_is_line(const ngx_str_t *text)
 }
 
 
+/*
+ * "scope" is text, words with a space between (RFC 8693, 4.2); some issuers
+ * have an array "scopes" in its place.  What is no word grants nothing.
+ */
+
+static ngx_int_t
+ngx_http_sp_jwt_scope(ngx_pool_t *pool, const json_t *claims,
+    ngx_str_t *scope)
+{
+    u_char        *p;
+    size_t         i, size;
+    const json_t  *list, *text, *word;
+
+    ngx_str_null(scope);
+
+    text = json_object_get(claims, "scope");
+
+    if (json_is_string(text)) {
+        scope->data = (u_char *) json_string_value(text);
+        scope->len = json_string_length(text);
+
+        if (!ngx_http_sp_jwt_is_line(scope)) {
+            ngx_str_null(scope);
+        }
+
+        return NGX_OK;
+    }
+
+    list = json_object_get(claims, "scopes");
+    size = 0;
+
+    for (i = 0; i < json_array_size(list); i++) {
+        word = json_array_get(list, i);
+        size += ngx_http_sp_jwt_is_word(word) ? json_string_length(word) + 1
+                                              : 0;
+    }
+
+    if (size == 0) {
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(pool, size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    scope->data = p;
+
+    for (i = 0; i < json_array_size(list); i++) {
+        word = json_array_get(list, i);
+
+        if (ngx_http_sp_jwt_is_word(word)) {
+            p = ngx_cpymem(p, json_string_value(word),
+                           json_string_length(word));
+            *p++ = ' ';
+        }
+    }
+
+    scope->len = size - 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sp_jwt_is_word(const json_t *value)
+{
+    size_t       i;
+    const char  *p;
+
+    if (!json_is_string(value)) {
+        return 0;
+    }
+
+    p = json_string_value(value);
+
+    for (i = 0; i < json_string_length(value); i++) {
+        if ((u_char) p[i] <= 0x20) {
+            return 0;
+        }
+    }
+
+    return i != 0;
+}
+
+
 static ngx_http_sp_jwt_entry_t *
 ngx_http_sp_jwt_pack(ngx_pool_t *pool, const sp_jwt_t *jwt)
 {
     u_char                   *p;
     size_t                    len[NGX_HTTP_SP_JWT_PARTS], size;
+    ngx_str_t                 scope;
     ngx_uint_t                i;
     const char               *part[NGX_HTTP_SP_JWT_PARTS];
     ngx_http_sp_jwt_entry_t  *entry;
 
-    for (i = 0; i < NGX_HTTP_SP_JWT_HEADER; i++) {
+    for (i = 0; i <= NGX_HTTP_SP_JWT_JTI; i++) {
         part[i] = sp_json_string(jwt->claims, ngx_http_sp_jwt_names[i],
                                  &len[i]);
     }
 
+    if (ngx_http_sp_jwt_scope(pool, jwt->claims, &scope) != NGX_OK) {
+        return NULL;
+    }
+
+    part[NGX_HTTP_SP_JWT_SCOPE] = (char *) scope.data;
+    len[NGX_HTTP_SP_JWT_SCOPE] = scope.len;
     part[NGX_HTTP_SP_JWT_HEADER] = jwt->header_text;
     len[NGX_HTTP_SP_JWT_HEADER] = jwt->header_len;
     part[NGX_HTTP_SP_JWT_CLAIMS] = jwt->payload;

@@ -85,7 +85,7 @@ ngx_http_sp_jwt_claim_variable(ngx_http_request_t *r,
     name.data = full->data + sizeof("jwt_claim_") - 1;
     name.len = full->len - (sizeof("jwt_claim_") - 1);
 
-    ctx = ngx_http_sp_find_ctx(r->main, &ngx_http_sp_jwt_module);
+    ctx = ngx_http_sp_near_ctx(r, &ngx_http_sp_jwt_module);
 
     if (ctx == NULL || ctx->entry == NULL) {
         v->not_found = 1;
@@ -137,7 +137,7 @@ ngx_http_sp_jwt_header_variable(ngx_http_request_t *r,
     name.data = full->data + sizeof("jwt_header_") - 1;
     name.len = full->len - (sizeof("jwt_header_") - 1);
 
-    ctx = ngx_http_sp_find_ctx(r->main, &ngx_http_sp_jwt_module);
+    ctx = ngx_http_sp_near_ctx(r, &ngx_http_sp_jwt_module);
 
     if (ctx == NULL || ctx->entry == NULL) {
         v->not_found = 1;
@@ -164,7 +164,7 @@ ngx_http_sp_jwt_payload_variable(ngx_http_request_t *r,
     ngx_str_t               text;
     ngx_http_sp_jwt_ctx_t  *ctx;
 
-    ctx = ngx_http_sp_find_ctx(r->main, &ngx_http_sp_jwt_module);
+    ctx = ngx_http_sp_near_ctx(r, &ngx_http_sp_jwt_module);
 
     if (ctx == NULL || ctx->entry == NULL) {
         v->not_found = 1;
@@ -194,7 +194,7 @@ ngx_http_sp_jwt_error_variable(ngx_http_request_t *r,
     ngx_str_t               text;
     ngx_http_sp_jwt_ctx_t  *ctx;
 
-    ctx = ngx_http_sp_find_ctx(r->main, &ngx_http_sp_jwt_module);
+    ctx = ngx_http_sp_near_ctx(r, &ngx_http_sp_jwt_module);
 
     if (ctx == NULL || ctx->error == NULL) {
         v->not_found = 1;

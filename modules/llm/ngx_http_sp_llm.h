@@ -218,7 +218,6 @@ char *ngx_http_sp_llm_connect(ngx_conf_t *cf,
 void ngx_http_sp_llm_disconnect(ngx_http_sp_llm_main_conf_t *lmcf);
 
 /* ngx_http_sp_llm_step.c */
-ngx_int_t ngx_http_sp_llm_method(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_llm_check(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_persona.c */

@@ -39,7 +39,7 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
     ngx_int_t               rc;
     ngx_http_sp_llm_ctx_t  *ctx;
 
-    /* a subrequest passes no steps */
+    /* nothing new, but where a subrequest begins behind the steps */
 
     rc = ngx_http_sp_llm_check(r);
 
@@ -468,19 +468,6 @@ ngx_int_t
 ngx_http_sp_llm_models_handler(ngx_http_request_t *r)
 {
     ngx_http_sp_llm_main_conf_t  *lmcf;
-
-    static ngx_str_t  allow = ngx_string("GET, HEAD");
-
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-
-        if (ngx_http_sp_add_header(r, "Allow", &allow) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        return ngx_http_sp_error(r, NGX_HTTP_NOT_ALLOWED,
-                                 "method_not_allowed",
-                                 "this endpoint takes GET");
-    }
 
     lmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_llm_module);
 

@@ -139,17 +139,6 @@ ngx_module_t  ngx_http_sp_llm_module = {
 };
 
 
-/* before tokens are verified, for a method that no token makes right */
-
-static const ngx_http_sp_step_t  ngx_http_sp_llm_method_step = {
-    NGX_HTTP_SP_ABI,
-    ngx_string("llm_method"),
-    NGX_HTTP_SP_CORS,
-    500,
-    ngx_http_sp_llm_method
-};
-
-
 /* in front of moderation and memory: a refused request costs nothing */
 
 static const ngx_http_sp_step_t  ngx_http_sp_llm_check_step = {
@@ -202,7 +191,7 @@ ngx_http_sp_llm_pass_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     llcf->file = cf->conf_file->file.name.data;
     llcf->line = cf->conf_file->line;
 
-    return ngx_http_sp_set_content(cf, ngx_http_sp_llm_handler);
+    return ngx_http_sp_set_content(cf, ngx_http_sp_llm_handler, NGX_HTTP_POST);
 }
 
 
@@ -247,7 +236,8 @@ static char *
 ngx_http_sp_llm_models_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    return ngx_http_sp_set_content(cf, ngx_http_sp_llm_models_handler);
+    return ngx_http_sp_set_content(cf, ngx_http_sp_llm_models_handler,
+                                   NGX_HTTP_GET|NGX_HTTP_HEAD);
 }
 
 
@@ -312,8 +302,7 @@ ngx_http_sp_llm_characters(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_method_step) != NGX_OK
-        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
+    if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_persona_step) != NGX_OK)
     {
         return NGX_ERROR;

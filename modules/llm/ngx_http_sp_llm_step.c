@@ -19,30 +19,6 @@ static ngx_int_t ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 
 
-/* before anybody asks for a body that a GET does not have */
-
-ngx_int_t
-ngx_http_sp_llm_method(ngx_http_request_t *r)
-{
-    ngx_http_sp_llm_loc_conf_t  *llcf;
-
-    static ngx_str_t  allow = ngx_string("POST");
-
-    llcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_llm_module);
-
-    if (llcf->alias.len == 0 || r->method == NGX_HTTP_POST) {
-        return NGX_DECLINED;
-    }
-
-    if (ngx_http_sp_add_header(r, "Allow", &allow) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_sp_error(r, NGX_HTTP_NOT_ALLOWED, "method_not_allowed",
-                             "this endpoint takes POST");
-}
-
-
 ngx_int_t
 ngx_http_sp_llm_check(ngx_http_request_t *r)
 {

@@ -257,7 +257,6 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
 
     turn->finish = finish;
     turn->status = status;
-    turn->total = ngx_current_msec - turn->started;
     turn->assistant_text.data = ctx->response.text;
     turn->assistant_text.len = ctx->response.text_len;
 

@@ -98,6 +98,7 @@ typedef struct {
     ngx_http_sp_memory_state_e   state;
     ngx_http_request_t          *request;
     sp_chat_request_t           *chat;
+    ngx_http_sp_turn_t          *turn;         /* that counts for memory */
     ngx_msec_t                   started;
     ngx_str_t                    query;    /* the last user message, capped */
     ngx_str_t                    before;   /* the assistant's, before it */

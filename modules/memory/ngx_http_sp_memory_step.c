@@ -11,6 +11,7 @@
 #define NGX_HTTP_SP_MEMORY_BEFORE  500
 
 
+static void ngx_http_sp_memory_forget(ngx_http_sp_memory_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_memory_start(ngx_http_request_t *r,
     ngx_http_sp_memory_ctx_t *ctx);
 static ngx_uint_t ngx_http_sp_memory_applies(ngx_http_request_t *r,
@@ -52,6 +53,12 @@ ngx_http_sp_memory_step(ngx_http_request_t *r)
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_memory_module);
 
     if (!mlcf->enable) {
+        ctx = ngx_http_sp_find_ctx(r, &ngx_http_sp_memory_module);
+
+        if (ctx != NULL) {
+            ngx_http_sp_memory_forget(ctx);
+        }
+
         return NGX_DECLINED;
     }
 
@@ -66,6 +73,8 @@ ngx_http_sp_memory_step(ngx_http_request_t *r)
     if (ctx->changes != changes) {
 
         /* an earlier pass has looked for somebody else */
+
+        ngx_http_sp_memory_forget(ctx);
 
         ngx_sp_op_cancel(&ctx->lexical.op.op);
         ngx_sp_op_cancel(&ctx->fetch.op);
@@ -114,6 +123,17 @@ ngx_http_sp_memory_step(ngx_http_request_t *r)
 }
 
 
+/* the turn is not this module's: an earlier pass has said that it is */
+
+static void
+ngx_http_sp_memory_forget(ngx_http_sp_memory_ctx_t *ctx)
+{
+    if (ctx->turn != NULL) {
+        ctx->turn->memory = 0;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_sp_memory_start(ngx_http_request_t *r,
     ngx_http_sp_memory_ctx_t *ctx)
@@ -141,8 +161,8 @@ ngx_http_sp_memory_start(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    turn->store = 1;
     turn->memory = 1;
+    ctx->turn = turn;
 
     if (ngx_http_sp_memory_texts(r, ctx) != NGX_OK) {
         return NGX_ERROR;

@@ -31,8 +31,6 @@ typedef struct {
 } ngx_http_sp_mint_reader_t;
 
 
-static ngx_int_t ngx_http_sp_mint_methods(ngx_http_request_t *r,
-    const char *allow);
 static ngx_int_t ngx_http_sp_mint_domain(ngx_http_request_t *r,
     const ngx_http_sp_mint_chain_t *chain);
 static ngx_int_t ngx_http_sp_mint_reader(ngx_http_request_t *r,
@@ -99,14 +97,12 @@ ngx_http_sp_mint_handler(ngx_http_request_t *r)
             return ngx_http_sp_mint_intake(r, mlcf->chain);
         }
 
-        rc = ngx_http_sp_mint_methods(r, "GET, HEAD, POST");
-
     } else {
-        rc = ngx_http_sp_mint_methods(r, "GET, HEAD");
-    }
+        rc = ngx_http_sp_allow(r, NGX_HTTP_GET|NGX_HTTP_HEAD);
 
-    if (rc != NGX_OK) {
-        return rc;
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     if (rest.len == 6 && ngx_strncmp(rest.data, "domain", 6) == 0) {
@@ -134,25 +130,6 @@ ngx_http_sp_mint_pg_error(ngx_http_request_t *r, ngx_sp_pg_op_t *op)
     (void) ngx_http_sp_retry_after(r, 2);
 
     return NGX_HTTP_SERVICE_UNAVAILABLE;
-}
-
-
-static ngx_int_t
-ngx_http_sp_mint_methods(ngx_http_request_t *r, const char *allow)
-{
-    ngx_str_t  value;
-
-    if (r->method == NGX_HTTP_GET || r->method == NGX_HTTP_HEAD) {
-        return NGX_OK;
-    }
-
-    value.data = (u_char *) allow;
-    value.len = ngx_strlen(allow);
-
-    (void) ngx_http_sp_add_header(r, "Allow", &value);
-
-    return ngx_http_sp_error(r, NGX_HTTP_NOT_ALLOWED, "method_not_allowed",
-                             "use one of %s", allow);
 }
 
 

@@ -118,7 +118,8 @@ ngx_http_sp_mint_relay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                "the mint";
     }
 
-    return ngx_http_sp_set_content(cf, ngx_http_sp_mint_handler);
+    return ngx_http_sp_set_content(cf, ngx_http_sp_mint_handler,
+                                   NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST);
 }
 
 

@@ -129,10 +129,13 @@ ngx_http_sp_moderation_run(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    ctx->done = 1;
     ngx_sp_metric_add(walk.mmcf->scanned, 1);
 
-    return ngx_http_sp_moderation_verdict(r, ctx);
+    rc = ngx_http_sp_moderation_verdict(r, ctx);
+
+    ctx->done = (rc == NGX_OK);
+
+    return rc;
 }
 
 

@@ -124,6 +124,7 @@ typedef enum {
 
 typedef struct {
     ngx_http_sp_quota_state_e     state;
+    ngx_uint_t                    pass;      /* of the request */
     ngx_http_sp_quota_result_e    result;
     ngx_http_sp_quota_policy_t   *policy;
     ngx_str_t                     subject;   /* whose limits */

@@ -7,6 +7,7 @@
  *     START -> DECIDED                  charged before with others, known to
  *                                       be used up, or no Redis
  *     START -> WAITING -> DECIDED       Redis was asked
+ *     DECIDED -> START                  another pass, another location
  *
  * This is the plugin to read first: a step is called, keeps its state in its
  * context, starts an op, is called again when the op is done.
@@ -43,6 +44,7 @@ static const char  *ngx_http_sp_quota_states[] = {
 ngx_int_t
 ngx_http_sp_quota_run(ngx_http_request_t *r)
 {
+    ngx_int_t                      rc;
     ngx_http_sp_quota_ctx_t       *ctx;
     ngx_http_sp_quota_loc_conf_t  *qlcf;
 
@@ -60,20 +62,17 @@ ngx_http_sp_quota_run(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    switch (ctx->state) {
+    if (ctx->state == NGX_HTTP_SP_QUOTA_WAITING) {
+        rc = ngx_http_sp_quota_answered(r, ctx);
 
-    case NGX_HTTP_SP_QUOTA_START:
-        return ngx_http_sp_quota_start(r, ctx);
-
-    case NGX_HTTP_SP_QUOTA_WAITING:
-        return ngx_http_sp_quota_answered(r, ctx);
-
-    default:
-
-        /* an internal redirect or an error page: charged once is enough */
-
-        return NGX_OK;
+        if (rc != NGX_OK || ctx->pass == ngx_http_sp_pass(r)) {
+            return rc;
+        }
     }
+
+    /* or another location: other limits may hold there */
+
+    return ngx_http_sp_quota_start(r, ctx);
 }
 
 
@@ -93,6 +92,26 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 
     if (ngx_http_sp_quota_subject(r, ctx) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    /* by one policy a client is charged once for a request */
+
+    rc = ngx_http_sp_once(r, &ngx_http_sp_quota_module,
+                          ctx->hash ^ (uintptr_t) ctx->policy);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ctx->pass = ngx_http_sp_pass(r);
+
+    if (ctx->state == NGX_HTTP_SP_QUOTA_DECIDED) {
+        ngx_memzero(&ctx->op, sizeof(ngx_sp_redis_op_t));
+
+        ctx->unused = 0;
+        ctx->slice = 0;
+        ctx->valid = 0;
+        ctx->allowed = 0;
     }
 
     if (qmcf->redis == NULL) {

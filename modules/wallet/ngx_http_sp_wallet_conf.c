@@ -545,7 +545,8 @@ ngx_http_sp_wallet_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     wlcf->enabled = 1;
 
-    return ngx_http_sp_set_content(cf, ngx_http_sp_wallet_run);
+    return ngx_http_sp_set_content(cf, ngx_http_sp_wallet_run,
+                                   NGX_HTTP_GET|NGX_HTTP_POST);
 }
 
 
@@ -556,5 +557,6 @@ ngx_http_sp_wallet_jwks(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     wlcf->jwks = 1;
 
-    return ngx_http_sp_set_content(cf, ngx_http_sp_wallet_run_jwks);
+    return ngx_http_sp_set_content(cf, ngx_http_sp_wallet_run_jwks,
+                                   NGX_HTTP_GET|NGX_HTTP_HEAD);
 }

@@ -11,7 +11,6 @@
 typedef struct {
     ngx_str_t               name;
     ngx_uint_t              methods;
-    ngx_str_t               allow;
     ngx_http_sp_wallet_pt   handler;
 } ngx_http_sp_wallet_endpoint_t;
 
@@ -24,23 +23,17 @@ static void ngx_http_sp_wallet_pg_done(ngx_sp_op_t *op);
 
 static ngx_http_sp_wallet_endpoint_t  ngx_http_sp_wallet_endpoints[] = {
 
-    { ngx_string("nonce"), NGX_HTTP_GET, ngx_string("GET"),
-      ngx_http_sp_wallet_nonce },
+    { ngx_string("nonce"), NGX_HTTP_GET, ngx_http_sp_wallet_nonce },
 
-    { ngx_string("verify"), NGX_HTTP_POST, ngx_string("POST"),
-      ngx_http_sp_wallet_verify },
+    { ngx_string("verify"), NGX_HTTP_POST, ngx_http_sp_wallet_verify },
 
-    { ngx_string("guest"), NGX_HTTP_POST, ngx_string("POST"),
-      ngx_http_sp_wallet_guest },
+    { ngx_string("guest"), NGX_HTTP_POST, ngx_http_sp_wallet_guest },
 
-    { ngx_string("refresh"), NGX_HTTP_POST, ngx_string("POST"),
-      ngx_http_sp_wallet_refresh },
+    { ngx_string("refresh"), NGX_HTTP_POST, ngx_http_sp_wallet_refresh },
 
-    { ngx_string("logout"), NGX_HTTP_POST, ngx_string("POST"),
-      ngx_http_sp_wallet_logout },
+    { ngx_string("logout"), NGX_HTTP_POST, ngx_http_sp_wallet_logout },
 
-    { ngx_string("session"), NGX_HTTP_GET, ngx_string("GET"),
-      ngx_http_sp_wallet_session }
+    { ngx_string("session"), NGX_HTTP_GET, ngx_http_sp_wallet_session }
 };
 
 
@@ -87,6 +80,7 @@ ngx_http_sp_wallet_run(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_sp_wallet_route(ngx_http_request_t *r, ngx_http_sp_wallet_ctx_t *ctx)
 {
+    ngx_int_t                       rc;
     ngx_str_t                       name;
     ngx_uint_t                      i;
     ngx_http_core_loc_conf_t       *clcf;
@@ -129,17 +123,10 @@ ngx_http_sp_wallet_route(ngx_http_request_t *r, ngx_http_sp_wallet_ctx_t *ctx)
             break;
         }
 
-        if (!(r->method & endpoint->methods)) {
+        rc = ngx_http_sp_allow(r, endpoint->methods);
 
-            if (ngx_http_sp_add_header(r, "Allow", &endpoint->allow)
-                != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
-
-            return ngx_http_sp_error(r, NGX_HTTP_NOT_ALLOWED,
-                                     "method_not_allowed",
-                                     "the method is not allowed here");
+        if (rc != NGX_OK) {
+            return rc;
         }
 
         if (r->headers_in.content_length_n > NGX_HTTP_SP_WALLET_BODY) {

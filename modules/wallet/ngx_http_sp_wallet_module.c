@@ -164,7 +164,7 @@ ngx_http_sp_wallet_error_variable(ngx_http_request_t *r,
 {
     ngx_http_sp_wallet_ctx_t  *ctx;
 
-    ctx = ngx_http_sp_find_ctx(r->main, &ngx_http_sp_wallet_module);
+    ctx = ngx_http_sp_near_ctx(r, &ngx_http_sp_wallet_module);
 
     if (ctx == NULL || ctx->error == NULL) {
         v->not_found = 1;

@@ -370,18 +370,6 @@ ngx_http_sp_wallet_run_jwks(ngx_http_request_t *r)
 
     static ngx_str_t                 age =
                                         ngx_string("public, max-age=300");
-    static ngx_str_t                 allow = ngx_string("GET, HEAD");
-
-    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-
-        if (ngx_http_sp_add_header(r, "Allow", &allow) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        return ngx_http_sp_error(r, NGX_HTTP_NOT_ALLOWED,
-                                 "method_not_allowed",
-                                 "the method is not allowed here");
-    }
 
     rc = ngx_http_discard_request_body(r);
     if (rc != NGX_OK) {

@@ -53,11 +53,16 @@ http {
         }
         location /v1/ { error_format openai; test_content; }
         location /page/ { error_page 413 /off; test_content; }
+        location /file/ { error_page 413 /page.txt; test_content; }
+        location /relay/ { error_page 400 413 = @relay; test_content; }
+        location @relay { test_steps off; test_content; }
+        location = /page.txt { root %%DIR%%; }
         location /off { test_steps off; return 200 "page\n"; }
     }
 }
 EOC
 
+$t->file('page.txt', "file\n");
 $t->run;
 
 my %json = ('Content-Type' => 'application/json');
@@ -178,6 +183,33 @@ $s->send("POST /page/?a=body&b=wait:300 HTTP/1.1\r\nHost: a\r\n"
 $res = $s->reply;
 is($res->{status}, 413, 'error_page of a body that fails half way');
 is($res->{body}, "page\n", 'is served');
+$s->close;
+
+# a content handler of ours is no page: what has failed to come is refused
+
+for my $case ([ 413, 'body_too_large', chunked('x' x 1_300_000, 50_000) ],
+              [ 400, 'bad_request', "zz\r\n" ])
+{
+    my ($status, $code, $chunks) = @$case;
+
+    $s = $t->connection;
+    $s->send("POST /relay/?a=body&b=wait:300 HTTP/1.1\r\nHost: a\r\n"
+             . "Transfer-Encoding: chunked\r\n\r\n$chunks");
+    $res = $s->reply;
+    is($res->{status}, $status, "$status of the reader, then a relay");
+    is(code($res), $code, 'code');
+    $s->close;
+}
+
+# the page has the steps of the server, and is one of no content handler
+
+$s = $t->connection;
+$s->send("POST /file/?a=body&b=wait:300 HTTP/1.1\r\nHost: a\r\n"
+         . "Transfer-Encoding: chunked\r\n\r\n" . chunked('x' x 1_300_000,
+                                                          50_000));
+$res = $s->reply;
+is($res->{status}, 413, 'and a file');
+is($res->{body}, "file\n", 'is served as well');
 $s->close;
 
 $s = $t->connection;

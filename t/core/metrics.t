@@ -210,9 +210,9 @@ for my $bad (['location /h { health well; }',
              ['location /h { health live ignore=x; }',
               qr/invalid parameter "ignore=x"/],
              ['location /h { metrics; health live; }',
-              qr/conflicts with another content handler/],
+              qr/a location has one content handler/],
              ['location /h { proxy_pass http://127.0.0.1; metrics; }',
-              qr/conflicts with another content handler/])
+              qr/a location has one content handler/])
 {
     my ($ok, $out) = $t->check_conf(<<"EOC");
 %%LOAD%%

@@ -40,6 +40,10 @@ http {
         location /static/ { }
         location /proxy/ { proxy_pass http://127.0.0.1:%%PORT%%/off/; }
         location /page/ {
+            error_page 429 /static/a.txt;
+            test_content;
+        }
+        location /relay/ {
             error_page 429 /off/own;
             test_content;
         }
@@ -81,26 +85,26 @@ for my $h2 (0, 1) {
     my $v = $h2 ? 'h2: ' : '';
     my $get = sub { $t->get($_[0], {}, $opt) };
 
-    is(trace($get->('/')), 'cors identify a b enrich content',
+    is(trace($get->('/')), 'cors identify a b reserve enrich content',
        "${v}by stage and rank");
 
     my $begin = time;
     my $res = $get->('/?a=wait:200&b=wait:200');
 
-    is(trace($res), 'cors identify a~ b~ a b enrich content',
+    is(trace($res), 'cors identify a~ b~ a b reserve enrich content',
        "${v}steps of a stage run side by side") or diag(trace($res));
     cmp_ok(time - $begin, '<', 0.38, "${v}and wait side by side");
 
     is(trace($get->('/?a=wait:30&b=wait:80')),
-       'cors identify a~ b~ a b~ b enrich content',
+       'cors identify a~ b~ a b~ b reserve enrich content',
        "${v}the stage ends with its last step");
 
     is(trace($get->('/?identify=wait:20&a=wait:20')),
-       'cors identify~ identify a~ b a enrich content',
+       'cors identify~ identify a~ b a reserve enrich content',
        "${v}a later stage waits for the earlier");
 
     is(trace($get->('/?content=wait:20,wait:20')),
-       'cors identify a b enrich content~ content~ content',
+       'cors identify a b reserve enrich content~ content~ content',
        "${v}a content handler is suspended as well");
 
     is($get->('/?a=pg:30&b=pg:30&content=pg:5')->{status}, 200,
@@ -127,11 +131,14 @@ for my $h2 (0, 1) {
 
     $res = $get->('/page/?a=refuse');
     is($res->{status}, 429, "${v}error_page keeps the status");
-    is($res->{body}, "done\n", "${v}and its page wins");
-    is(trace($res), 'cors identify a content',
-       "${v}the context survives the redirect");
-    is($get->('/page/?a=wait:20,refuse')->{body}, "done\n",
+    is($res->{body}, "file\n", "${v}and its page wins");
+    is($get->('/page/?a=wait:20,refuse')->{body}, "file\n",
        "${v}also after a wait");
+
+    $res = $get->('/relay/?a=wait:20,refuse');
+    is($res->{json}{error}{code}, 'test_refused',
+       "${v}a content handler instead of a page: still refused");
+    is($res->{headers}{'retry-after'}, 7, "${v}with all that was said");
     is($get->('/named/?content=wait:10,refuse')->{body}, "named\n",
        "${v}a named location");
 

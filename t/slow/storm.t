@@ -46,6 +46,11 @@ http {
         location /off { test_steps off; return 200 page; }
         location /ssi/ { ssi on; ssi_types text/plain; test_steps off; }
         location /sub/ { test_content; }
+        location /auth/ { auth_request /part; test_content; }
+        location /mirror/ { mirror /part; test_content; }
+        location /led/ { error_page 429 500 413 = @led; test_content; }
+        location @led { test_content; }
+        location = /part { set $args a=wait:1,body&b=pg:1; test_content; }
         location /proxy/ { proxy_pass http://127.0.0.1:%%PORT%%/small/; }
         location /metrics { test_steps off; metrics; }
     }
@@ -64,7 +69,8 @@ my @args = ('', 'a=wait:5&b=wait:3', 'a=pg:2&b=pg:1&enrich=wait:1',
             'content=wait:2,pg:1,wait:1', 'content=turn:c,settle',
             'content=turn:p,wait:4', 'content=wait:1,refuse', 'a=json',
             'identify=wait:1&sub=u&a=body&b=body&content=body&sum=1');
-my @places = qw(/ /small/ /dir/ /page/ /named/ /ssi/a.txt /proxy/);
+my @places = qw(/ /small/ /dir/ /page/ /named/ /ssi/a.txt /proxy/ /auth/
+                /mirror/ /led/);
 
 my $seconds = $ENV{SP_STORM} || 6;
 my @children;

@@ -93,6 +93,18 @@ sub string {
 sub request {
     my ($self, $method, $path, $headers, $body) = @_;
 
+    my $id = $self->begin($method, $path, $headers, !defined $body);
+
+    $self->send_body($id, $body) if defined $body;
+    return $id;
+}
+
+
+# the headers alone; without "end" a body follows, by send_body()
+
+sub begin {
+    my ($self, $method, $path, $headers, $end) = @_;
+
     my $id = $self->{next};
     my $block = literal(':method', $method) . literal(':path', $path)
                 . literal(':scheme', 'http')
@@ -106,8 +118,7 @@ sub request {
         $block .= literal($name, $headers->{$name});
     }
 
-    $self->bytes(frame(1, defined $body ? 4 : 5, $id, $block));
-    $self->send_body($id, $body) if defined $body;
+    $self->bytes(frame(1, $end ? 5 : 4, $id, $block));
     return $id;
 }
 

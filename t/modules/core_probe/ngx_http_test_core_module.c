@@ -18,7 +18,7 @@
 #include "ngx_http_sp_core.h"
 
 
-#define NGX_HTTP_TEST_STEPS  5
+#define NGX_HTTP_TEST_STEPS  6
 
 
 typedef struct {
@@ -51,6 +51,7 @@ typedef struct {
 
 
 ngx_int_t ngx_http_test_core_job_kinds(ngx_conf_t *cf, ngx_sp_pg_t *pg);
+ngx_int_t ngx_http_test_core_ends(ngx_conf_t *cf, ngx_sp_pg_t *pg);
 
 static ngx_int_t ngx_http_test_core_preconfiguration(ngx_conf_t *cf);
 static void *ngx_http_test_core_create_main_conf(ngx_conf_t *cf);
@@ -69,6 +70,7 @@ static ngx_int_t ngx_http_test_core_cors(ngx_http_request_t *r);
 static ngx_int_t ngx_http_test_core_identify(ngx_http_request_t *r);
 static ngx_int_t ngx_http_test_core_a(ngx_http_request_t *r);
 static ngx_int_t ngx_http_test_core_b(ngx_http_request_t *r);
+static ngx_int_t ngx_http_test_core_reserve(ngx_http_request_t *r);
 static ngx_int_t ngx_http_test_core_enrich(ngx_http_request_t *r);
 static ngx_int_t ngx_http_test_core_step(ngx_http_request_t *r,
     ngx_uint_t i);
@@ -96,7 +98,7 @@ static ngx_int_t ngx_http_test_core_answer(ngx_http_request_t *r);
 
 
 static const char  *ngx_http_test_core_names[] = {
-    "cors", "identify", "a", "b", "enrich", "content"
+    "cors", "identify", "a", "b", "reserve", "enrich", "content"
 };
 
 
@@ -105,6 +107,8 @@ static const char  *ngx_http_test_core_names[] = {
 static const ngx_http_sp_step_t  ngx_http_test_core_steps[] = {
     { NGX_HTTP_SP_ABI, ngx_string("test_enrich"), NGX_HTTP_SP_ENRICH, 900,
       ngx_http_test_core_enrich },
+    { NGX_HTTP_SP_ABI, ngx_string("test_reserve"), NGX_HTTP_SP_RESERVE, 900,
+      ngx_http_test_core_reserve },
     { NGX_HTTP_SP_ABI, ngx_string("test_b"), NGX_HTTP_SP_INSPECT, 901,
       ngx_http_test_core_b },
     { NGX_HTTP_SP_ABI, ngx_string("test_a"), NGX_HTTP_SP_INSPECT, 900,
@@ -260,7 +264,7 @@ ngx_http_test_core_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 ngx_http_test_core_content(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    return ngx_http_sp_set_content(cf, ngx_http_test_core_handler);
+    return ngx_http_sp_set_content(cf, ngx_http_test_core_handler, 0);
 }
 
 
@@ -279,7 +283,7 @@ ngx_http_test_core_abi(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* test_pg server [jobs] */
+/* test_pg server [jobs|ends] */
 
 static char *
 ngx_http_test_core_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -295,13 +299,17 @@ ngx_http_test_core_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (cf->args->nelts == 3
-        && ngx_http_test_core_job_kinds(cf, tmcf->pg) != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
     }
 
-    return NGX_CONF_OK;
+    if (ngx_strcmp(value[2].data, "ends") == 0) {
+        return (ngx_http_test_core_ends(cf, tmcf->pg) == NGX_OK)
+               ? NGX_CONF_OK : NGX_CONF_ERROR;
+    }
+
+    return (ngx_http_test_core_job_kinds(cf, tmcf->pg) == NGX_OK)
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -332,6 +340,8 @@ ngx_http_test_core_identify(ngx_http_request_t *r)
     identity.sub = sub;
     ngx_str_set(&identity.tier, "free");
     ngx_str_set(&identity.claims, "{}");
+    (void) ngx_http_arg(r, (u_char *) "role", 4, &identity.role);
+    (void) ngx_http_arg(r, (u_char *) "scope", 5, &identity.scope);
 
     return ngx_http_sp_set_identity(r, &identity);
 }
@@ -352,9 +362,16 @@ ngx_http_test_core_b(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_test_core_enrich(ngx_http_request_t *r)
+ngx_http_test_core_reserve(ngx_http_request_t *r)
 {
     return ngx_http_test_core_step(r, 4);
+}
+
+
+static ngx_int_t
+ngx_http_test_core_enrich(ngx_http_request_t *r)
+{
+    return ngx_http_test_core_step(r, 5);
 }
 
 
@@ -689,7 +706,7 @@ ngx_http_test_core_handler(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    rc = ngx_http_test_core_unit(r, ctx, 5);
+    rc = ngx_http_test_core_unit(r, ctx, NGX_HTTP_TEST_STEPS);
 
     ngx_http_test_core_trace(ctx, "content", rc);
 
