@@ -192,7 +192,7 @@ ngx_http_sp_turn_line(ngx_http_request_t *r, const ngx_http_sp_turn_t *turn,
 
     tp = ngx_timeofday();
 
-    p = ngx_sprintf(p, "\"finish\":\"%s\",\"status\":%ui,"
+    p = ngx_sprintf(p, "\"finish\":\"%s\",\"status\":%ui,\"attempts\":%ui,"
                     "\"prompt_tokens\":%ui,\"completion_tokens\":%ui,"
                     "\"cached_tokens\":%ui,\"first_byte_ms\":%M,"
                     "\"total_ms\":%M,\"reported\":%s,\"stream\":%s,"
@@ -200,7 +200,8 @@ ngx_http_sp_turn_line(ngx_http_request_t *r, const ngx_http_sp_turn_t *turn,
                     finish[turn->finish],
                     (turn->status != 0) ? turn->status
                                         : r->headers_out.status,
-                    turn->prompt_tokens, turn->completion_tokens,
+                    turn->attempts, turn->prompt_tokens,
+                    turn->completion_tokens,
                     turn->cached_tokens, turn->first_byte, turn->total,
                     turn->reported ? "true" : "false",
                     turn->stream ? "true" : "false",

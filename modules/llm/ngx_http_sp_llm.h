@@ -9,11 +9,15 @@
 
 #include "ngx_http_sp_core.h"
 
+#include "ngx_http_sp_relay.h"
 #include "sp_prompt.h"
 
 
 /* idle connections per worker and provider */
 #define NGX_HTTP_SP_LLM_KEEPALIVE  32
+
+/* an alias is not sent around for ever */
+#define NGX_HTTP_SP_LLM_TARGETS    16
 
 
 typedef enum {
@@ -33,26 +37,11 @@ typedef struct {
     ngx_str_t                     name;
     const sp_dialect_t           *dialect;
 
-    ngx_url_t                     url;
-    ngx_str_t                     host;         /* Host header and SNI */
-    ngx_str_t                     path;         /* "/v1" */
-    ngx_str_t                     upstream_name;
+    ngx_http_sp_relay_endpoint_t  endpoint;
     ngx_str_t                     key;          /* never logged */
-    ngx_str_t                     trusted_certificate;
-    ngx_int_t                     keepalive;
+    ngx_str_t                     headers;      /* of every request */
     ngx_flag_t                    stream_usage;
     ngx_uint_t                    models;       /* of the block */
-    unsigned                      ssl:1;
-
-    ngx_str_t                     headers;      /* of every request */
-
-    ngx_http_upstream_conf_t      upstream;
-
-    /* of retries: see ngx_http_sp_llm_retry.c */
-
-    ngx_http_upstream_conf_t      again;
-    ngx_http_upstream_srv_conf_t  view;
-    ngx_http_upstream_srv_conf_t *real;
 
     ngx_sp_metric_t              *complete;
     ngx_sp_metric_t              *partial;
@@ -64,12 +53,19 @@ typedef struct {
 } ngx_http_sp_llm_provider_t;
 
 
-/* an alias; later it may have several targets */
+/* a model of a provider, where requests for an alias may go */
 typedef struct {
-    ngx_str_t                     alias;
     ngx_str_t                     name;         /* the provider's */
     size_t                        context;      /* tokens; 0: not known */
+    ngx_uint_t                    weight;
     ngx_http_sp_llm_provider_t   *provider;
+    unsigned                      backup:1;
+} ngx_http_sp_llm_target_t;
+
+
+typedef struct {
+    ngx_str_t                     alias;
+    ngx_array_t                   targets; /* ngx_http_sp_llm_target_t */
 } ngx_http_sp_llm_model_t;
 
 
@@ -78,7 +74,6 @@ typedef struct {
                                          /* ngx_http_sp_llm_provider_t * */
     ngx_array_t                   models;  /* ngx_http_sp_llm_model_t */
     ngx_str_t                     listing; /* the answer of llm_models */
-    ngx_hash_t                    hide_headers;
 } ngx_http_sp_llm_main_conf_t;
 
 
@@ -132,18 +127,12 @@ typedef struct {
 } ngx_http_sp_llm_character_t;
 
 
-/* one try at a provider: its request, and the head of what came back */
+/* one try at a provider, and the head of what came back */
 typedef struct {
-    ngx_http_sp_llm_model_t      *model;
+    ngx_http_sp_llm_target_t     *target;
     const sp_dialect_t           *dialect;      /* the provider's */
-    ngx_chain_t                  *request_bufs;
 
-    ngx_http_status_t             status;
-    ngx_http_chunked_t            chunked;
-    off_t                         length;       /* of the body; -1 */
     ngx_str_t                     retry_after;
-    ngx_event_free_peer_pt        free_peer;
-    ngx_uint_t                    retries;      /* of stale connections */
     ngx_uint_t                    error_status; /* answered in its place */
 
     unsigned                      event_stream:1; /* content types */
@@ -180,7 +169,6 @@ typedef struct {
     unsigned                      overflow:1;   /* json is not whole */
     unsigned                      done:1;       /* the last event was seen */
     unsigned                      broken:1;     /* out of memory in a scan */
-    unsigned                      stopped:1;    /* nothing more is passed */
     unsigned                      settled:1;
     unsigned                      usage:1;      /* prompt or completion */
 } ngx_http_sp_llm_response_t;
@@ -193,6 +181,12 @@ typedef struct {
 
     ngx_http_sp_llm_check_t       check;
     ngx_http_sp_llm_character_t   persona;
+
+    ngx_http_sp_llm_target_t    **targets;      /* in the order of trying */
+    ngx_uint_t                    ntargets;
+    ngx_uint_t                    tried;
+
+    ngx_http_sp_relay_t           relay;
     ngx_http_sp_llm_attempt_t     attempt;
     ngx_http_sp_llm_response_t    response;
 } ngx_http_sp_llm_ctx_t;
@@ -208,14 +202,6 @@ char *ngx_http_sp_llm_provider(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_http_sp_llm_model_t *ngx_http_sp_llm_lookup(
     ngx_http_sp_llm_main_conf_t *lmcf, const ngx_str_t *alias);
-
-/* ngx_http_sp_llm_connect.c */
-char *ngx_http_sp_llm_connect(ngx_conf_t *cf,
-    ngx_http_sp_llm_main_conf_t *lmcf, ngx_http_sp_llm_provider_t *provider);
-
-
-/* a worker ends */
-void ngx_http_sp_llm_disconnect(ngx_http_sp_llm_main_conf_t *lmcf);
 
 /* ngx_http_sp_llm_step.c */
 ngx_int_t ngx_http_sp_llm_check(ngx_http_request_t *r);
@@ -235,17 +221,21 @@ void ngx_http_sp_llm_cache_exit(void);
 /* ngx_http_sp_llm_handler.c */
 ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
 
-/* begins an attempt: its request is written; or an HTTP status */
-ngx_int_t ngx_http_sp_llm_request(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, ngx_http_sp_llm_model_t *model);
+/* the request of an attempt, into ctx->relay; or an HTTP status */
+ngx_int_t ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_target_t *target);
 ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
 
-/* ngx_http_sp_llm_upstream.c */
+/* ngx_http_sp_llm_target.c */
+
+/* the targets of a model, for one request */
+ngx_int_t ngx_http_sp_llm_order(ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_next(ngx_http_sp_relay_t *relay);
+ngx_uint_t ngx_http_sp_llm_more(ngx_http_sp_relay_t *relay);
+
+/* ngx_http_sp_llm_answer.c */
 ngx_int_t ngx_http_sp_llm_start(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
-
-/* ngx_http_sp_llm_retry.c */
-void ngx_http_sp_llm_retry(ngx_http_sp_llm_provider_t *provider);
 
 /* ngx_http_sp_llm_stream.c */
 ngx_int_t ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
@@ -276,7 +266,7 @@ ngx_buf_t *ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_llm_fault_t *fault);
 
 /* ngx_http_sp_llm_error.c */
-ngx_int_t ngx_http_sp_llm_error_body(ngx_http_request_t *r);
+ngx_int_t ngx_http_sp_llm_error_body(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_bad_answer(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, const ngx_http_sp_llm_fault_t *fault);
 ngx_int_t ngx_http_sp_llm_init_filter(ngx_conf_t *cf);

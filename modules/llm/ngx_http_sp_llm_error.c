@@ -135,26 +135,36 @@ ngx_http_sp_llm_header_filter(ngx_http_request_t *r)
 }
 
 
-/* in place of a header handler: called until the body is there or given up */
+/*
+ * Called until the body is there or given up.  NGX_DECLINED: the next target
+ * is asked, since it was none of the client's faults.
+ */
 
 ngx_int_t
-ngx_http_sp_llm_error_body(ngx_http_request_t *r)
+ngx_http_sp_llm_error_body(ngx_http_sp_llm_ctx_t *ctx)
 {
     ngx_int_t                         rc;
     ngx_str_t                         body;
-    ngx_http_sp_llm_ctx_t            *ctx;
+    ngx_http_request_t               *r;
     ngx_http_sp_llm_detail_t          detail;
     const ngx_http_sp_llm_refusal_t  *refusal;
 
-    ctx = ngx_http_sp_llm_find_ctx(r);
-
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
+    r = ctx->request;
 
     ngx_memzero(&detail, sizeof(ngx_http_sp_llm_detail_t));
 
-    refusal = ngx_http_sp_llm_refusal(ctx->attempt.status.code);
+    refusal = ngx_http_sp_llm_refusal(ctx->relay.status.code);
+
+    if (!refusal->detail && ngx_http_sp_llm_more(&ctx->relay)) {
+
+        /* not for a fault of the client's own */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "llm: provider \"%V\" answered %ui to model \"%V\"",
+                      &ctx->attempt.target->provider->name,
+                      ctx->relay.status.code, &ctx->attempt.target->name);
+        return NGX_DECLINED;
+    }
 
     if (refusal->detail && ctx->attempt.json_type && !ctx->attempt.encoded) {
 
@@ -209,15 +219,15 @@ ngx_http_sp_llm_read_error(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     if (u->headers_in.chunked) {
         rc = ngx_http_sp_llm_dechunk(r, b->pos, b->last, body);
 
-    } else if (ctx->attempt.length == -1
-               || ctx->attempt.length > b->end - b->pos)
+    } else if (ctx->relay.length == -1
+               || ctx->relay.length > b->end - b->pos)
     {
         return NGX_DECLINED;
 
     } else {
-        rc = (b->last - b->pos < ctx->attempt.length) ? NGX_AGAIN : NGX_OK;
+        rc = (b->last - b->pos < ctx->relay.length) ? NGX_AGAIN : NGX_OK;
 
-        body->len = ctx->attempt.length;
+        body->len = ctx->relay.length;
         body->data = b->pos;
     }
 
@@ -328,7 +338,7 @@ ngx_http_sp_llm_word(ngx_http_sp_llm_ctx_t *ctx, const sp_slice_t *slice,
     len = sp_json_unescape((char *) p, size, slice->data, slice->len);
     p[len] = '\0';
 
-    key = &ctx->attempt.model->provider->key;
+    key = &ctx->attempt.target->provider->key;
 
     if (key->len != 0
         && ngx_strlcasestrn(p, p + len, key->data, ngx_min(key->len, 8) - 1)
@@ -348,8 +358,8 @@ ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 {
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "llm: provider \"%V\" answered %ui to model \"%V\"",
-                  &ctx->attempt.model->provider->name,
-                  ctx->attempt.status.code, &ctx->attempt.model->name);
+                  &ctx->attempt.target->provider->name,
+                  ctx->relay.status.code, &ctx->attempt.target->name);
 
     (void) ngx_http_sp_error(r, refusal->answer,
                              detail->code ? detail->code : refusal->code,
@@ -385,7 +395,11 @@ ngx_http_sp_llm_bad_answer(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 {
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "llm: provider \"%V\": %s",
-                  &ctx->attempt.model->provider->name, fault->code);
+                  &ctx->attempt.target->provider->name, fault->code);
+
+    if (ngx_http_sp_llm_more(&ctx->relay)) {
+        return NGX_DECLINED;
+    }
 
     (void) ngx_http_sp_error(r, NGX_HTTP_BAD_GATEWAY, fault->code, "%s",
                              fault->message);

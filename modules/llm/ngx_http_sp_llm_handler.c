@@ -49,10 +49,10 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_sp_llm_find_ctx(r);
 
-    rc = ngx_http_sp_llm_request(r, ctx, ctx->check.model);
+    ctx->request = r;
 
-    if (rc != NGX_OK) {
-        return rc;
+    if (ngx_http_sp_llm_order(ctx) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return ngx_http_sp_llm_start(r, ctx);
@@ -60,8 +60,8 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_sp_llm_request(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
-    ngx_http_sp_llm_model_t *model)
+ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_target_t *target)
 {
     ngx_http_sp_llm_attempt_t  *attempt;
 
@@ -69,13 +69,14 @@ ngx_http_sp_llm_request(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_memzero(attempt, sizeof(ngx_http_sp_llm_attempt_t));
 
-    attempt->model = model;
-    attempt->dialect = model->provider->dialect;
+    attempt->target = target;
+    attempt->dialect = target->provider->dialect;
     attempt->translated = (attempt->dialect != ctx->check.dialect
                            || attempt->dialect->edit == NULL);
 
-    return (ctx->check.chat != NULL) ? ngx_http_sp_llm_chat(r, ctx)
-                                     : ngx_http_sp_llm_embeddings(r, ctx);
+    return (ctx->check.chat != NULL)
+           ? ngx_http_sp_llm_chat(ctx->request, ctx)
+           : ngx_http_sp_llm_embeddings(ctx->request, ctx);
 }
 
 
@@ -118,7 +119,7 @@ ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
                        "notes %s, model \"%V\"", prompt.tokens,
                        prompt.dropped,
                        prompt.tail_dropped ? "dropped" : "kept",
-                       &ctx->attempt.model->name);
+                       &ctx->attempt.target->name);
 
         rc = ngx_http_sp_llm_write_body(r, ctx, &prompt.edit);
     }
@@ -215,7 +216,7 @@ ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
 {
     size_t  budget, context;
 
-    context = ctx->attempt.model->context;
+    context = ctx->attempt.target->context;
 
     if (context == 0
         || (ctx->check.conf->context_size != 0
@@ -261,9 +262,9 @@ ngx_http_sp_llm_write_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
         return rc;
     }
 
-    edit->model = (char *) ctx->attempt.model->name.data;
-    edit->model_len = ctx->attempt.model->name.len;
-    edit->usage = ctx->attempt.model->provider->stream_usage ? 1 : 0;
+    edit->model = (char *) ctx->attempt.target->name.data;
+    edit->model_len = ctx->attempt.target->name.len;
+    edit->usage = ctx->attempt.target->provider->stream_usage ? 1 : 0;
 
     call.chat = ctx->check.chat;
     call.edit = edit;
@@ -363,7 +364,7 @@ ngx_http_sp_llm_bufs(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    ll = &ctx->attempt.request_bufs->next;
+    ll = &ctx->relay.request->next;
 
     for (i = 0; i < n; i++) {
         *ll = ngx_http_sp_llm_link(r, pieces[i].data, pieces[i].len);
@@ -429,9 +430,9 @@ ngx_http_sp_llm_head(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_http_sp_llm_write_head(ctx, call, length, &out);
 
-    ctx->attempt.request_bufs = ngx_http_sp_llm_link(r, out.dst, out.len);
+    ctx->relay.request = ngx_http_sp_llm_link(r, out.dst, out.len);
 
-    return (ctx->attempt.request_bufs != NULL) ? NGX_OK : NGX_ERROR;
+    return (ctx->relay.request != NULL) ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -444,11 +445,12 @@ ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     const sp_dialect_t          *dialect;
     ngx_http_sp_llm_provider_t  *provider;
 
-    provider = ctx->attempt.model->provider;
+    provider = ctx->attempt.target->provider;
     dialect = ctx->attempt.dialect;
 
     sp_out_str(out, "POST ");
-    sp_out_put(out, (char *) provider->path.data, provider->path.len);
+    sp_out_put(out, (char *) provider->endpoint.path.data,
+               provider->endpoint.path.len);
     dialect->write_path(call, out);
     sp_out_str(out, " HTTP/1.1" CRLF);
 

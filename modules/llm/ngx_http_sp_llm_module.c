@@ -428,6 +428,7 @@ ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf)
     u_char                       *p;
     ngx_uint_t                    i;
     ngx_http_sp_llm_model_t      *model;
+    ngx_http_sp_llm_target_t     *target;
     ngx_http_sp_llm_provider_t  **provider;
     ngx_http_sp_llm_main_conf_t  *lmcf;
 
@@ -436,18 +437,20 @@ ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf)
     provider = lmcf->providers.elts;
 
     for (i = 0; i < lmcf->providers.nelts; i++) {
-        ngx_http_sp_llm_retry(provider[i]);
+        ngx_http_sp_relay_watch(&provider[i]->endpoint);
     }
 
     model = lmcf->models.elts;
     len = sizeof("{\"object\":\"list\",\"data\":[]}");
 
     for (i = 0; i < lmcf->models.nelts; i++) {
+        target = model[i].targets.elts;
+
         len += sizeof(",{\"id\":\"\",\"object\":\"model\",\"created\":0,"
                       "\"owned_by\":\"\"}")
                + sp_json_escape(NULL, 0, (char *) model[i].alias.data,
                                 model[i].alias.len)
-               + model[i].provider->name.len;
+               + target->provider->name.len;
     }
 
     lmcf->listing.data = ngx_pnalloc(cf->pool, len);
@@ -458,6 +461,8 @@ ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf)
     p = ngx_sprintf(lmcf->listing.data, "{\"object\":\"list\",\"data\":[");
 
     for (i = 0; i < lmcf->models.nelts; i++) {
+        target = model[i].targets.elts;
+
         p = ngx_sprintf(p, "%s{\"id\":\"", i ? "," : "");
 
         p += sp_json_escape((char *) p,
@@ -466,7 +471,7 @@ ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf)
                             model[i].alias.len);
 
         p = ngx_sprintf(p, "\",\"object\":\"model\",\"created\":0,"
-                        "\"owned_by\":\"%V\"}", &model[i].provider->name);
+                        "\"owned_by\":\"%V\"}", &target->provider->name);
     }
 
     p = ngx_sprintf(p, "]}");
@@ -493,7 +498,9 @@ ngx_http_sp_llm_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_sp_llm_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_http_sp_llm_main_conf_t  *lmcf;
+    ngx_uint_t                     i;
+    ngx_http_sp_llm_provider_t   **provider;
+    ngx_http_sp_llm_main_conf_t   *lmcf;
 
     ngx_http_sp_llm_cache_exit();
 
@@ -501,7 +508,13 @@ ngx_http_sp_llm_exit_process(ngx_cycle_t *cycle)
 
     lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_sp_llm_module);
 
-    if (lmcf != NULL) {
-        ngx_http_sp_llm_disconnect(lmcf);
+    if (lmcf == NULL) {
+        return;
+    }
+
+    provider = lmcf->providers.elts;
+
+    for (i = 0; i < lmcf->providers.nelts; i++) {
+        ngx_http_sp_relay_disconnect(&provider[i]->endpoint);
     }
 }

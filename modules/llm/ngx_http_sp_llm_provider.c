@@ -25,6 +25,10 @@ static char *ngx_http_sp_llm_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_sp_llm_model(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_sp_llm_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
+    ngx_str_t *alias, ngx_http_sp_llm_target_t *target);
+static char *ngx_http_sp_llm_add_target(ngx_conf_t *cf,
+    ngx_http_sp_llm_model_t *model, const ngx_http_sp_llm_target_t *target);
 
 
 static ngx_sp_conf_bounds_t  ngx_http_sp_llm_keepalive = {
@@ -48,39 +52,40 @@ static ngx_sp_conf_setting_t  ngx_http_sp_llm_params[] = {
     { ngx_string("url"), NGX_CONF_TAKE1, ngx_http_sp_llm_url, 0, 0, NULL },
 
     { ngx_string("upstream"), NGX_CONF_TAKE1, ngx_conf_set_str_slot, 0,
-      offsetof(ngx_http_sp_llm_provider_t, upstream_name), NULL },
+      offsetof(ngx_http_sp_llm_provider_t, endpoint.upstream_name), NULL },
 
     { ngx_string("key_file"), NGX_CONF_TAKE1, ngx_http_sp_llm_key_file, 0,
       0, NULL },
 
     { ngx_string("trusted_certificate"), NGX_CONF_TAKE1, ngx_conf_set_str_slot,
-      0, offsetof(ngx_http_sp_llm_provider_t, trusted_certificate), NULL },
+      0, offsetof(ngx_http_sp_llm_provider_t,
+               endpoint.trusted_certificate), NULL },
 
     { ngx_string("keepalive"), NGX_CONF_TAKE1, ngx_sp_conf_number_slot, 0,
-      offsetof(ngx_http_sp_llm_provider_t, keepalive),
+      offsetof(ngx_http_sp_llm_provider_t, endpoint.keepalive),
       &ngx_http_sp_llm_keepalive },
 
     { ngx_string("stream_usage"), NGX_CONF_FLAG, ngx_conf_set_flag_slot, 0,
       offsetof(ngx_http_sp_llm_provider_t, stream_usage), NULL },
 
     { ngx_string("connect_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
-      offsetof(ngx_http_sp_llm_provider_t, upstream.connect_timeout),
+      offsetof(ngx_http_sp_llm_provider_t, endpoint.upstream.connect_timeout),
       &ngx_http_sp_llm_timeout },
 
     { ngx_string("send_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
-      offsetof(ngx_http_sp_llm_provider_t, upstream.send_timeout),
+      offsetof(ngx_http_sp_llm_provider_t, endpoint.upstream.send_timeout),
       &ngx_http_sp_llm_timeout },
 
     { ngx_string("read_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
-      offsetof(ngx_http_sp_llm_provider_t, upstream.read_timeout),
+      offsetof(ngx_http_sp_llm_provider_t, endpoint.upstream.read_timeout),
       &ngx_http_sp_llm_timeout },
 
     { ngx_string("buffer_size"), NGX_CONF_TAKE1, ngx_sp_conf_size_slot, 0,
-      offsetof(ngx_http_sp_llm_provider_t, upstream.buffer_size),
+      offsetof(ngx_http_sp_llm_provider_t, endpoint.upstream.buffer_size),
       &ngx_http_sp_llm_buffer },
 
-    { ngx_string("model"), NGX_CONF_TAKE123, ngx_http_sp_llm_model, 0,
-      0, NULL },
+    { ngx_string("model"), NGX_CONF_TAKE1234|NGX_CONF_TAKE5,
+      ngx_http_sp_llm_model, 0, 0, NULL },
 
       ngx_null_command
 };
@@ -126,6 +131,7 @@ ngx_http_sp_llm_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_sp_llm_main_conf_t *lmcf = conf;
 
     char                         *rv;
+    u_char                       *p;
     ngx_str_t                    *value;
     ngx_uint_t                    i;
     ngx_http_sp_llm_provider_t   *created, **provider;
@@ -159,6 +165,18 @@ ngx_http_sp_llm_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     *provider = created;
     created->name = value[1];
 
+    /* it shows in logs */
+
+    p = ngx_pnalloc(cf->pool, sizeof("llm_provider ") + value[1].len);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    created->endpoint.name.data = p;
+    created->endpoint.name.len = ngx_sprintf(p, "llm_provider %V%Z",
+                                             &value[1])
+                                 - p - 1;
+
     rv = ngx_sp_conf_block(cf, ngx_http_sp_llm_params, created);
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -188,25 +206,15 @@ ngx_http_sp_llm_create_provider(ngx_conf_t *cf)
     }
 
     provider->dialect = &sp_openai;
-    provider->keepalive = NGX_CONF_UNSET;
+    provider->endpoint.keepalive = NGX_CONF_UNSET;
     provider->stream_usage = NGX_CONF_UNSET;
 
-    ucf = &provider->upstream;
+    ucf = &provider->endpoint.upstream;
 
     ucf->connect_timeout = NGX_CONF_UNSET_MSEC;
     ucf->send_timeout = NGX_CONF_UNSET_MSEC;
     ucf->read_timeout = NGX_CONF_UNSET_MSEC;
     ucf->buffer_size = NGX_CONF_UNSET_SIZE;
-
-    /*
-     * another address of the same provider, as long as nothing of the
-     * request was sent: a request that was may have been paid for, and is
-     * repeated only where the connection had ended (ngx_http_sp_llm_retry.c)
-     */
-
-    ucf->next_upstream = NGX_CONF_BITMASK_SET
-                         |NGX_HTTP_UPSTREAM_FT_ERROR
-                         |NGX_HTTP_UPSTREAM_FT_TIMEOUT;
 
     ngx_str_set(&ucf->module, "llm");
 
@@ -220,9 +228,9 @@ ngx_http_sp_llm_end_provider(ngx_conf_t *cf,
 {
     ngx_http_upstream_conf_t  *ucf;
 
-    ucf = &provider->upstream;
+    ucf = &provider->endpoint.upstream;
 
-    if (provider->url.url.data == NULL) {
+    if (provider->endpoint.url.url.data == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "llm_provider \"%V\" has no \"url\"",
                            &provider->name);
@@ -236,7 +244,9 @@ ngx_http_sp_llm_end_provider(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    if (provider->trusted_certificate.len != 0 && !provider->ssl) {
+    if (provider->endpoint.trusted_certificate.len != 0
+        && !provider->endpoint.ssl)
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"trusted_certificate\" of llm_provider \"%V\" "
                            "has no effect: its \"url\" is not https",
@@ -244,17 +254,18 @@ ngx_http_sp_llm_end_provider(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    if (provider->upstream_name.len != 0
-        && provider->keepalive != NGX_CONF_UNSET)
+    if (provider->endpoint.upstream_name.len != 0
+        && provider->endpoint.keepalive != NGX_CONF_UNSET)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"keepalive\" of llm_provider \"%V\" has no "
                            "effect: set it in upstream \"%V\"",
-                           &provider->name, &provider->upstream_name);
+                           &provider->name, &provider->endpoint.upstream_name);
         return NGX_CONF_ERROR;
     }
 
-    ngx_conf_init_value(provider->keepalive, NGX_HTTP_SP_LLM_KEEPALIVE);
+    ngx_conf_init_value(provider->endpoint.keepalive,
+                        NGX_HTTP_SP_LLM_KEEPALIVE);
     ngx_conf_init_value(provider->stream_usage, 1);
 
     ngx_conf_init_msec_value(ucf->connect_timeout, 5000);
@@ -270,7 +281,8 @@ ngx_http_sp_llm_end_provider(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_sp_llm_connect(cf, lmcf, provider);
+    return ngx_http_sp_relay_connect(cf, &provider->endpoint) == NGX_OK
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -308,7 +320,8 @@ ngx_http_sp_llm_write_headers(ngx_http_sp_llm_provider_t *provider,
     sp_out_t *out)
 {
     sp_out_str(out, "Host: ");
-    sp_out_put(out, (char *) provider->host.data, provider->host.len);
+    sp_out_put(out, (char *) provider->endpoint.host.data,
+               provider->endpoint.host.len);
     sp_out_str(out, CRLF "Content-Type: application/json" CRLF
                     "Accept-Encoding: identity" CRLF
                     "User-Agent: sallyport" CRLF);
@@ -316,7 +329,7 @@ ngx_http_sp_llm_write_headers(ngx_http_sp_llm_provider_t *provider,
     provider->dialect->write_headers((char *) provider->key.data,
                                      provider->key.len, out);
 
-    if (provider->keepalive == 0) {
+    if (provider->endpoint.keepalive == 0) {
         sp_out_str(out, "Connection: close" CRLF);
     }
 }
@@ -353,76 +366,16 @@ ngx_http_sp_llm_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sp_llm_provider_t *provider = conf;
 
-    size_t      add;
     ngx_str_t  *value;
-    ngx_url_t  *u;
 
-    u = &provider->url;
-
-    if (u->url.data != NULL) {
+    if (provider->endpoint.url.url.data != NULL) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
-    if (ngx_strncmp(value[1].data, "https://", 8) == 0) {
-        add = 8;
-        provider->ssl = 1;
-        u->default_port = 443;
-
-    } else if (ngx_strncmp(value[1].data, "http://", 7) == 0) {
-        add = 7;
-        u->default_port = 80;
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"url\" is \"%V\", expected http:// or https://",
-                           &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    u->url.len = value[1].len - add;
-    u->url.data = value[1].data + add;
-    u->uri_part = 1;
-    u->no_resolve = 1;
-
-    if (ngx_parse_url(cf->pool, u) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%s in \"url\" \"%V\"",
-                           u->err ? u->err : "an error", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (u->family == AF_UNIX) {
-
-        if (provider->ssl) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "https over a unix socket is not supported "
-                               "in \"url\" \"%V\"", &value[1]);
-            return NGX_CONF_ERROR;
-        }
-
-        ngx_str_set(&provider->host, "localhost");
-
-    } else {
-        provider->host.len = u->host.len;
-        provider->host.data = u->host.data;
-
-        /* host and port stand side by side in the url */
-
-        if (u->port != u->default_port && !u->no_port) {
-            provider->host.len += u->port_text.len + 1;
-        }
-    }
-
-    provider->path = u->uri;
-
-    while (provider->path.len != 0
-           && provider->path.data[provider->path.len - 1] == '/')
-    {
-        provider->path.len--;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_sp_relay_url(cf, &provider->endpoint, &value[1])
+           == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -444,66 +397,137 @@ ngx_http_sp_llm_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* model REAL [as=ALIAS] [context=TOKENS] */
+/* model REAL [as=ALIAS] [context=TOKENS] [weight=NUMBER] [backup] */
 
 static char *
 ngx_http_sp_llm_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sp_llm_provider_t *provider = conf;
 
-    ssize_t                       context;
-    ngx_str_t                    *value, alias, text;
+    ngx_str_t                    *value, alias;
     ngx_uint_t                    i;
     ngx_http_sp_llm_model_t      *model;
+    ngx_http_sp_llm_target_t      target;
     ngx_http_sp_llm_main_conf_t  *lmcf;
 
     value = cf->args->elts;
     alias = value[1];
-    context = 0;
+
+    ngx_memzero(&target, sizeof(ngx_http_sp_llm_target_t));
+
+    target.name = value[1];
+    target.provider = provider;
+    target.weight = 1;
 
     for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_sp_conf_arg(&value[i], "as=", &text) && text.len != 0) {
-            alias = text;
-            continue;
+        if (ngx_http_sp_llm_model_arg(cf, &value[i], &alias, &target)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
         }
-
-        if (ngx_sp_conf_arg(&value[i], "context=", &text)) {
-            context = ngx_parse_size(&text);
-
-            if (context > 0) {
-                continue;
-            }
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\" of \"model\", expected "
-                           "as=ALIAS or context=TOKENS", &value[i]);
-        return NGX_CONF_ERROR;
     }
 
     lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_llm_module);
     model = ngx_http_sp_llm_lookup(lmcf, &alias);
 
-    if (model != NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "model \"%V\" is already served by llm_provider "
-                           "\"%V\": choose another name by as=", &alias,
-                           &model->provider->name);
-        return NGX_CONF_ERROR;
-    }
-
-    model = ngx_array_push(&lmcf->models);
     if (model == NULL) {
-        return NGX_CONF_ERROR;
-    }
+        model = ngx_array_push(&lmcf->models);
 
-    model->alias = alias;
-    model->name = value[1];
-    model->context = context;
-    model->provider = provider;
+        if (model == NULL
+            || ngx_array_init(&model->targets, cf->pool, 2,
+                              sizeof(ngx_http_sp_llm_target_t))
+               != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+        model->alias = alias;
+    }
 
     provider->models++;
+
+    return ngx_http_sp_llm_add_target(cf, model, &target);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_model_arg(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *alias,
+    ngx_http_sp_llm_target_t *target)
+{
+    ssize_t    context;
+    ngx_str_t  text;
+
+    if (ngx_sp_conf_arg(arg, "as=", &text) && text.len != 0) {
+        *alias = text;
+        return NGX_OK;
+    }
+
+    if (ngx_sp_conf_arg(arg, "context=", &text)) {
+        context = ngx_parse_size(&text);
+
+        if (context > 0) {
+            target->context = context;
+            return NGX_OK;
+        }
+    }
+
+    if (ngx_sp_conf_arg(arg, "weight=", &text)) {
+        return ngx_sp_conf_number(cf, "model", "weight=", &text, 1, 1000,
+                                  &target->weight);
+    }
+
+    if (ngx_strcmp(arg->data, "backup") == 0) {
+        target->backup = 1;
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" of \"model\", expected "
+                       "as=ALIAS, context=TOKENS, weight=NUMBER or backup",
+                       arg);
+
+    return NGX_ERROR;
+}
+
+
+/* an alias of several targets: where one fails the next one is asked */
+
+static char *
+ngx_http_sp_llm_add_target(ngx_conf_t *cf, ngx_http_sp_llm_model_t *model,
+    const ngx_http_sp_llm_target_t *target)
+{
+    ngx_uint_t                 i;
+    ngx_http_sp_llm_target_t  *t;
+
+    t = model->targets.elts;
+
+    for (i = 0; i < model->targets.nelts; i++) {
+        if (t[i].provider == target->provider
+            && t[i].name.len == target->name.len
+            && ngx_memcmp(t[i].name.data, target->name.data, t[i].name.len)
+               == 0)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "model \"%V\" is named twice for \"%V\" in "
+                               "llm_provider \"%V\"", &target->name,
+                               &model->alias, &target->provider->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (model->targets.nelts == NGX_HTTP_SP_LLM_TARGETS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" has more than %d models",
+                           &model->alias, NGX_HTTP_SP_LLM_TARGETS);
+        return NGX_CONF_ERROR;
+    }
+
+    t = ngx_array_push(&model->targets);
+    if (t == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *t = *target;
 
     return NGX_CONF_OK;
 }

@@ -81,7 +81,7 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
             rc = ngx_http_sp_llm_event(ctx, &event);
         }
 
-        if (rc != NGX_OK || ctx->response.stopped) {
+        if (rc != NGX_OK || ctx->relay.stopped) {
             return rc;
         }
     }
@@ -102,7 +102,7 @@ ngx_http_sp_llm_feed_json(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
                : NGX_OK;
     }
 
-    if (ctx->response.json_len == 0 && ctx->attempt.length == last - p) {
+    if (ctx->response.json_len == 0 && ctx->relay.length == last - p) {
 
         /* whole in one piece: scanned where it is, before it goes out */
 
@@ -138,7 +138,7 @@ ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
         ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
                       "llm: an answer of provider \"%V\" is longer than "
                       "llm_event_size and is not accounted",
-                      &ctx->attempt.model->provider->name);
+                      &ctx->attempt.target->provider->name);
         return NGX_OK;
     }
 
@@ -152,10 +152,10 @@ ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
 
         /* one allocation where the provider tells the length */
 
-        if (ctx->attempt.length > 0 && (off_t) size < ctx->attempt.length
-            && ctx->attempt.length <= (off_t) ctx->check.conf->event_size)
+        if (ctx->relay.length > 0 && (off_t) size < ctx->relay.length
+            && ctx->relay.length <= (off_t) ctx->check.conf->event_size)
         {
-            size = ctx->attempt.length;
+            size = ctx->relay.length;
         }
 
         data = ngx_palloc(ctx->request->pool, size);
@@ -225,7 +225,7 @@ ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
     {
         ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                       "llm: provider \"%V\" sent an answer that is not a "
-                      "completion", &ctx->attempt.model->provider->name);
+                      "completion", &ctx->attempt.target->provider->name);
 
         if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED, NGX_HTTP_OK)
             != NGX_OK)
@@ -282,7 +282,7 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
 
         rc = ngx_http_sp_llm_grow(ctx);
 
-        if (rc != NGX_OK || response->stopped) {
+        if (rc != NGX_OK || ctx->relay.stopped) {
             return rc;
         }
     }
@@ -291,7 +291,7 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
 
         rc = ngx_http_sp_llm_event(ctx, &event);
 
-        if (rc != NGX_OK || response->stopped) {
+        if (rc != NGX_OK || ctx->relay.stopped) {
             return rc;
         }
 
@@ -312,7 +312,7 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    ngx_sp_metric_add(ctx->attempt.model->provider->unterminated, 1);
+    ngx_sp_metric_add(ctx->attempt.target->provider->unterminated, 1);
 
     response->done = 1;
 
@@ -660,7 +660,7 @@ ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                   "llm: provider \"%V\": %s",
-                  &ctx->attempt.model->provider->name, fault->code);
+                  &ctx->attempt.target->provider->name, fault->code);
 
     if (!ctx->check.stream) {
         return NGX_ERROR;
@@ -690,7 +690,7 @@ ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
 
     u->length = 0;
     u->keepalive = 0;
-    ctx->response.stopped = 1;
+    ctx->relay.stopped = 1;
 
     return NGX_OK;
 }

@@ -35,9 +35,13 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
     chat = ctx->check.chat;
 
-    turn->provider = ctx->attempt.model->provider->name;
-    turn->model = ctx->attempt.model->name;
-    turn->started = ngx_current_msec;
+    if (ctx->tried == 1) {
+        turn->started = ngx_current_msec;
+    }
+
+    turn->provider = ctx->attempt.target->provider->name;
+    turn->model = ctx->attempt.target->name;
+    turn->attempts = ctx->tried;
     turn->prompt_tokens = prompt_tokens;
     turn->stream = ctx->check.stream;
     turn->finish = NGX_HTTP_SP_TURN_FAILED;
@@ -127,7 +131,7 @@ ngx_http_sp_llm_note_delta(ngx_http_sp_llm_ctx_t *ctx,
 
     if (turn->first_byte == 0) {
         turn->first_byte = ngx_max(ngx_current_msec - turn->started, 1);
-        ngx_sp_metric_observe(ctx->attempt.model->provider->first_byte,
+        ngx_sp_metric_observe(ctx->attempt.target->provider->first_byte,
                               turn->first_byte);
     }
 
@@ -233,7 +237,7 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
 
     ctx->response.settled = 1;
 
-    provider = ctx->attempt.model->provider;
+    provider = ctx->attempt.target->provider;
 
     switch (finish) {
 

@@ -545,8 +545,9 @@ ngx_http_sp_wallet_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     wlcf->enabled = 1;
 
-    return ngx_http_sp_set_content(cf, ngx_http_sp_wallet_run,
-                                   NGX_HTTP_GET|NGX_HTTP_POST);
+    /* each endpoint has methods of its own */
+
+    return ngx_http_sp_set_content(cf, ngx_http_sp_wallet_run, 0);
 }
 
 

@@ -15,6 +15,9 @@ create table gateway.ledger (
                        check (finish in ('complete', 'partial', 'failed')),
     finish_reason      text not null default '',
     status             int not null default 0,
+
+    -- targets of the model that were asked, one after the other
+    attempts           int not null default 1,
     prompt_tokens      bigint not null default 0,
     completion_tokens  bigint not null default 0,
     cached_tokens      bigint not null default 0,

@@ -55,7 +55,7 @@ like($out, qr/step "test_old" was built for ABI \d+ of ngx_http_sp_core_module, 
 my $tree = $t->dir . '/tree';
 
 system("mkdir -p $tree && cd $Sallyport::Test::top/modules"
-       . " && cp -r abi core io lib $tree") == 0 or die;
+       . " && cp -r abi core relay work io lib $tree") == 0 or die;
 
 my $first = abi();
 my ($private) = glob "$tree/core/*_int.h";

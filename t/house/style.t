@@ -182,6 +182,15 @@ rule('names say the layer', sub {
 
 # -- layers
 
+# the rooms that a file may look into; a plugin sees the core's umbrella, the
+# relay, and the library
+
+my %below = (lib => {}, io => { lib => 1 }, work => { lib => 1, io => 1 },
+             relay => { lib => 1, io => 1 },
+             core => { lib => 1, io => 1, work => 1, relay => 1 });
+
+$below{$_} ||= { lib => 1, relay => 1 } for values %layer;
+
 rule('includes go downwards only', sub {
     my ($report, $file) = @_;
 
@@ -192,17 +201,18 @@ rule('includes go downwards only', sub {
         my $name = $1;
         my $n = 1 + (() = substr($code{$file}, 0, $-[0]) =~ /\n/g);
 
-        my $ok = $name !~ /^(?:ngx_|sp_)/ ? 1
-            : $layer eq 'lib'  ? $name =~ /^sp_/
-            : $layer =~ /^(?:io|work)$/ ? $name !~ /^ngx_http/
-                                          && ($layer eq 'work' || !-e "modules/work/$name")
-            : $layer eq 'core' ? 1
-            : $name =~ /^sp_/ || $name eq 'ngx_http_sp_core.h'
-              || -e "$dir/$name" || $name =~ /^ngx_(?:config|core|http)\.h$/;
+        my ($of) = grep { -e "modules/$_/$name" } qw(lib io work relay core);
 
-        $ok &&= $name !~ /^ngx_http_sp_/ || $name eq 'ngx_http_sp_core.h'
-                || $name eq 'ngx_http_sp_core_abi.h'    # made by modules/abi
-                || -e "$dir/$name" || $layer eq 'lib';
+        my $nginx = !$of && $name =~ /^ngx_(?!(?:http_)?sp_)/;
+
+        my $ok = $name !~ /^(?:ngx_|sp_)/ || -e "$dir/$name"
+            || $of && $below{$layer}{$of}
+            || $name =~ /^ngx_http_sp_core(?:_abi)?\.h$/
+               && $layer !~ /^(?:lib|io|work|relay)$/
+            || $nginx && ($layer eq 'lib' ? 0
+                : $layer =~ /^(?:io|work)$/ ? $name !~ /^ngx_http/
+                : $layer =~ /^(?:core|relay)$/ ? 1
+                : $name =~ /^ngx_(?:config|core|http)\.h$/);
 
         $report->($n, "a file of $layer includes $name") unless $ok;
     }

@@ -95,8 +95,11 @@ my %bad = (
     'no model' => [ "llm_provider x { $url }", qr/has no "model"/ ],
     'twice' => [ block($url) . "llm_provider x { $url model n; }",
                  qr/duplicate llm_provider "x"/ ],
-    'a model twice' => [ block($url) . "llm_provider y { $url model default; }",
-                         qr/"default" is already served by llm_provider "x"/ ],
+    'a model twice' => [ block("$url model m as=a; model m as=a backup;"),
+                         qr/model "m" is named twice for "a" in llm_provider "x"/ ],
+    'too many models' => [ block(join ' ', $url, map { "model m$_ as=a;" }
+                                                      1 .. 17),
+                           qr/"a" has more than 16 models/ ],
     'a dialect' => [ block("$url dialect klingon;"), qr/allowed: openai/ ],
     'a url' => [ block('url ftp://x/;'), qr/expected http/ ],
     'two urls' => [ block("$url $url"), qr/"url" of llm_provider is dupl/ ],
@@ -107,8 +110,6 @@ my %bad = (
     'two values' => [ block("$url keepalive 1 2;"),
                       qr/"keepalive" of llm_provider has a wrong number of/ ],
     'a port' => [ block('url http://x:99999/;'), qr/invalid port/ ],
-    'a host that does not exist' => [ block('url http://no.such.invalid/;'),
-                                      qr/host not found/ ],
     'an unknown upstream' => [ block("$url upstream nobody;"),
                                qr/upstream "nobody"/ ],
     'an unknown parameter' => [ block("$url color red;"),
@@ -133,8 +134,10 @@ my %bad = (
     'a buffer' => [ block("$url buffer_size 1;"), qr/expected 1k to 1m/ ],
     'stream_usage' => [ block("$url stream_usage maybe;"),
                         qr/it must be "on" or "off"/ ],
-    'a model parameter' => [ block("$url model n weight=2;"),
-                             qr/expected as=ALIAS or context=TOKENS/ ],
+    'a model parameter' => [ block("$url model n color=2;"),
+                             qr/expected as=ALIAS, context=TOKENS, weight=NUMBER or backup/ ],
+    'a weight' => [ block("$url model n weight=0;"),
+                    qr/invalid value "weight=0" in "model", a number from 1 to 1000 / ],
 );
 
 for my $name (sort keys %bad) {

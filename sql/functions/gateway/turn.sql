@@ -49,8 +49,8 @@ set search_path = ''
 as $$
 begin
     insert into gateway.ledger (id, user_id, character_id, chat_id,
-        provider, model, finish, finish_reason, status, prompt_tokens,
-        completion_tokens, cached_tokens, reported, stream, first_byte_ms,
+        provider, model, finish, finish_reason, status, attempts,
+        prompt_tokens, completion_tokens, cached_tokens, reported, stream, first_byte_ms,
         total_ms, at)
     values ((turn ->> 'id')::uuid,
         nullif(turn ->> 'user_id', '')::uuid,
@@ -61,6 +61,7 @@ begin
         turn ->> 'finish',
         coalesce(turn ->> 'finish_reason', ''),
         coalesce((turn ->> 'status')::int, 0),
+        coalesce((turn ->> 'attempts')::int, 1),
         coalesce((turn ->> 'prompt_tokens')::bigint, 0),
         coalesce((turn ->> 'completion_tokens')::bigint, 0),
         coalesce((turn ->> 'cached_tokens')::bigint, 0),

@@ -19,6 +19,7 @@ Below /say/ it speaks the dialect of t/modules/dialect_probe instead, with the
 faults bytes, crlf, cut, error, garbage, short, tool, status and type.
 
 What it does is told by the last user message: "fault NAME key=value ...".
+With model=NAME it is for requests of that model.
 Anything else is answered properly: with the words of "words=N" or a fixed
 sentence, as a stream when the request asks for one.
 
@@ -327,6 +328,10 @@ sub plan {
     if ($user =~ /^fault (\w+)(.*)/) {
         $name = $1;
         %arg = map { /(.*?)=(.*)/ } split ' ', $2;
+
+        # of one model only: another one answers properly
+        ($name, %arg) = ('') if defined $arg{model}
+                                && $arg{model} ne ($request->{model} || '');
     }
 
     return embeddings($request) if $line =~ m{/embeddings };

@@ -1,0 +1,381 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The provider's answer as the relay hands it over: its header, its body by
+ * the piece, its end.  What the body says is ngx_http_sp_llm_stream.c's
+ * matter.
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+static void ngx_http_sp_llm_begin_answer(ngx_http_sp_relay_t *relay);
+static ngx_int_t ngx_http_sp_llm_header(ngx_http_sp_relay_t *relay,
+    const ngx_str_t *name, const ngx_str_t *value);
+static ngx_int_t ngx_http_sp_llm_content_type(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value);
+static ngx_uint_t ngx_http_sp_llm_is_type(const char *type, u_char *p,
+    size_t len);
+static ngx_int_t ngx_http_sp_llm_content_encoding(
+    ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *value);
+static ngx_int_t ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value);
+static ngx_int_t ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay);
+static void ngx_http_sp_llm_set_type(ngx_http_request_t *r,
+    const char *type);
+static ngx_int_t ngx_http_sp_llm_data(ngx_http_sp_relay_t *relay, u_char *p,
+    u_char *last);
+static void ngx_http_sp_llm_fresh(ngx_http_sp_relay_t *relay);
+static ngx_int_t ngx_http_sp_llm_end(ngx_http_sp_relay_t *relay,
+    ngx_uint_t broken);
+static void ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc);
+
+
+static const ngx_http_sp_relay_handlers_t  ngx_http_sp_llm_relay = {
+    ngx_http_sp_llm_next,
+    ngx_http_sp_llm_more,
+    ngx_http_sp_llm_begin_answer,
+    ngx_http_sp_llm_header,
+    ngx_http_sp_llm_head,
+    ngx_http_sp_llm_data,
+    ngx_http_sp_llm_end,
+    ngx_http_sp_llm_done
+};
+
+
+typedef struct {
+    ngx_str_t      name;       /* lower case */
+    ngx_int_t    (*handler)(ngx_http_sp_llm_ctx_t *ctx,
+                       const ngx_str_t *value);
+} ngx_http_sp_llm_header_t;
+
+
+/*
+ * An allow-list: cookies, the account's limits and X-Accel-* of a provider
+ * are none of the client's business
+ */
+
+static const ngx_http_sp_llm_header_t  ngx_http_sp_llm_headers[] = {
+    { ngx_string("content-type"), ngx_http_sp_llm_content_type },
+    { ngx_string("content-encoding"), ngx_http_sp_llm_content_encoding },
+    { ngx_string("retry-after"), ngx_http_sp_llm_retry_after },
+    { ngx_null_string, NULL }
+};
+
+
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_timeout =
+    { "provider_timeout",
+      "the model provider did not answer in time" };
+
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_unreachable =
+    { "provider_unreachable",
+      "the model provider could not be reached or closed the connection" };
+
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_cut =
+    { "provider_stream_cut",
+      "the model provider closed the stream before its end" };
+
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_encoded =
+    { "provider_encoded",
+      "the model provider sent a compressed answer that was not asked for" };
+
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
+    { "provider_content_type",
+      "the model provider answered with an unexpected content type" };
+
+
+ngx_int_t
+ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_sp_relay_t  *relay;
+
+    relay = &ctx->relay;
+
+    ngx_memzero(relay, sizeof(ngx_http_sp_relay_t));
+
+    relay->to = &ngx_http_sp_llm_relay;
+    relay->r = r;
+    relay->data = ctx;
+    relay->tag = (ngx_buf_tag_t) &ngx_http_sp_llm_module;
+
+    return ngx_http_sp_relay_start(relay);
+}
+
+
+static void
+ngx_http_sp_llm_begin_answer(ngx_http_sp_relay_t *relay)
+{
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    ctx = relay->data;
+
+    ctx->attempt.event_stream = 0;
+    ctx->attempt.json_type = 0;
+    ctx->attempt.encoded = 0;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_header(ngx_http_sp_relay_t *relay, const ngx_str_t *name,
+    const ngx_str_t *value)
+{
+    const ngx_http_sp_llm_header_t  *header;
+
+    for (header = ngx_http_sp_llm_headers; header->name.len != 0; header++) {
+
+        if (header->name.len == name->len
+            && ngx_strncasecmp(header->name.data, name->data, name->len)
+               == 0)
+        {
+            return header->handler(relay->data, value);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_content_type(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value)
+{
+    size_t  len;
+
+    for (len = 0; len < value->len; len++) {
+        if (value->data[len] == ';' || value->data[len] == ' ') {
+            break;
+        }
+    }
+
+    ctx->attempt.event_stream = ngx_http_sp_llm_is_type(
+                                          ctx->attempt.dialect->stream_type,
+                                          value->data, len);
+    ctx->attempt.json_type = ngx_http_sp_llm_is_type(
+                                          ctx->attempt.dialect->type,
+                                          value->data, len);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sp_llm_is_type(const char *type, u_char *p, size_t len)
+{
+    return ngx_strlen(type) == len
+           && ngx_strncasecmp(p, (u_char *) type, len) == 0;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_content_encoding(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value)
+{
+    if (value->len != 0
+        && !(value->len == 8
+             && ngx_strncasecmp(value->data, (u_char *) "identity", 8) == 0))
+    {
+        ctx->attempt.encoded = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value)
+{
+    ctx->attempt.retry_after.data = ngx_pstrdup(ctx->request->pool,
+                                                (ngx_str_t *) value);
+
+    if (ctx->attempt.retry_after.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->attempt.retry_after.len = value->len;
+
+    return NGX_OK;
+}
+
+
+/* of the first endpoints only what will do; the last one's is answered */
+
+static ngx_int_t
+ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
+{
+    ngx_http_request_t     *r;
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    static ngx_str_t  no_cache = ngx_string("no-cache");
+    static ngx_str_t  no = ngx_string("no");
+
+    r = relay->r;
+    ctx = relay->data;
+
+    if (relay->status.code != NGX_HTTP_OK) {
+        return ngx_http_sp_llm_error_body(ctx);
+    }
+
+    if (ctx->attempt.encoded) {
+        return ngx_http_sp_llm_bad_answer(r, ctx, &ngx_http_sp_llm_encoded);
+    }
+
+    if (ctx->check.stream ? !ctx->attempt.event_stream
+                          : !ctx->attempt.json_type)
+    {
+        return ngx_http_sp_llm_bad_answer(r, ctx, &ngx_http_sp_llm_mistyped);
+    }
+
+    /* a header alone is no answer yet: another one may do better */
+
+    if (ngx_http_sp_llm_more(relay) && !ngx_http_sp_relay_has_body(relay)) {
+        return NGX_AGAIN;
+    }
+
+    r->headers_out.content_type_lowcase = NULL;
+
+    if (ctx->check.stream) {
+        ngx_http_sp_llm_set_type(r, ctx->check.dialect->stream_type);
+
+        if (ngx_http_sp_add_header(r, "Cache-Control", &no_cache) != NGX_OK
+            || ngx_http_sp_add_header(r, "X-Accel-Buffering", &no) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+#if (NGX_HTTP_GZIP)
+
+        /* a compressor would hold events back */
+
+        r->gzip_tested = 1;
+        r->gzip_ok = 0;
+#endif
+
+        return NGX_OK;
+    }
+
+    ngx_http_sp_llm_set_type(r, ctx->check.dialect->type);
+
+    /* of a translation nobody knows it yet */
+
+    r->upstream->headers_in.content_length_n = ctx->attempt.translated
+                                     ? -1 : ctx->relay.length;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sp_llm_set_type(ngx_http_request_t *r, const char *type)
+{
+    r->headers_out.content_type.data = (u_char *) type;
+    r->headers_out.content_type.len = ngx_strlen(type);
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_data(ngx_http_sp_relay_t *relay, u_char *p, u_char *last)
+{
+    ngx_http_sp_llm_fresh(relay);
+
+    return ngx_http_sp_llm_feed(relay->data, p, last);
+}
+
+
+/* bufs that were made before are with the client by now */
+
+static void
+ngx_http_sp_llm_fresh(ngx_http_sp_relay_t *relay)
+{
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    if (relay->fresh) {
+        ctx = relay->data;
+
+        ctx->response.slice = NULL;
+        ctx->response.out = NULL;
+
+        relay->fresh = 0;
+    }
+}
+
+
+/*
+ * The body is whole.  Settled before its last byte is passed on: who has read
+ * the answer finds it recorded.
+ */
+
+static ngx_int_t
+ngx_http_sp_llm_end(ngx_http_sp_relay_t *relay, ngx_uint_t broken)
+{
+    ngx_int_t  rc;
+
+    ngx_http_sp_llm_fresh(relay);
+
+    rc = broken ? NGX_DECLINED : ngx_http_sp_llm_complete(relay->data);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_sp_llm_fail(relay->data, &ngx_http_sp_llm_cut);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
+{
+    ngx_http_request_t             *r;
+    ngx_http_sp_llm_ctx_t          *ctx;
+    const ngx_http_sp_llm_fault_t  *fault;
+
+    r = relay->r;
+    ctx = relay->data;
+
+    if (ctx->response.settled) {
+        return;
+    }
+
+    if (rc == NGX_HTTP_CLIENT_CLOSED_REQUEST
+        || rc == NGX_HTTP_REQUEST_TIME_OUT
+        || rc == NGX_DONE
+        || r->connection->error)
+    {
+        (void) ngx_http_sp_llm_settle(ctx, ctx->response.text_len != 0
+                                           ? NGX_HTTP_SP_TURN_PARTIAL
+                                           : NGX_HTTP_SP_TURN_FAILED,
+                                      NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        return;
+    }
+
+    if (r->upstream->header_sent) {
+
+        fault = (rc == NGX_HTTP_GATEWAY_TIME_OUT) ? &ngx_http_sp_llm_timeout
+                                                  : &ngx_http_sp_llm_cut;
+
+        ngx_http_sp_llm_late(ctx, rc, fault);
+
+        return;
+    }
+
+    if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
+        fault = &ngx_http_sp_llm_timeout;
+
+    } else {
+        fault = &ngx_http_sp_llm_unreachable;
+    }
+
+    if ((rc == NGX_HTTP_GATEWAY_TIME_OUT || rc == NGX_HTTP_BAD_GATEWAY)
+        && !ctx->attempt.refused)
+    {
+        (void) ngx_http_sp_error(r, rc, fault->code, "%s", fault->message);
+    }
+
+    (void) ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED,
+                                  rc >= NGX_HTTP_SPECIAL_RESPONSE
+                                  ? (ngx_uint_t) rc
+                                  : NGX_HTTP_INTERNAL_SERVER_ERROR);
+}

@@ -1,0 +1,137 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Where a request goes: the targets of its model, by weight, then those that
+ * are backups, each once.  The next one is tried as long as nothing of an
+ * answer was passed on.
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+static void ngx_http_sp_llm_draw(ngx_http_sp_llm_target_t **targets,
+    ngx_uint_t n);
+
+
+ngx_int_t
+ngx_http_sp_llm_order(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_uint_t                 backup, i, n;
+    ngx_http_sp_llm_target_t  *target;
+    ngx_http_sp_llm_model_t   *model;
+
+    model = ctx->check.model;
+    target = model->targets.elts;
+
+    ctx->targets = ngx_palloc(ctx->request->pool,
+                              model->targets.nelts * sizeof(void *));
+    if (ctx->targets == NULL) {
+        return NGX_ERROR;
+    }
+
+    n = 0;
+
+    for (backup = 0; backup < 2; backup++) {
+        ctx->ntargets = n;
+
+        for (i = 0; i < model->targets.nelts; i++) {
+            if (target[i].backup == backup) {
+                ctx->targets[n++] = &target[i];
+            }
+        }
+
+        ngx_http_sp_llm_draw(ctx->targets + ctx->ntargets, n - ctx->ntargets);
+    }
+
+    ctx->ntargets = n;
+    ctx->tried = 0;
+
+    return NGX_OK;
+}
+
+
+/* each place goes to one of those that are left, as likely as its weight */
+
+static void
+ngx_http_sp_llm_draw(ngx_http_sp_llm_target_t **targets, ngx_uint_t n)
+{
+    ngx_uint_t                 i, sum, x;
+    ngx_http_sp_llm_target_t  *drawn;
+
+    for ( /* void */ ; n > 1; targets++, n--) {
+
+        sum = 0;
+
+        for (i = 0; i < n; i++) {
+            sum += targets[i]->weight;
+        }
+
+        x = ngx_random() % sum;
+
+        for (i = 0; x >= targets[i]->weight; i++) {
+            x -= targets[i]->weight;
+        }
+
+        drawn = targets[i];
+        targets[i] = targets[0];
+        targets[0] = drawn;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_sp_llm_more(ngx_http_sp_relay_t *relay)
+{
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    ctx = relay->data;
+
+    return ctx->tried < ctx->ntargets;
+}
+
+
+/* the relay's next(): a target, and the request in its words */
+
+ngx_int_t
+ngx_http_sp_llm_next(ngx_http_sp_relay_t *relay)
+{
+    ngx_int_t                    rc;
+    ngx_http_sp_llm_ctx_t       *ctx;
+    ngx_http_sp_llm_target_t    *target;
+    ngx_http_sp_llm_provider_t  *former;
+
+    ctx = relay->data;
+
+    if (ctx->tried == ctx->ntargets) {
+        return NGX_DECLINED;
+    }
+
+    target = ctx->targets[ctx->tried];
+
+    if (ctx->tried != 0) {
+        former = ctx->attempt.target->provider;
+
+        ngx_sp_metric_add(former->failed, 1);
+
+        ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                      "llm: provider \"%V\" failed, model \"%V\" goes to "
+                      "\"%V\"", &former->name, &ctx->check.model->alias,
+                      &target->provider->name);
+    }
+
+    ctx->tried++;
+
+    ngx_memzero(&ctx->response, sizeof(ngx_http_sp_llm_response_t));
+
+    rc = ngx_http_sp_llm_request(ctx, target);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    relay->endpoint = &target->provider->endpoint;
+
+    return ngx_http_sp_llm_begin(ctx);
+}
