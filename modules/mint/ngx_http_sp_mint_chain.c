@@ -270,17 +270,9 @@ ngx_http_sp_mint_set_rpc(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sp_mint_chain_t *chain = conf;
 
-    ngx_str_t  *url, *value;
+    ngx_str_t  *url, *value, file;
 
     value = cf->args->elts;
-
-    if (!(value[1].len > 7
-          && ngx_strncmp(value[1].data, "http://", 7) == 0)
-        && !(value[1].len > 8
-             && ngx_strncmp(value[1].data, "https://", 8) == 0))
-    {
-        return "must be an http:// or https:// URL";
-    }
 
     url = ngx_array_push(chain->rpc);
     if (url == NULL) {
@@ -288,6 +280,24 @@ ngx_http_sp_mint_set_rpc(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     *url = value[1];
+
+    /* many a provider of nodes has the key in the path: "nginx -T" shows it */
+
+    if (url->len > 9 && ngx_strncmp(url->data, "url_file=", 9) == 0) {
+        file.len = url->len - 9;
+        file.data = url->data + 9;
+
+        if (ngx_sp_secret_api_key(cf, &file, url) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (!(url->len > 7 && ngx_strncmp(url->data, "http://", 7) == 0)
+        && !(url->len > 8 && ngx_strncmp(url->data, "https://", 8) == 0))
+    {
+        return "must be an http:// or https:// URL, or url_file=PATH of a "
+               "file that holds one";
+    }
 
     return NGX_CONF_OK;
 }

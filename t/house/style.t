@@ -41,7 +41,8 @@ rule('no tab, no trailing space, LF, a newline at the end', sub {
               && $text{$file} =~ /\n\z/;
 
     lines($file, sub {
-        $report->($_[1], 'tab') if $_[0] =~ /\t/ && $file !~ /Makefile$/;
+        $report->($_[1], 'tab')
+            if $_[0] =~ /\t/ && $file !~ /Makefile$|\.tsv$/;
         $report->($_[1], 'trailing space') if $_[0] =~ /[ \r]$/;
     });
 

@@ -99,6 +99,8 @@ accepted('everything', block('fuji', confirmations => 12, in_flight => 4,
     domain => '"Another name" 2'));
 accepted('two endpoints', block('fuji', rpc => 'http://127.0.0.1:1; rpc '
                                 . 'https://rpc.example/v1'));
+accepted('an endpoint of a file', block('fuji', rpc => 'url_file=' . $t->file(
+    'rpc', "https://rpc.example/v1/SECRET-0123\n", 0600)));
 accepted('a keystore', block('fuji',
     signer => "keystore=$keystore password_file=$password"));
 accepted('a contract in lower case', block('fuji', contract => lc
@@ -115,6 +117,12 @@ my @bad = (
     [ 'a hexadecimal id', id => '0x1', qr/"id" .* decimal/ ],
     [ 'a huge id', id => '9007199254740992', qr/"id" .* 2\^53/ ],
     [ 'an ftp endpoint', rpc => 'ftp://x', qr/"rpc" .* http/ ],
+    [ 'an endpoint of a file that all may read', rpc => 'url_file=' . $t->file(
+        'rpc-open', "https://rpc.example/v1\n", 0644), qr/0644.*0600/ ],
+    [ 'an endpoint of no file', rpc => 'url_file=/nonexistent',
+      qr/nonexistent/ ],
+    [ 'an endpoint of a file of words', rpc => 'url_file=' . $t->file(
+        'rpc-words', "SECRET-0123\n", 0600), qr/"rpc" .* http(?!.*SECRET)/s ],
     [ 'a wrong checksum', contract =>
       '0x5fbDB2315678afecb367f032d93F642f64180aa3', qr/EIP-55/ ],
     [ 'half a contract', contract => '0x5FbDB231', qr/"contract" .* 40/ ],
