@@ -70,6 +70,7 @@ http {
         listen 127.0.0.1:%%PORT%%;
         listen 127.0.0.1:%%PORTH2%% http2;
         client_max_body_size 1m;
+        body_max_size 1m;
         root %%DIR%%/www;
 
         location = $url {
@@ -277,8 +278,8 @@ $load = load('after', 4);
 ok(progress($load, 10), 'chats go on');
 ended($load, failed => 0);
 
-is(metric('sallyport_spool_dropped_total', 'kind=\"turns\"'), 0, 'no turn was dropped');
-ok($t->wait_until(sub { metric('sallyport_spool_bytes', 'kind=\"turns\"') == 0 }, 10),
+is(metric('sallyport_spool_dropped_total', 'kind="turns"'), 0, 'no turn was dropped');
+ok($t->wait_until(sub { metric('sallyport_spool_bytes', 'kind="turns"') == 0 }, 10),
    'and none waits');
 
 $t->finish;
