@@ -31,42 +31,6 @@ ngx_int_t ngx_http_sp_add_block(ngx_http_request_t *r,
 ngx_queue_t *ngx_http_sp_blocks(ngx_http_request_t *r);
 
 
-/* Text inspection */
-
-typedef enum {
-    NGX_HTTP_SP_PASS = 0,
-    NGX_HTTP_SP_FLAG,
-    NGX_HTTP_SP_MASK,
-    NGX_HTTP_SP_BLOCK
-} ngx_http_sp_verdict_e;
-
-
-typedef struct {
-    ngx_http_sp_verdict_e     verdict;
-    ngx_str_t                 rule;      /* id of the strongest rule */
-    ngx_str_t                 category;
-} ngx_http_sp_inspection_t;
-
-
-typedef struct {
-    ngx_uint_t                abi;
-    ngx_str_t                 name;
-    ngx_int_t                 rank;
-    ngx_int_t               (*inspect)(ngx_http_request_t *r,
-                                  const ngx_str_t *text,
-                                  ngx_http_sp_inspection_t *out);
-} ngx_http_sp_inspector_t;
-
-/*
- * inspect(): every inspector in order of rank; the strongest verdict wins.
- * NGX_OK, or NGX_ERROR when an inspector cannot tell
- */
-ngx_int_t ngx_http_sp_add_inspector(ngx_conf_t *cf,
-    const ngx_http_sp_inspector_t *inspector);
-ngx_int_t ngx_http_sp_inspect(ngx_http_request_t *r, const ngx_str_t *text,
-    ngx_http_sp_inspection_t *out);
-
-
 /* Turns: what a chat request came to */
 
 typedef enum {

@@ -56,7 +56,6 @@ typedef struct {
 
 typedef struct {
     ngx_array_t                    steps;         /* const step_t * */
-    ngx_array_t                    inspectors;    /* const inspector_t * */
     ngx_array_t                    dialects;      /* const dialect_t * */
     ngx_array_t                    ends;          /* const end_t * */
     ngx_array_t                    redis;         /* ngx_sp_redis_t * */

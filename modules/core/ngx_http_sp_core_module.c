@@ -239,8 +239,6 @@ ngx_http_sp_core_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_http_sp_dialects_create(cf, mcf) != NGX_OK
         || ngx_array_init(&mcf->steps, cf->pool, 8, sizeof(void *)) != NGX_OK
-        || ngx_array_init(&mcf->inspectors, cf->pool, 2, sizeof(void *))
-           != NGX_OK
         || ngx_array_init(&mcf->ends, cf->pool, 4, sizeof(void *))
            != NGX_OK
         || ngx_array_init(&mcf->redis, cf->pool, 2, sizeof(void *)) != NGX_OK

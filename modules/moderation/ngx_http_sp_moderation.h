@@ -27,13 +27,22 @@
 #define NGX_HTTP_SP_MODERATION_ANYONE     15
 
 
+/* the stronger one counts */
+
+typedef enum {
+    NGX_HTTP_SP_MODERATION_FLAG = 1,
+    NGX_HTTP_SP_MODERATION_MASK,
+    NGX_HTTP_SP_MODERATION_BLOCK
+} ngx_http_sp_moderation_action_e;
+
+
 typedef struct {
-    ngx_str_t                     id;
-    ngx_str_t                     category;
-    ngx_http_sp_verdict_e         action;
-    ngx_uint_t                    severity;     /* 1 to 4 */
-    ngx_uint_t                    roles;
-    ngx_sp_metric_t              *metric;
+    ngx_str_t                        id;
+    ngx_str_t                        category;
+    ngx_http_sp_moderation_action_e  action;
+    ngx_uint_t                       severity;     /* 1 to 4 */
+    ngx_uint_t                       roles;
+    ngx_sp_metric_t                 *metric;
 } ngx_http_sp_moderation_rule_t;
 
 
@@ -125,8 +134,6 @@ ngx_int_t ngx_http_sp_moderation_mask(ngx_pool_t *pool, const ngx_str_t *text,
 /* _step.c */
 
 ngx_int_t ngx_http_sp_moderation_run(ngx_http_request_t *r);
-ngx_int_t ngx_http_sp_moderation_inspect(ngx_http_request_t *r,
-    const ngx_str_t *text, ngx_http_sp_inspection_t *out);
 
 
 #endif /* _NGX_HTTP_SP_MODERATION_H_INCLUDED_ */

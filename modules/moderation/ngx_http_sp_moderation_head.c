@@ -49,9 +49,9 @@ static const ngx_http_sp_moderation_key_t  ngx_http_sp_moderation_keys[] = {
 
 
 static const ngx_conf_enum_t  ngx_http_sp_moderation_actions[] = {
-    { ngx_string("block"), NGX_HTTP_SP_BLOCK },
-    { ngx_string("mask"), NGX_HTTP_SP_MASK },
-    { ngx_string("flag"), NGX_HTTP_SP_FLAG },
+    { ngx_string("block"), NGX_HTTP_SP_MODERATION_BLOCK },
+    { ngx_string("mask"), NGX_HTTP_SP_MODERATION_MASK },
+    { ngx_string("flag"), NGX_HTTP_SP_MODERATION_FLAG },
     { ngx_null_string, 0 }
 };
 
@@ -155,7 +155,7 @@ ngx_http_sp_moderation_new(ngx_http_sp_moderation_parser_t *parser,
         return NGX_ERROR;
     }
 
-    rule->action = NGX_HTTP_SP_BLOCK;
+    rule->action = NGX_HTTP_SP_MODERATION_BLOCK;
     rule->severity = 2;
     rule->roles = NGX_HTTP_SP_MODERATION_USER|NGX_HTTP_SP_MODERATION_SYSTEM
                   |NGX_HTTP_SP_MODERATION_TOOL;
@@ -243,8 +243,10 @@ ngx_http_sp_moderation_finish(ngx_http_sp_moderation_parser_t *parser)
     labels.data = p;
     labels.len = ngx_sprintf(p, "stage=\"input\",category=\"%V\","
                              "action=\"%s\"", &rule->category,
-                             rule->action == NGX_HTTP_SP_BLOCK ? "block"
-                             : rule->action == NGX_HTTP_SP_MASK ? "mask"
+                             rule->action == NGX_HTTP_SP_MODERATION_BLOCK
+                               ? "block"
+                             : rule->action == NGX_HTTP_SP_MODERATION_MASK
+                               ? "mask"
                              : "flag")
                  - p;
 

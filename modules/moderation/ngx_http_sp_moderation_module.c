@@ -83,14 +83,6 @@ static const ngx_http_sp_step_t  ngx_http_sp_moderation_step = {
 };
 
 
-static const ngx_http_sp_inspector_t  ngx_http_sp_moderation_inspector = {
-    NGX_HTTP_SP_ABI,
-    ngx_string("moderation"),
-    100,
-    ngx_http_sp_moderation_inspect
-};
-
-
 /* moderation_rules FILE ...; with wildcards, relative to nginx.conf */
 
 static char *
@@ -237,11 +229,7 @@ ngx_http_sp_moderation(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_sp_moderation_preconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_sp_add_step(cf, &ngx_http_sp_moderation_step) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_sp_add_inspector(cf, &ngx_http_sp_moderation_inspector);
+    return ngx_http_sp_add_step(cf, &ngx_http_sp_moderation_step);
 }
 
 

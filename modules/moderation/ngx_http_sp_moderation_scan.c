@@ -295,7 +295,7 @@ ngx_http_sp_moderation_judge(ngx_pool_t *pool,
             verdict->rule = hit[i].rule;
         }
 
-        if (hit[i].rule->action != NGX_HTTP_SP_MASK) {
+        if (hit[i].rule->action != NGX_HTTP_SP_MODERATION_MASK) {
             continue;
         }
 
@@ -327,7 +327,7 @@ ngx_http_sp_moderation_rest(ngx_pool_t *pool,
         verdict->rule = scan->overflow;
     }
 
-    if (scan->overflow->action != NGX_HTTP_SP_MASK) {
+    if (scan->overflow->action != NGX_HTTP_SP_MODERATION_MASK) {
         return NGX_OK;
     }
 

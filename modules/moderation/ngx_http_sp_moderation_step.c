@@ -139,43 +139,6 @@ ngx_http_sp_moderation_run(ngx_http_request_t *r)
 }
 
 
-ngx_int_t
-ngx_http_sp_moderation_inspect(ngx_http_request_t *r, const ngx_str_t *text,
-    ngx_http_sp_inspection_t *out)
-{
-    ngx_http_sp_moderation_verdict_t     verdict;
-    ngx_http_sp_moderation_loc_conf_t   *mlcf;
-    ngx_http_sp_moderation_main_conf_t  *mmcf;
-
-    ngx_memzero(out, sizeof(ngx_http_sp_inspection_t));
-
-    mlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_moderation_module);
-
-    if (!mlcf->input) {
-        return NGX_OK;
-    }
-
-    mmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_moderation_module);
-
-    ngx_memzero(&verdict, sizeof(ngx_http_sp_moderation_verdict_t));
-
-    if (ngx_http_sp_moderation_scan(r->pool, mmcf, text,
-                                    NGX_HTTP_SP_MODERATION_ANYONE, &verdict)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (verdict.rule != NULL) {
-        out->verdict = verdict.rule->action;
-        out->rule = verdict.rule->id;
-        out->category = verdict.rule->category;
-    }
-
-    return NGX_OK;
-}
-
-
 static ngx_int_t
 ngx_http_sp_moderation_chat(ngx_http_sp_moderation_walk_t *walk,
     sp_chat_request_t *chat)
@@ -614,7 +577,7 @@ ngx_http_sp_moderation_verdict(ngx_http_request_t *r,
                   "moderation: input matches rule \"%V\", category \"%V\"",
                   &rule->id, &rule->category);
 
-    if (rule->action != NGX_HTTP_SP_BLOCK && !ctx->stuck) {
+    if (rule->action != NGX_HTTP_SP_MODERATION_BLOCK && !ctx->stuck) {
 
         if (ctx->masked) {
             ngx_str_set(&header, "masked");

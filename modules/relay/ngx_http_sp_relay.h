@@ -168,10 +168,6 @@ ngx_uint_t ngx_http_sp_relay_has_body(ngx_http_sp_relay_t *relay);
 
 void ngx_http_sp_relay_aim(ngx_http_sp_relay_t *relay);
 
-/* ngx_http_sp_relay_peer.c */
-
-ngx_int_t ngx_http_sp_relay_next(ngx_http_sp_relay_t *relay);
-
 /* ngx_http_sp_relay_response.c */
 
 void ngx_http_sp_relay_respond(ngx_http_sp_relay_t *relay);
@@ -183,6 +179,9 @@ ngx_int_t ngx_http_sp_relay_filter(void *data, ssize_t bytes);
 
 /* relay->endpoint has the addresses that its name has now */
 ngx_int_t ngx_http_sp_relay_peers(ngx_http_sp_relay_t *relay);
+
+/* a worker ends: it has addresses for nobody any more */
+void ngx_http_sp_relay_forget(ngx_http_sp_relay_endpoint_t *endpoint);
 
 /* those of the name; while there are none, one that nobody listens at */
 ngx_addr_t *ngx_http_sp_relay_addrs(ngx_pool_t *pool, ngx_sp_name_t *name);

@@ -457,6 +457,8 @@ ngx_http_sp_relay_hide_headers(ngx_conf_t *cf, ngx_http_upstream_conf_t *ucf)
 void
 ngx_http_sp_relay_disconnect(ngx_http_sp_relay_endpoint_t *endpoint)
 {
+    ngx_http_sp_relay_forget(endpoint);
+
     /* of upstream {} the operator, and NGINX, take care */
 
     if (endpoint->ssl && endpoint->upstream_name.len == 0) {

@@ -35,6 +35,7 @@
 static ngx_int_t ngx_http_sp_relay_init_peer(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *us);
 static ngx_int_t ngx_http_sp_relay_take(ngx_http_sp_relay_t *relay);
+static ngx_int_t ngx_http_sp_relay_next(ngx_http_sp_relay_t *relay);
 static ngx_int_t ngx_http_sp_relay_get_peer(ngx_peer_connection_t *pc,
     void *data);
 static void ngx_http_sp_relay_free_peer(ngx_peer_connection_t *pc,
@@ -142,7 +143,7 @@ ngx_http_sp_relay_get_peer(ngx_peer_connection_t *pc, void *data)
 
 /* NGX_BUSY: there is none, NGINX answers as if all addresses were down */
 
-ngx_int_t
+static ngx_int_t
 ngx_http_sp_relay_next(ngx_http_sp_relay_t *relay)
 {
     if (relay->to->next(relay) != NGX_OK) {

@@ -141,6 +141,20 @@ failed:
 }
 
 
+void
+ngx_http_sp_relay_forget(ngx_http_sp_relay_endpoint_t *endpoint)
+{
+    if (endpoint->peers == NULL) {
+        return;
+    }
+
+    ngx_http_sp_relay_peers_release(endpoint->peers);
+
+    endpoint->peers = NULL;
+    endpoint->real->peer.data = NULL;
+}
+
+
 static void
 ngx_http_sp_relay_peers_release(void *data)
 {

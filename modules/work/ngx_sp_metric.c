@@ -492,15 +492,6 @@ ngx_sp_metric_add(ngx_sp_metric_t *metric, ngx_int_t n)
 
 
 void
-ngx_sp_metric_set(ngx_sp_metric_t *metric, ngx_int_t n)
-{
-    if (metric->shared != NULL) {
-        metric->shared->cells[0] = (ngx_atomic_uint_t) n;
-    }
-}
-
-
-void
 ngx_sp_metric_observe(ngx_sp_metric_t *metric, ngx_msec_t value)
 {
     ngx_uint_t     i;

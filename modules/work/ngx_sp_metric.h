@@ -43,7 +43,6 @@ typedef struct {
  */
 
 void ngx_sp_metric_add(ngx_sp_metric_t *metric, ngx_int_t n);
-void ngx_sp_metric_set(ngx_sp_metric_t *metric, ngx_int_t n);
 void ngx_sp_metric_observe(ngx_sp_metric_t *metric, ngx_msec_t value);
 
 
