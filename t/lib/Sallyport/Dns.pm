@@ -14,6 +14,8 @@ Sallyport::Dns - a name server that says what a test wants
     $dns->say('db.test' => { mode => 'silent' });   # no answer
     $dns->say('db.test' => { mode => 'garbage' });  # bytes that are none
     $dns->say('db.test' => { mode => 'cut' });      # half an answer
+    $dns->say('db.test' => { delay => 0.3, ... });  # and late
+    $dns->say('db.test' => { delay => 0.3, ... });  # and late
     $dns->count('db.test');                         # questions so far
 
 Only A records are there; for AAAA a name is known and has none.
@@ -26,6 +28,7 @@ use warnings;
 use IO::Socket::INET;
 use JSON::PP ();
 use POSIX ();
+use Time::HiRes qw(sleep);
 
 
 sub new {
@@ -126,6 +129,10 @@ sub serve {
         my $mode = $said ? $said->{mode} || '' : 'nx';
 
         next if $mode eq 'silent';
+
+        sleep $said->{delay} if $said && $said->{delay};
+
+        sleep $said->{delay} if $said && $said->{delay};
 
         my @addrs = $type == 1 && $said ? @{ $said->{addrs} || [] } : ();
         my $ttl = $said->{ttl} || 0;
