@@ -187,7 +187,6 @@ ngx_sp_name_lookup(ngx_sp_name_t *name)
 {
     if (name->ctx != NULL
         || ngx_sp_name_conf == NULL
-        || ngx_sp_name_conf->resolver == NULL
         || ngx_exiting
         || ngx_time() - name->asked < NGX_SP_NAME_AGAIN)
     {

@@ -28,7 +28,7 @@
 
 /* how names are looked up; of the cycle */
 typedef struct {
-    ngx_resolver_t          *resolver; /* NULL: there is none */
+    ngx_resolver_t          *resolver;
     ngx_str_t                hosts;    /* the text of /etc/hosts */
 
     /* of /etc/resolv.conf; not used with a resolver of the operator */
@@ -88,7 +88,7 @@ ngx_sp_name_t *ngx_sp_name_add(ngx_pool_t *pool, const ngx_str_t *host,
 
 /*
  * The resolver of all names: that of the operator, or, where it is NULL or
- * has no servers, one with the servers of /etc/resolv.conf.
+ * has no servers, one with those of /etc/resolv.conf.
  */
 ngx_int_t ngx_sp_name_configure(ngx_conf_t *cf, ngx_sp_name_conf_t *conf,
     ngx_resolver_t *resolver);

@@ -145,8 +145,11 @@ ngx_sp_name_configure(ngx_conf_t *cf, ngx_sp_name_conf_t *conf,
         return NGX_ERROR;
     }
 
+    /* what libc takes where none is named */
+
     if (system.nservers == 0) {
-        return NGX_OK;
+        ngx_str_set(&system.servers[0], "127.0.0.1");
+        system.nservers = 1;
     }
 
     conf->resolver = ngx_resolver_create(cf, system.servers, system.nservers);
