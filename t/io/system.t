@@ -102,7 +102,7 @@ chmod 0755, "$dir/shim.so";
 
 $t->file('hosts', <<'EOF', 0644);
 # 127.0.0.5 web
-127.0.0.1	localhost
+127.0.0.1    localhost
 127.0.0.2 Ours.test ours # web.a.test
 ::zz broken
 127.0.0.3
@@ -164,7 +164,7 @@ $t->stop;
 run_with(<<'EOF');
 # nameserver 127.0.0.1
 search gone.test
-  nameserver	127.0.0.9   ; ours
+  nameserver   127.0.0.9   ; ours
 nameserver fe80::1%lo
 nameserver nonsense
 search a.test b.test
