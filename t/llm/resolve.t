@@ -36,7 +36,11 @@ sub hosts {
     return;
 }
 
-my ($t, $p) = Sallyport::Llm::gateway(prepare => \&hosts, http => <<'EOF');
+my $fallback = 'location = /fallback { error_page 502 = @backup; llm_pass never; }
+                location @backup { llm_pass default; }';
+
+my ($t, $p) = Sallyport::Llm::gateway(prepare => \&hosts, server => $fallback,
+                                      http => <<'EOF');
 include %%DIR%%/resolver.conf;
 llm_provider kept {
     url http://moves.test:%%PORT5%%/v1;
@@ -97,6 +101,13 @@ is($res->{json}{error}{code}, 'provider_unreachable', 'with a code');
 unlike($res->{body}, qr/never\.test/, 'clients need not know the host');
 ok($t->wait_log(qr/host "never\.test" of provider "never" is not resolved/),
    'the log names it');
+
+is($t->post('/fallback', {}, { messages => [ { role => 'user',
+                                               content => 'hi' } ] })->{status},
+   200, 'another provider answers in its place');
+is(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
+                          'provider="never",outcome="failed"'), 2,
+   'both are counted');
 
 
 # -- unknown at the start, then there: the first request waits for it
