@@ -185,7 +185,7 @@ ok($t->wait_until(sub {
     return $at{'127.0.0.2'}{web}->count;
 }, 15), 'fetch: moves after the TTL, without a reload');
 
-for my $mode (qw(nx garbage cut silent)) {
+for my $mode (qw(nx garbage cut tcp silent)) {
     $dns->say('web.test', { mode => $mode });
     $asked = $dns->count('web.test');
     ok($t->wait_until(sub {

@@ -59,7 +59,6 @@ my %good = (
     'a unix socket' => block('url http://unix:/tmp/x.sock:/v1;'),
     'https' => block('url https://127.0.0.1;'),
     'a host that does not exist' => block('url http://no.such.invalid/;'),
-    'a host that does not exist' => block('url http://no.such.invalid/;'),
     'no keepalive' => block("$url keepalive 0;"),
     'an upstream of the operator' => 'upstream pool { server 127.0.0.1:9;
         keepalive 8; } ' . block('url http://api.test; upstream pool;'),
