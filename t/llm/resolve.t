@@ -99,7 +99,7 @@ my $res = chat('never');
 is($res->{status}, 502, 'a name that does not resolve is 502');
 is($res->{json}{error}{code}, 'provider_unreachable', 'with a code');
 unlike($res->{body}, qr/never\.test/, 'clients need not know the host');
-ok($t->wait_log(qr/host "never\.test" of provider "never" is not resolved/),
+ok($t->wait_log(qr/host "never\.test" of "llm_provider never" is not resolved/),
    'the log names it');
 
 is($t->post('/fallback', {}, { messages => [ { role => 'user',
