@@ -65,7 +65,7 @@ typedef struct {
     ngx_array_t                    pg_roles;      /* pg_role_t */
 
     ngx_sp_fetch_conf_t            fetch;
-    ngx_resolver_t                *resolver;      /* NULL: there is none */
+    ngx_sp_name_conf_t             names;
     ngx_sp_work_t                  work;
     ngx_sp_sink_t                 *turns;         /* NULL: no turn_store */
     size_t                         metrics_size;

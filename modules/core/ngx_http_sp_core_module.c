@@ -216,9 +216,7 @@ ngx_http_sp_core_postconfiguration(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    mcf->resolver = clcf->resolver;
-
-    if (ngx_sp_name_resolver(cf, &mcf->resolver) != NGX_OK) {
+    if (ngx_sp_name_configure(cf, &mcf->names, clcf->resolver) != NGX_OK) {
         return NGX_ERROR;
     }
 

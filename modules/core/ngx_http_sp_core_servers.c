@@ -355,7 +355,7 @@ ngx_http_sp_servers_init_process(ngx_http_sp_core_main_conf_t *mcf,
     ngx_http_sp_servers_conf = mcf;
     ngx_sp_op_observe(ngx_http_sp_servers_observe);
 
-    ngx_sp_name_init_process(mcf->resolver);
+    ngx_sp_name_init_process(&mcf->names);
 
     redis = mcf->redis.elts;
 

@@ -28,6 +28,8 @@
 #define NGX_SP_FETCH_MAX_IDLE_TIME  45L
 
 
+static ngx_int_t ngx_sp_fetch_begin(ngx_sp_fetch_transfer_t *tr);
+static void ngx_sp_fetch_looked_up(ngx_sp_op_t *op);
 static ngx_sp_fetch_transfer_t *ngx_sp_fetch_create(ngx_sp_fetch_t *fetch,
     ngx_sp_fetch_op_t *op, ngx_sp_op_result_e *result, const char **reason);
 static ngx_int_t ngx_sp_fetch_check(const ngx_sp_fetch_op_t *op,
@@ -53,7 +55,6 @@ static ngx_sp_op_result_e ngx_sp_fetch_result(ngx_sp_fetch_transfer_t *tr,
 void
 ngx_sp_fetch_submit(ngx_sp_fetch_op_t *op)
 {
-    CURLMcode                 rc;
     const char               *reason;
     ngx_sp_fetch_t           *fetch;
     ngx_sp_op_result_e        result;
@@ -89,12 +90,17 @@ ngx_sp_fetch_submit(ngx_sp_fetch_op_t *op)
         return;
     }
 
-    rc = curl_multi_add_handle(fetch->multi, tr->easy);
+    if (tr->name != NULL && ngx_sp_name_addrs(tr->name) == 0) {
+        tr->lookup.done = ngx_sp_fetch_looked_up;
+        tr->lookup.data = tr;
+        tr->lookup.log = fetch->log;
 
-    if (rc != CURLM_OK) {
+        ngx_sp_name_submit(tr->name, &tr->lookup);
+
+    } else if (ngx_sp_fetch_begin(tr) != NGX_OK) {
         ngx_sp_fetch_destroy(tr);
         ngx_sp_op_finish_later(&op->op, NGX_SP_OP_UNAVAILABLE,
-                               curl_multi_strerror(rc));
+                               "curl takes no transfer");
         return;
     }
 
@@ -102,6 +108,35 @@ ngx_sp_fetch_submit(ngx_sp_fetch_op_t *op)
 
     ngx_queue_insert_tail(&fetch->transfers, &tr->queue);
     fetch->nactive++;
+}
+
+
+static ngx_int_t
+ngx_sp_fetch_begin(ngx_sp_fetch_transfer_t *tr)
+{
+    if (ngx_sp_fetch_set_addresses(tr) != NGX_OK
+        || curl_multi_add_handle(tr->fetch->multi, tr->easy) != CURLM_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_sp_fetch_looked_up(ngx_sp_op_t *op)
+{
+    ngx_sp_fetch_transfer_t  *tr;
+
+    tr = op->data;
+
+    if (op->result != NGX_SP_OP_OK) {
+        ngx_sp_fetch_done(tr, CURLE_COULDNT_RESOLVE_HOST);
+
+    } else if (ngx_sp_fetch_begin(tr) != NGX_OK) {
+        ngx_sp_fetch_done(tr, CURLE_OUT_OF_MEMORY);
+    }
 }
 
 
@@ -124,7 +159,13 @@ ngx_sp_fetch_done(ngx_sp_fetch_transfer_t *tr, CURLcode code)
     ngx_queue_remove(&tr->queue);
     fetch->nactive--;
 
+    ngx_sp_op_cancel(&tr->lookup);
+
     (void) curl_multi_remove_handle(fetch->multi, tr->easy);
+
+    if (code == CURLE_COULDNT_CONNECT && tr->name != NULL) {
+        ngx_sp_name_failed(tr->name);
+    }
 
     size = 0;
     status = 0;
@@ -184,6 +225,7 @@ ngx_sp_fetch_destroy(ngx_sp_fetch_transfer_t *tr)
     ERR_clear_error();
 
     curl_slist_free_all(tr->headers);
+    curl_slist_free_all(tr->resolve);
 
     if (tr->body != NULL) {
         ngx_free(tr->body);
@@ -394,6 +436,10 @@ ngx_sp_fetch_set_request(ngx_sp_fetch_transfer_t *tr)
         return NGX_ERROR;
     }
 
+    if (ngx_sp_fetch_set_name(tr, url) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     bad = curl_easy_setopt(easy, CURLOPT_URL, url) != CURLE_OK;
 
     if (op->body.len != 0
@@ -468,14 +514,9 @@ ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr)
     ngx_sp_fetch_set(CURLOPT_OPENSOCKETDATA, tr->fetch);
     ngx_sp_fetch_set(CURLOPT_USERAGENT, NGX_SP_FETCH_AGENT);
 
-    /* the worker has its own signals; a name is looked up by a thread */
+    /* the worker has its own signals */
 
     ngx_sp_fetch_set(CURLOPT_NOSIGNAL, 1L);
-
-#if (LIBCURL_VERSION_NUM >= 0x075700)
-    /* and the end of the transfer does not wait for that thread */
-    ngx_sp_fetch_set(CURLOPT_QUICK_EXIT, 1L);
-#endif
 
 #if (LIBCURL_VERSION_NUM >= 0x075500)
     ngx_sp_fetch_set(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -604,6 +645,8 @@ ngx_sp_fetch_cancel(ngx_sp_op_t *op)
 
     ngx_queue_remove(&tr->queue);
     fetch->nactive--;
+
+    ngx_sp_op_cancel(&tr->lookup);
 
     (void) curl_multi_remove_handle(fetch->multi, tr->easy);
 

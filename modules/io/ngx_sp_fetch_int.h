@@ -17,6 +17,7 @@
 
 #include "ngx_sp_fd.h"
 #include "ngx_sp_fetch.h"
+#include "ngx_sp_name.h"
 
 
 typedef struct {
@@ -25,6 +26,7 @@ typedef struct {
     ngx_log_t                  *log;
     ngx_queue_t                 transfers;
     ngx_queue_t                 sockets;
+    ngx_array_t                 names;      /* ngx_sp_name_t * */
     ngx_uint_t                  nactive;
     ngx_event_t                 timer;      /* asked for by curl */
     ngx_event_t                 unbound;    /* sockets without a connection */
@@ -40,6 +42,10 @@ typedef struct {
     CURL                       *easy;
     struct curl_slist          *headers;
     const char                 *host;       /* for the log */
+
+    ngx_sp_name_t              *name;       /* NULL: an address */
+    ngx_sp_op_t                 lookup;     /* of its first addresses */
+    struct curl_slist          *resolve;
 
     u_char                     *body;
     size_t                      len;
@@ -58,6 +64,11 @@ ngx_sp_fetch_t *ngx_sp_fetch_state(void);
 
 void ngx_sp_fetch_done(ngx_sp_fetch_transfer_t *tr, CURLcode code);
 void ngx_sp_fetch_destroy(ngx_sp_fetch_transfer_t *tr);
+
+/* ngx_sp_fetch_name.c */
+ngx_int_t ngx_sp_fetch_set_name(ngx_sp_fetch_transfer_t *tr,
+    const char *text);
+ngx_int_t ngx_sp_fetch_set_addresses(ngx_sp_fetch_transfer_t *tr);
 
 /* a callback of curl */
 curl_socket_t ngx_sp_fetch_open_socket(void *arg, curlsocktype purpose,

@@ -102,6 +102,15 @@ ngx_sp_fetch_init_process(const ngx_sp_fetch_conf_t *conf,
         return NGX_ERROR;
     }
 
+    if (ngx_array_init(&fetch->names, cycle->pool, 4,
+                       sizeof(ngx_sp_name_t *))
+        != NGX_OK)
+    {
+        (void) curl_multi_cleanup(multi);
+        curl_global_cleanup();
+        return NGX_ERROR;
+    }
+
     fetch->conf = conf;
     fetch->multi = multi;
     fetch->log = cycle->log;

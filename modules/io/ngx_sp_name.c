@@ -1,290 +1,44 @@
 
 /*
  * Copyright (C) Sallyport authors
+ *
+ * Names while a worker runs.
  */
 
 
 #include "ngx_sp_name.h"
 
 
-#define NGX_SP_NAME_TIMEOUT   5000     /* of a lookup */
+#define NGX_SP_NAME_TIMEOUT   5000     /* of a question */
 #define NGX_SP_NAME_MIN_TTL   5        /* seconds */
 #define NGX_SP_NAME_MAX_TTL   3600
 #define NGX_SP_NAME_AGAIN     2        /* after a failure */
-#define NGX_SP_NAME_FILE      65536    /* of /etc/hosts that is read */
-#define NGX_SP_NAME_SERVERS   3        /* as libc takes */
-
-#define NGX_SP_NAME_HOSTS     "/etc/hosts"
-#define NGX_SP_NAME_CONF      "/etc/resolv.conf"
 
 
-static ngx_int_t ngx_sp_name_first(ngx_conf_t *cf, ngx_sp_name_t *name,
-    const char *directive, ngx_url_t *u);
-static ngx_uint_t ngx_sp_name_in_hosts(ngx_conf_t *cf, const ngx_str_t *host);
-static ngx_int_t ngx_sp_name_system(ngx_conf_t *cf, ngx_str_t *servers,
-    ngx_uint_t *n);
-static ngx_int_t ngx_sp_name_read(ngx_conf_t *cf, const char *path,
-    ngx_str_t *text);
-static ngx_uint_t ngx_sp_name_word(u_char **p, u_char *last, ngx_str_t *word);
 static void ngx_sp_name_lookup(ngx_sp_name_t *name);
+static ngx_int_t ngx_sp_name_ask(ngx_sp_name_t *name);
+static ngx_int_t ngx_sp_name_question(ngx_sp_name_t *name);
 static void ngx_sp_name_handler(ngx_resolver_ctx_t *ctx);
-static void ngx_sp_name_set(ngx_sp_name_t *name, ngx_sp_name_addr_t *addrs,
-    ngx_uint_t n);
-static ngx_uint_t ngx_sp_name_add(ngx_sp_name_addr_t *addrs, ngx_uint_t n,
-    const struct sockaddr *sockaddr, socklen_t socklen, in_port_t port);
+static void ngx_sp_name_found(ngx_sp_name_t *name,
+    const ngx_resolver_ctx_t *ctx);
+static void ngx_sp_name_lost(ngx_sp_name_t *name, ngx_int_t state);
+static void ngx_sp_name_wake(ngx_sp_name_t *name);
+static void ngx_sp_name_cancel(ngx_sp_op_t *op);
+static ngx_uint_t ngx_sp_name_has_ipv6(void);
 static int ngx_libc_cdecl ngx_sp_name_cmp(const void *one, const void *two);
 
 
-/* of the worker: one for all names; NULL: there is none */
+/* of the worker; NULL: it has not begun, or ends */
 
-static ngx_resolver_t  *ngx_sp_name_with;
-
-
-ngx_sp_name_t *
-ngx_sp_name_create(ngx_conf_t *cf, const char *directive,
-    const ngx_str_t *address, in_port_t default_port)
-{
-    ngx_url_t       u;
-    ngx_sp_name_t  *name;
-
-    name = ngx_pcalloc(cf->pool, sizeof(ngx_sp_name_t));
-    if (name == NULL) {
-        return NULL;
-    }
-
-    ngx_memzero(&u, sizeof(ngx_url_t));
-
-    u.url = *address;
-    u.default_port = default_port;
-    u.no_resolve = 1;
-
-    if (ngx_parse_url(cf->pool, &u) != NGX_OK || u.host.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%s in address \"%V\" of \"%s\"",
-                           (u.err != NULL) ? u.err : "no host", address,
-                           directive);
-        return NULL;
-    }
-
-    name->host = u.host;
-    name->port = u.port;
-
-    if (ngx_sp_name_first(cf, name, directive, &u) != NGX_OK) {
-        return NULL;
-    }
-
-    return name;
-}
-
-
-/* while the configuration is read the system may be asked, and waited for */
-
-static ngx_int_t
-ngx_sp_name_first(ngx_conf_t *cf, ngx_sp_name_t *name, const char *directive,
-    ngx_url_t *u)
-{
-    ngx_uint_t          i, n;
-    ngx_sp_name_addr_t  addrs[NGX_SP_NAME_ADDRS];
-
-    if (u->naddrs != 0 || ngx_sp_name_in_hosts(cf, &name->host)) {
-        name->fixed = 1;
-    }
-
-    if (u->naddrs == 0 && ngx_inet_resolve_host(cf->pool, u) != NGX_OK) {
-
-        if (u->err == NULL || name->fixed) {
-            return NGX_ERROR;
-        }
-
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "%s \"%V\" of \"%s\"; it will be looked up while "
-                           "the server runs", u->err, &name->host, directive);
-        return NGX_OK;
-    }
-
-    n = 0;
-
-    for (i = 0; i < u->naddrs; i++) {
-        n = ngx_sp_name_add(addrs, n, u->addrs[i].sockaddr,
-                            u->addrs[i].socklen, name->port);
-    }
-
-    ngx_sp_name_set(name, addrs, n);
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_sp_name_in_hosts(ngx_conf_t *cf, const ngx_str_t *host)
-{
-    u_char     *p, *line, *last;
-    ngx_str_t   text, word;
-
-    if (ngx_sp_name_read(cf, NGX_SP_NAME_HOSTS, &text) != NGX_OK) {
-        return 0;
-    }
-
-    for (p = text.data; p < text.data + text.len; p = last + 1) {
-        last = p;
-
-        while (last < text.data + text.len && *last != LF && *last != '#') {
-            last++;
-        }
-
-        line = p;
-
-        /* the first word is the address */
-
-        if (ngx_sp_name_word(&line, last, &word)) {
-
-            while (ngx_sp_name_word(&line, last, &word)) {
-
-                if (word.len == host->len
-                    && ngx_strncasecmp(word.data, host->data, word.len) == 0)
-                {
-                    return 1;
-                }
-            }
-        }
-
-        while (last < text.data + text.len && *last != LF) {
-            last++;
-        }
-    }
-
-    return 0;
-}
-
-
-ngx_int_t
-ngx_sp_name_resolver(ngx_conf_t *cf, ngx_resolver_t **resolver)
-{
-    ngx_str_t   servers[NGX_SP_NAME_SERVERS];
-    ngx_uint_t  n;
-
-    if (*resolver != NULL && (*resolver)->connections.nelts != 0) {
-        return NGX_OK;
-    }
-
-    *resolver = NULL;
-
-    if (ngx_sp_name_system(cf, servers, &n) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (n == 0) {
-        return NGX_OK;
-    }
-
-    *resolver = ngx_resolver_create(cf, servers, n);
-
-    return (*resolver != NULL) ? NGX_OK : NGX_ERROR;
-}
-
-
-/* "nameserver address" of resolv.conf(5), as NGINX writes addresses */
-
-static ngx_int_t
-ngx_sp_name_system(ngx_conf_t *cf, ngx_str_t *servers, ngx_uint_t *n)
-{
-    u_char     *p, *last, addr6[16];
-    ngx_str_t   text, word;
-
-    *n = 0;
-
-    if (ngx_sp_name_read(cf, NGX_SP_NAME_CONF, &text) != NGX_OK) {
-        return NGX_OK;
-    }
-
-    for (p = text.data; p < text.data + text.len; p = last + 1) {
-
-        last = ngx_strlchr(p, text.data + text.len, LF);
-        if (last == NULL) {
-            last = text.data + text.len;
-        }
-
-        if (*n == NGX_SP_NAME_SERVERS
-            || !ngx_sp_name_word(&p, last, &word)
-            || word.len != 10
-            || ngx_strncmp(word.data, "nameserver", 10) != 0
-            || !ngx_sp_name_word(&p, last, &word))
-        {
-            continue;
-        }
-
-        if (ngx_inet_addr(word.data, word.len) != INADDR_NONE) {
-            servers[(*n)++] = word;
-
-        } else if (ngx_inet6_addr(word.data, word.len, addr6) == NGX_OK) {
-            servers[*n].data = ngx_pnalloc(cf->pool, word.len + 2);
-            if (servers[*n].data == NULL) {
-                return NGX_ERROR;
-            }
-
-            servers[*n].len = ngx_sprintf(servers[*n].data, "[%V]", &word)
-                              - servers[*n].data;
-            (*n)++;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* NGX_DECLINED: it is not there */
-
-static ngx_int_t
-ngx_sp_name_read(ngx_conf_t *cf, const char *path, ngx_str_t *text)
-{
-    ssize_t   n;
-    ngx_fd_t  fd;
-
-    fd = ngx_open_file(path, NGX_FILE_RDONLY, NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        return NGX_DECLINED;
-    }
-
-    n = -1;
-
-    text->data = ngx_palloc(cf->temp_pool, NGX_SP_NAME_FILE);
-
-    if (text->data != NULL) {
-        n = ngx_read_fd(fd, text->data, NGX_SP_NAME_FILE);
-    }
-
-    (void) ngx_close_file(fd);
-
-    text->len = (n > 0) ? (size_t) n : 0;
-
-    return (n >= 0) ? NGX_OK : NGX_DECLINED;
-}
-
-
-static ngx_uint_t
-ngx_sp_name_word(u_char **p, u_char *last, ngx_str_t *word)
-{
-    while (*p < last && (**p == ' ' || **p == '\t')) {
-        (*p)++;
-    }
-
-    word->data = *p;
-
-    while (*p < last && **p != ' ' && **p != '\t' && **p != CR) {
-        (*p)++;
-    }
-
-    word->len = *p - word->data;
-
-    return word->len != 0;
-}
+static const ngx_sp_name_conf_t  *ngx_sp_name_conf;
+static ngx_uint_t                 ngx_sp_name_ipv6;
 
 
 void
-ngx_sp_name_init_process(ngx_resolver_t *resolver)
+ngx_sp_name_init_process(const ngx_sp_name_conf_t *conf)
 {
-    ngx_sp_name_with = resolver;
+    ngx_sp_name_conf = conf;
+    ngx_sp_name_ipv6 = ngx_sp_name_has_ipv6();
 }
 
 
@@ -293,7 +47,79 @@ ngx_sp_name_init_process(ngx_resolver_t *resolver)
 void
 ngx_sp_name_exit_process(void)
 {
-    ngx_sp_name_with = NULL;
+    ngx_sp_name_conf = NULL;
+}
+
+
+/*
+ * Whether there is a route to the rest of the world: a socket of datagrams
+ * sends nothing by being connected.
+ */
+
+static ngx_uint_t
+ngx_sp_name_has_ipv6(void)
+{
+    int                  rc;
+    ngx_socket_t         s;
+    struct sockaddr_in6  sin6;
+
+    s = ngx_socket(AF_INET6, SOCK_DGRAM, 0);
+
+    if (s == (ngx_socket_t) -1) {
+        return 0;
+    }
+
+    ngx_memzero(&sin6, sizeof(struct sockaddr_in6));
+
+    sin6.sin6_family = AF_INET6;
+    sin6.sin6_port = htons(53);
+    sin6.sin6_addr.s6_addr[0] = 0x20;
+
+    rc = connect(s, (struct sockaddr *) &sin6, sizeof(struct sockaddr_in6));
+
+    (void) ngx_close_socket(s);
+
+    return rc == 0;
+}
+
+
+ngx_sp_name_t *
+ngx_sp_name_add(ngx_pool_t *pool, const ngx_str_t *host, in_port_t port)
+{
+    ngx_sp_name_t       *name;
+    ngx_sp_name_addr_t   addrs[NGX_SP_NAME_ADDRS];
+    ngx_uint_t           n;
+
+    name = ngx_pcalloc(pool, sizeof(ngx_sp_name_t));
+    if (name == NULL) {
+        return NULL;
+    }
+
+    name->host.data = ngx_pnalloc(pool, host->len + 1);
+    if (name->host.data == NULL) {
+        return NULL;
+    }
+
+    ngx_strlow(name->host.data, host->data, host->len);
+    name->host.data[host->len] = '\0';
+    name->host.len = host->len;
+
+    name->port = port;
+
+    ngx_queue_init(&name->waiting);
+
+    if (ngx_sp_name_conf == NULL) {
+        return name;
+    }
+
+    n = ngx_sp_name_in_hosts(&ngx_sp_name_conf->hosts, &name->host, port,
+                             addrs);
+    if (n != 0) {
+        ngx_sp_name_set(name, addrs, n);
+        name->fixed = 1;
+    }
+
+    return name;
 }
 
 
@@ -327,32 +153,80 @@ ngx_sp_name_failed(ngx_sp_name_t *name)
 }
 
 
+void
+ngx_sp_name_submit(ngx_sp_name_t *name, ngx_sp_op_t *op)
+{
+    op->server = name;
+
+    ngx_sp_op_start(op, NGX_SP_NAME_TIMEOUT, ngx_sp_name_cancel, name);
+
+    if (ngx_sp_name_addrs(name) != 0) {
+        ngx_sp_op_finish_later(op, NGX_SP_OP_OK, NULL);
+        return;
+    }
+
+    if (name->ctx == NULL) {
+        ngx_sp_op_finish_later(op, NGX_SP_OP_UNAVAILABLE,
+                               "the name does not resolve");
+        return;
+    }
+
+    ngx_queue_insert_tail(&name->waiting, &op->queue);
+}
+
+
+static void
+ngx_sp_name_cancel(ngx_sp_op_t *op)
+{
+    ngx_queue_remove(&op->queue);
+}
+
+
 static void
 ngx_sp_name_lookup(ngx_sp_name_t *name)
 {
-    ngx_resolver_ctx_t  *ctx, temp;
-
-    if (name->ctx != NULL || ngx_sp_name_with == NULL || ngx_exiting
+    if (name->ctx != NULL
+        || ngx_sp_name_conf == NULL
+        || ngx_exiting
         || ngx_time() - name->asked < NGX_SP_NAME_AGAIN)
     {
         return;
     }
 
     name->asked = ngx_time();
-    name->log = ngx_cycle->log;
+    name->candidate = 0;
 
-    temp.name = name->host;
+    (void) ngx_sp_name_ask(name);
+}
 
-    ctx = ngx_resolve_start(ngx_sp_name_with, &temp);
 
-    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
-        return;
+/* NGX_DECLINED: there is no further way to write the name */
+
+static ngx_int_t
+ngx_sp_name_ask(ngx_sp_name_t *name)
+{
+    ngx_int_t            rc;
+    ngx_resolver_ctx_t  *ctx;
+
+    do {
+        rc = ngx_sp_name_question(name);
+    } while (rc == NGX_AGAIN);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    ctx->name = name->host;
+    ctx = ngx_resolve_start(ngx_sp_name_conf->resolver, NULL);
+
+    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
+        return NGX_ERROR;
+    }
+
+    ctx->name = name->question;
     ctx->handler = ngx_sp_name_handler;
     ctx->data = name;
     ctx->timeout = NGX_SP_NAME_TIMEOUT;
+    ctx->cancelable = 1;
 
     name->ctx = ctx;
 
@@ -360,43 +234,128 @@ ngx_sp_name_lookup(ngx_sp_name_t *name)
 
     if (ngx_resolve_name(ctx) != NGX_OK) {
         name->ctx = NULL;
+        return NGX_ERROR;
     }
+
+    return NGX_OK;
+}
+
+
+/*
+ * As libc does it: a name with few dots is looked for in the domains of the
+ * search list first, any other as it is written.  NGX_AGAIN: this one is too
+ * long.
+ */
+
+static ngx_int_t
+ngx_sp_name_question(ngx_sp_name_t *name)
+{
+    u_char                    *p;
+    ngx_str_t                 *domain;
+    ngx_uint_t                 dots, i, n, written;
+    const ngx_sp_name_conf_t  *conf;
+
+    conf = ngx_sp_name_conf;
+
+    dots = 0;
+
+    for (i = 0; i < name->host.len; i++) {
+        dots += (name->host.data[i] == '.');
+    }
+
+    /* a dot at the end says that nothing may be added */
+
+    n = (i != 0 && name->host.data[i - 1] == '.') ? 0 : conf->nsearch;
+    written = (dots >= conf->ndots) ? 0 : n;
+
+    i = name->candidate++;
+
+    if (i > n) {
+        return NGX_DECLINED;
+    }
+
+    name->question.data = name->buf;
+    name->question.len = 0;
+
+    domain = NULL;
+
+    if (i != written) {
+        domain = (ngx_str_t *) &conf->search[(i < written) ? i : i - 1];
+    }
+
+    if (name->host.len + ((domain != NULL) ? domain->len + 1 : 0)
+        > sizeof(name->buf))
+    {
+        return NGX_AGAIN;
+    }
+
+    p = ngx_cpymem(name->buf, name->host.data, name->host.len);
+
+    if (domain != NULL) {
+        *p++ = '.';
+        p = ngx_cpymem(p, domain->data, domain->len);
+    }
+
+    name->question.len = p - name->buf;
+
+    return NGX_OK;
 }
 
 
 static void
 ngx_sp_name_handler(ngx_resolver_ctx_t *ctx)
 {
-    time_t              ttl;
-    ngx_uint_t          i, n;
-    ngx_sp_name_t      *name;
-    ngx_sp_name_addr_t  addrs[NGX_SP_NAME_ADDRS];
+    ngx_int_t       state;
+    ngx_sp_name_t  *name;
 
     name = ctx->data;
     name->ctx = NULL;
 
-    if (ctx->state != NGX_OK || ctx->naddrs == 0) {
+    state = ctx->state;
 
-        if (!name->failing) {
-            ngx_log_error(NGX_LOG_ERR, name->log, 0,
-                          "host \"%V\" is not resolved: %s; %s", &name->host,
-                          ngx_resolver_strerror(ctx->state),
-                          name->naddrs ? "its last addresses are used"
-                                       : "nothing can connect to it");
+    if (state == NGX_OK && ctx->naddrs != 0) {
+        ngx_sp_name_found(name, ctx);
+        ngx_resolve_name_done(ctx);
+
+    } else {
+        ngx_resolve_name_done(ctx);
+
+        if (state == NGX_RESOLVE_NXDOMAIN
+            && ngx_sp_name_conf != NULL
+            && ngx_sp_name_ask(name) == NGX_OK)
+        {
+            return;
         }
 
-        name->failing = 1;
-        name->expires = 0;
-
-        ngx_resolve_name_done(ctx);
-        return;
+        ngx_sp_name_lost(name, state);
     }
+
+    ngx_sp_name_wake(name);
+}
+
+
+static void
+ngx_sp_name_found(ngx_sp_name_t *name, const ngx_resolver_ctx_t *ctx)
+{
+    time_t               ttl;
+    ngx_uint_t           i, n;
+    ngx_sp_name_addr_t   addrs[NGX_SP_NAME_ADDRS];
 
     n = 0;
 
     for (i = 0; i < ctx->naddrs; i++) {
-        n = ngx_sp_name_add(addrs, n, ctx->addrs[i].sockaddr,
-                            ctx->addrs[i].socklen, name->port);
+
+        if (ctx->addrs[i].sockaddr->sa_family == AF_INET || ngx_sp_name_ipv6) {
+            n = ngx_sp_name_push(addrs, n, ctx->addrs[i].sockaddr,
+                                 ctx->addrs[i].socklen, name->port);
+        }
+    }
+
+    /* no route to any of them: the failure to connect shall say so */
+
+    for (i = 0; n == 0 && i < ctx->naddrs; i++) {
+        n = ngx_sp_name_push(addrs, n, ctx->addrs[i].sockaddr,
+                             ctx->addrs[i].socklen, name->port);
     }
 
     ttl = ctx->valid - ngx_time();
@@ -404,24 +363,61 @@ ngx_sp_name_handler(ngx_resolver_ctx_t *ctx)
     name->expires = ngx_time() + ngx_max(NGX_SP_NAME_MIN_TTL,
                                          ngx_min(ttl, NGX_SP_NAME_MAX_TTL));
 
-    ngx_resolve_name_done(ctx);
-
     if (name->failing) {
-        ngx_log_error(NGX_LOG_NOTICE, name->log, 0,
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "host \"%V\" is resolved again", &name->host);
     }
 
     name->failing = 0;
 
-    if (n != 0) {
-        ngx_sp_name_set(name, addrs, n);
+    ngx_sp_name_set(name, addrs, n);
+}
+
+
+static void
+ngx_sp_name_lost(ngx_sp_name_t *name, ngx_int_t state)
+{
+    if (!name->failing) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "host \"%V\" is not resolved: %s; %s", &name->host,
+                      ngx_resolver_strerror(state),
+                      name->naddrs ? "its last addresses are used"
+                                   : "nothing can connect to it");
+    }
+
+    name->failing = 1;
+    name->expires = 0;
+}
+
+
+/* from a posted event: nothing of the resolver is to be met again there */
+
+static void
+ngx_sp_name_wake(ngx_sp_name_t *name)
+{
+    ngx_queue_t  *q;
+    ngx_sp_op_t  *op;
+
+    while (!ngx_queue_empty(&name->waiting)) {
+        q = ngx_queue_head(&name->waiting);
+        ngx_queue_remove(q);
+
+        op = ngx_queue_data(q, ngx_sp_op_t, queue);
+
+        if (name->naddrs != 0) {
+            ngx_sp_op_finish_later(op, NGX_SP_OP_OK, NULL);
+
+        } else {
+            ngx_sp_op_finish_later(op, NGX_SP_OP_UNAVAILABLE,
+                                   "the name does not resolve");
+        }
     }
 }
 
 
 /* servers send a set in changing order: in ours it is the same set */
 
-static void
+void
 ngx_sp_name_set(ngx_sp_name_t *name, ngx_sp_name_addr_t *addrs, ngx_uint_t n)
 {
     ngx_qsort(addrs, n, sizeof(ngx_sp_name_addr_t), ngx_sp_name_cmp);
@@ -457,8 +453,8 @@ ngx_sp_name_cmp(const void *one, const void *two)
 }
 
 
-static ngx_uint_t
-ngx_sp_name_add(ngx_sp_name_addr_t *addrs, ngx_uint_t n,
+ngx_uint_t
+ngx_sp_name_push(ngx_sp_name_addr_t *addrs, ngx_uint_t n,
     const struct sockaddr *sockaddr, socklen_t socklen, in_port_t port)
 {
     ngx_sp_name_addr_t  *a;

@@ -9,7 +9,7 @@
  * and the TTL is over, or after an address has failed.  Nobody waits for the
  * answer: the last good addresses serve until it is there, and for as long as
  * the name does not resolve.  Without a connection to be made nothing is
- * asked.
+ * asked.  Questions for one name are asked one at a time.
  *
  * What needs no resolver is asked for once: an address, "localhost" and the
  * other names of /etc/hosts.
@@ -19,12 +19,24 @@
 #define _NGX_SP_NAME_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_event.h>
+#include "ngx_sp_op.h"
 
 
-#define NGX_SP_NAME_ADDRS  16          /* of a name; more are not used */
+#define NGX_SP_NAME_ADDRS   16         /* of a name; more are not used */
+#define NGX_SP_NAME_SEARCH  6          /* domains, as libc takes */
+
+
+/* how names are looked up; of the cycle */
+typedef struct {
+    ngx_resolver_t          *resolver;
+    ngx_str_t                hosts;    /* the text of /etc/hosts */
+
+    /* of /etc/resolv.conf; not used with a resolver of the operator */
+
+    ngx_str_t                search[NGX_SP_NAME_SEARCH];
+    ngx_uint_t               nsearch;
+    ngx_uint_t               ndots;
+} ngx_sp_name_conf_t;
 
 
 typedef struct {
@@ -37,7 +49,7 @@ typedef struct {
 typedef struct {
     /* configuration */
 
-    ngx_str_t                host;
+    ngx_str_t                host;     /* lower case, NUL-terminated */
     in_port_t                port;
     unsigned                 fixed:1;  /* nothing is to be looked up */
 
@@ -50,8 +62,11 @@ typedef struct {
     ngx_uint_t               next;     /* to be tried */
     time_t                   expires;
     time_t                   asked;
-    ngx_resolver_ctx_t      *ctx;      /* the lookup in flight, or NULL */
-    ngx_log_t               *log;
+    ngx_resolver_ctx_t      *ctx;      /* the question in flight, or NULL */
+    ngx_str_t                question;
+    ngx_uint_t               candidate;  /* the next way to write the name */
+    u_char                   buf[255];
+    ngx_queue_t              waiting;  /* ops */
     unsigned                 failing:1;
 } ngx_sp_name_t;
 
@@ -65,14 +80,21 @@ ngx_sp_name_t *ngx_sp_name_create(ngx_conf_t *cf, const char *directive,
     const ngx_str_t *address, in_port_t default_port);
 
 /*
- * The resolver of all names: that of the configuration, or, where it is NULL
- * or has no servers, one with the servers of /etc/resolv.conf.  *resolver is
- * NULL where there are none either.
+ * The same for a host that is met while the worker runs: without a question
+ * to the system.  NULL: no memory.
  */
-ngx_int_t ngx_sp_name_resolver(ngx_conf_t *cf, ngx_resolver_t **resolver);
+ngx_sp_name_t *ngx_sp_name_add(ngx_pool_t *pool, const ngx_str_t *host,
+    in_port_t port);
+
+/*
+ * The resolver of all names: that of the operator, or, where it is NULL or
+ * has no servers, one with those of /etc/resolv.conf.
+ */
+ngx_int_t ngx_sp_name_configure(ngx_conf_t *cf, ngx_sp_name_conf_t *conf,
+    ngx_resolver_t *resolver);
 
 /* a worker begins, and ends: nothing is looked up any more */
-void ngx_sp_name_init_process(ngx_resolver_t *resolver);
+void ngx_sp_name_init_process(const ngx_sp_name_conf_t *conf);
 void ngx_sp_name_exit_process(void);
 
 /*
@@ -86,6 +108,28 @@ const u_char *ngx_sp_name_address(ngx_sp_name_t *name);
 
 /* it could not be connected to: the next one is tried, the name looked up */
 void ngx_sp_name_failed(ngx_sp_name_t *name);
+
+/*
+ * For who can wait: an op that is OK as soon as there are addresses, and
+ * UNAVAILABLE when the lookup has ended without any.  A default deadline of
+ * 5 s.
+ */
+void ngx_sp_name_submit(ngx_sp_name_t *name, ngx_sp_op_t *op);
+
+
+/* private to ngx_sp_name*.c */
+
+/* the addresses of "host" in the text of /etc/hosts; returns how many */
+ngx_uint_t ngx_sp_name_in_hosts(const ngx_str_t *text, const ngx_str_t *host,
+    in_port_t port, ngx_sp_name_addr_t *addrs);
+
+/* adds to "n" addresses where there is room; returns how many there are */
+ngx_uint_t ngx_sp_name_push(ngx_sp_name_addr_t *addrs, ngx_uint_t n,
+    const struct sockaddr *sockaddr, socklen_t socklen, in_port_t port);
+
+/* makes them the good ones; sorts the array */
+void ngx_sp_name_set(ngx_sp_name_t *name, ngx_sp_name_addr_t *addrs,
+    ngx_uint_t n);
 
 
 #endif /* _NGX_SP_NAME_H_INCLUDED_ */

@@ -79,7 +79,7 @@ typedef void (*ngx_sp_pg_notify_pt)(void *data, const ngx_str_t *payload);
  * Configuration: args are those of "pg_server", without the directive:
  *     name conninfo [connections=8] [queue=1024] [timeout=2s]
  *     [connect_timeout=2s] [password_file=path]
- * conninfo takes one host; it is resolved here to hostaddr.
+ * conninfo takes one host, looked up as ngx_sp_name.h says.
  */
 ngx_sp_pg_t *ngx_sp_pg_create(ngx_conf_t *cf, ngx_array_t *args);
 const ngx_str_t *ngx_sp_pg_name(const ngx_sp_pg_t *pg);

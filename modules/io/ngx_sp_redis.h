@@ -39,7 +39,7 @@ typedef struct {
  * Configuration: args are those of "redis_server", without the directive:
  *     name address [timeout=20ms] [connect_timeout=1s] [db=0]
  *     [user=name] [password_file=path] [queue=4096]
- * The address is resolved here, never at run time.  Returns NULL after
+ * A host name is looked up as ngx_sp_name.h says.  Returns NULL after
  * logging what is wrong with file and line.
  */
 ngx_sp_redis_t *ngx_sp_redis_create(ngx_conf_t *cf, ngx_array_t *args);

@@ -8,11 +8,13 @@
 
 #define NGX_SP_SECRET_PASSWORD_MAX  1024
 #define NGX_SP_SECRET_KEY_MAX       4096
+#define NGX_SP_SECRET_RUN           8      /* of one letter: no chance */
 
 
 static ngx_int_t ngx_sp_secret_read_fd(ngx_conf_t *cf, const ngx_str_t *path,
     ngx_fd_t fd, u_char *buf, size_t size, size_t *len);
 static ngx_uint_t ngx_sp_secret_is_placeholder(const u_char *key, size_t len);
+static ngx_uint_t ngx_sp_secret_is_example(u_char *text, size_t len);
 
 
 /*
@@ -21,10 +23,6 @@ static ngx_uint_t ngx_sp_secret_is_placeholder(const u_char *key, size_t len);
  */
 
 static ngx_str_t  ngx_sp_secret_placeholders[] = {
-    ngx_string("yourapikey"),
-    ngx_string("yourkey"),
-    ngx_string("yoursecret"),
-    ngx_string("yourtoken"),
     ngx_string("apikeyhere"),
     ngx_string("keyhere"),
     ngx_string("tokenhere"),
@@ -34,6 +32,24 @@ static ngx_str_t  ngx_sp_secret_placeholders[] = {
     ngx_string("replaceme"),
     ngx_string("replacewith"),
     ngx_string("placeholder"),
+    ngx_null_string
+};
+
+
+/* the same, where nothing else stands there */
+
+static ngx_str_t  ngx_sp_secret_words[] = {
+    ngx_string("todo"),
+    ngx_string("tbd"),
+    ngx_string("fixme"),
+    ngx_string("none"),
+    ngx_string("null"),
+    ngx_string("key"),
+    ngx_string("token"),
+    ngx_string("secret"),
+    ngx_string("apikey"),
+    ngx_string("openaiapikey"),
+    ngx_string("anthropicapikey"),
     ngx_null_string
 };
 
@@ -245,10 +261,9 @@ done:
 static ngx_uint_t
 ngx_sp_secret_is_placeholder(const u_char *key, size_t len)
 {
-    u_char            c, text[NGX_SP_SECRET_KEY_MAX];
-    size_t            i, n;
-    ngx_uint_t        found;
-    const ngx_str_t  *p;
+    u_char      c, text[NGX_SP_SECRET_KEY_MAX];
+    size_t      i, n;
+    ngx_uint_t  found;
 
     /* "<key>", "${KEY}", "{{ key }}", "$KEY": what was never filled in */
 
@@ -266,27 +281,62 @@ ngx_sp_secret_is_placeholder(const u_char *key, size_t len)
         }
     }
 
-    /* "sk-...", "xxxx", "sk-xxxxxxxx", "0000" */
-
-    i = (n >= 2 && text[0] == 's' && text[1] == 'k') ? 2 : 0;
-    found = 1;
-
-    while (i + 1 < n) {
-        if (text[i] != text[i + 1]) {
-            found = 0;
-            break;
-        }
-
-        i++;
-    }
-
-    for (p = ngx_sp_secret_placeholders; p->len != 0 && !found; p++) {
-        if (ngx_strlcasestrn(text, text + n, p->data, p->len - 1) != NULL) {
-            found = 1;
-        }
-    }
+    found = ngx_sp_secret_is_example(text, n);
 
     ngx_explicit_memzero(text, sizeof(text));
 
     return found;
+}
+
+
+static ngx_uint_t
+ngx_sp_secret_is_example(u_char *text, size_t len)
+{
+    u_char           *last, *your;
+    size_t            run;
+    const ngx_str_t  *p;
+
+    last = text + len;
+
+    /* "sk-...", "xxxx", "0000", "sk-proj-xxxxxxxx": one letter again */
+
+    if (len >= 2 && text[0] == 's' && text[1] == 'k') {
+        text += 2;
+    }
+
+    for (run = 1; last - text > (ptrdiff_t) run; run++) {
+        if (last[-1] != last[-1 - (ptrdiff_t) run]) {
+            break;
+        }
+    }
+
+    if (last - text <= (ptrdiff_t) run || run >= NGX_SP_SECRET_RUN) {
+        return 1;
+    }
+
+    for (p = ngx_sp_secret_words; p->len != 0; p++) {
+
+        if ((size_t) (last - text) == p->len
+            && ngx_strncmp(text, p->data, p->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    for (p = ngx_sp_secret_placeholders; p->len != 0; p++) {
+        if (ngx_strlcasestrn(text, last, p->data, p->len - 1) != NULL) {
+            return 1;
+        }
+    }
+
+    /* "your_api_key", "your-openai-token" */
+
+    your = ngx_strlcasestrn(text, last, (u_char *) "your", 4 - 1);
+
+    return your != NULL
+           && (ngx_strlcasestrn(your, last, (u_char *) "key", 3 - 1) != NULL
+               || ngx_strlcasestrn(your, last, (u_char *) "token", 5 - 1)
+                  != NULL
+               || ngx_strlcasestrn(your, last, (u_char *) "secret", 6 - 1)
+                  != NULL);
 }

@@ -185,6 +185,7 @@ typedef struct {
     ngx_http_sp_llm_target_t    **targets;      /* in the order of trying */
     ngx_uint_t                    ntargets;
     ngx_uint_t                    tried;
+    ngx_sp_op_t                   lookup;       /* of the only one's name */
 
     ngx_http_sp_relay_t           relay;
     ngx_http_sp_llm_attempt_t     attempt;
@@ -230,6 +231,7 @@ ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
 
 /* the targets of a model, for one request */
 ngx_int_t ngx_http_sp_llm_order(ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_await(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_next(ngx_http_sp_relay_t *relay);
 ngx_uint_t ngx_http_sp_llm_more(ngx_http_sp_relay_t *relay);
 

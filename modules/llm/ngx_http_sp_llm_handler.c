@@ -55,6 +55,12 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
+    rc = ngx_http_sp_llm_await(ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
     return ngx_http_sp_llm_start(r, ctx);
 }
 

@@ -52,6 +52,58 @@ ngx_http_sp_llm_order(ngx_http_sp_llm_ctx_t *ctx)
 }
 
 
+/*
+ * The only target is waited for while its host has no address; of several,
+ * another one is tried.  NGX_OK also where there is none in the end.
+ */
+
+ngx_int_t
+ngx_http_sp_llm_await(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_sp_op_t                   *op;
+    ngx_sp_name_t                 *name;
+    ngx_http_sp_relay_endpoint_t  *endpoint;
+
+    op = &ctx->lookup;
+
+    if (ngx_sp_op_pending(op)) {
+        return NGX_AGAIN;
+    }
+
+    if (ctx->ntargets != 1) {
+        return NGX_OK;
+    }
+
+    if (ngx_sp_op_finished(op)) {
+
+        /* an error_page may lead to another model */
+
+        op->state = NGX_SP_OP_IDLE;
+        return NGX_OK;
+    }
+
+    endpoint = &ctx->targets[0]->provider->endpoint;
+    name = ngx_http_sp_relay_unresolved(endpoint);
+
+    if (name == NULL) {
+        return NGX_OK;
+    }
+
+    ngx_memzero(op, sizeof(ngx_sp_op_t));
+
+    op->timeout = endpoint->upstream.connect_timeout;
+    op->log = ctx->request->connection->log;
+
+    if (ngx_http_sp_op_attach(ctx->request, op) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_sp_name_submit(name, op);
+
+    return NGX_AGAIN;
+}
+
+
 /* each place goes to one of those that are left, as likely as its weight */
 
 static void

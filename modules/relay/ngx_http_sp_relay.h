@@ -62,7 +62,7 @@ typedef struct {
     ngx_http_upstream_srv_conf_t  *real;
     ngx_sp_name_t                 *dns;       /* NULL: nothing to look up */
     ngx_uint_t                     changes;   /* of dns, that peers are of */
-    ngx_http_sp_relay_peers_t     *peers;     /* NULL: those at the start */
+    ngx_http_sp_relay_peers_t     *peers;     /* NULL: never resolved */
 } ngx_http_sp_relay_endpoint_t;
 
 
@@ -77,6 +77,13 @@ ngx_int_t ngx_http_sp_relay_connect(ngx_conf_t *cf,
 
 /* after all upstreams have been initialized: in init_module */
 void ngx_http_sp_relay_watch(ngx_http_sp_relay_endpoint_t *endpoint);
+
+/*
+ * The name to wait for, where a connection could not be made because it has
+ * no address so far; NULL: nothing to wait for.
+ */
+ngx_sp_name_t *ngx_http_sp_relay_unresolved(
+    ngx_http_sp_relay_endpoint_t *endpoint);
 
 /* a worker ends */
 void ngx_http_sp_relay_disconnect(ngx_http_sp_relay_endpoint_t *endpoint);
@@ -180,8 +187,7 @@ ngx_int_t ngx_http_sp_relay_filter(void *data, ssize_t bytes);
 /* relay->endpoint has the addresses that its name has now */
 ngx_int_t ngx_http_sp_relay_peers(ngx_http_sp_relay_t *relay);
 
-/* a worker ends: it has addresses for nobody any more */
-void ngx_http_sp_relay_forget(ngx_http_sp_relay_endpoint_t *endpoint);
+void ngx_http_sp_relay_forget_peers(ngx_http_sp_relay_endpoint_t *endpoint);
 
 /* those of the name; while there are none, one that nobody listens at */
 ngx_addr_t *ngx_http_sp_relay_addrs(ngx_pool_t *pool, ngx_sp_name_t *name);

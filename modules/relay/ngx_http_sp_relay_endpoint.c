@@ -228,8 +228,6 @@ ngx_http_sp_relay_set_server(ngx_conf_t *cf,
         server->naddrs = ngx_max(endpoint->dns->naddrs, 1);
         server->down = (endpoint->dns->naddrs == 0);
 
-        endpoint->changes = endpoint->dns->changes;
-
         return (server->addrs != NULL) ? NGX_OK : NGX_ERROR;
     }
 
@@ -457,11 +455,12 @@ ngx_http_sp_relay_hide_headers(ngx_conf_t *cf, ngx_http_upstream_conf_t *ucf)
 void
 ngx_http_sp_relay_disconnect(ngx_http_sp_relay_endpoint_t *endpoint)
 {
-    ngx_http_sp_relay_forget(endpoint);
-
     /* of upstream {} the operator, and NGINX, take care */
 
-    if (endpoint->ssl && endpoint->upstream_name.len == 0) {
+    if (endpoint->dns != NULL) {
+        ngx_http_sp_relay_forget_peers(endpoint);
+
+    } else if (endpoint->ssl && endpoint->upstream_name.len == 0) {
         ngx_http_sp_relay_free_sessions(endpoint->real->peer.data);
     }
 }

@@ -13,7 +13,7 @@
 
 struct ngx_http_sp_relay_peers_s {
     ngx_pool_t                    *pool;
-    ngx_http_upstream_rr_peers_t  *peers;
+    ngx_http_upstream_srv_conf_t   upstream;  /* the peers point into it */
     ngx_uint_t                     users;     /* requests, the endpoint */
 };
 
@@ -50,10 +50,13 @@ ngx_http_sp_relay_peers(ngx_http_sp_relay_t *relay)
 
         endpoint->peers = peers;
         endpoint->changes = endpoint->dns->changes;
-        endpoint->real->peer.data = peers->peers;
+        endpoint->real->peer.data = peers->upstream.peer.data;
     }
 
     if (endpoint->peers == NULL) {
+        ngx_log_error(NGX_LOG_ERR, relay->r->connection->log, 0,
+                      "relay: host \"%V\" of \"%V\" is not resolved",
+                      &endpoint->dns->host, &endpoint->name);
         return NGX_OK;
     }
 
@@ -71,6 +74,27 @@ ngx_http_sp_relay_peers(ngx_http_sp_relay_t *relay)
 }
 
 
+void
+ngx_http_sp_relay_forget_peers(ngx_http_sp_relay_endpoint_t *endpoint)
+{
+    if (endpoint->peers != NULL) {
+        ngx_http_sp_relay_peers_release(endpoint->peers);
+        endpoint->peers = NULL;
+    }
+}
+
+
+ngx_sp_name_t *
+ngx_http_sp_relay_unresolved(ngx_http_sp_relay_endpoint_t *endpoint)
+{
+    if (endpoint->dns == NULL || ngx_sp_name_addrs(endpoint->dns) != 0) {
+        return NULL;
+    }
+
+    return endpoint->dns;
+}
+
+
 static ngx_http_sp_relay_peers_t *
 ngx_http_sp_relay_peers_create(ngx_http_sp_relay_endpoint_t *endpoint)
 {
@@ -79,7 +103,6 @@ ngx_http_sp_relay_peers_create(ngx_http_sp_relay_endpoint_t *endpoint)
     ngx_array_t                    servers;
     ngx_http_sp_relay_peers_t     *peers;
     ngx_http_upstream_server_t    *server;
-    ngx_http_upstream_srv_conf_t   us;
 
     pool = ngx_create_pool(1024, ngx_cycle->log);
     if (pool == NULL) {
@@ -113,8 +136,8 @@ ngx_http_sp_relay_peers_create(ngx_http_sp_relay_endpoint_t *endpoint)
 
     /* what the round robin of NGINX makes while it reads a configuration */
 
-    us = *endpoint->real;
-    us.servers = &servers;
+    peers->upstream.host = endpoint->real->host;
+    peers->upstream.servers = &servers;
 
     ngx_memzero(&cf, sizeof(ngx_conf_t));
 
@@ -123,12 +146,12 @@ ngx_http_sp_relay_peers_create(ngx_http_sp_relay_endpoint_t *endpoint)
     cf.log = ngx_cycle->log;
     cf.cycle = (ngx_cycle_t *) ngx_cycle;
 
-    if (ngx_http_upstream_init_round_robin(&cf, &us) != NGX_OK) {
+    if (ngx_http_upstream_init_round_robin(&cf, &peers->upstream) != NGX_OK) {
         goto failed;
     }
 
     peers->pool = pool;
-    peers->peers = us.peer.data;
+    peers->upstream.servers = NULL;
     peers->users = 1;
 
     return peers;
@@ -141,20 +164,6 @@ failed:
 }
 
 
-void
-ngx_http_sp_relay_forget(ngx_http_sp_relay_endpoint_t *endpoint)
-{
-    if (endpoint->peers == NULL) {
-        return;
-    }
-
-    ngx_http_sp_relay_peers_release(endpoint->peers);
-
-    endpoint->peers = NULL;
-    endpoint->real->peer.data = NULL;
-}
-
-
 static void
 ngx_http_sp_relay_peers_release(void *data)
 {
@@ -163,7 +172,7 @@ ngx_http_sp_relay_peers_release(void *data)
     peers->users--;
 
     if (peers->users == 0) {
-        ngx_http_sp_relay_free_sessions(peers->peers);
+        ngx_http_sp_relay_free_sessions(peers->upstream.peer.data);
         ngx_destroy_pool(peers->pool);
     }
 }

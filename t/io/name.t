@@ -22,13 +22,14 @@ $t->redis;
 $t->pg;
 
 my $dns = Sallyport::Dns->new($t->dir);
-my ($r, $p, $v) = map { $t->port($_) } 5, 6, 7;
+my ($r, $p, $w) = map { $t->port($_) } 5, 6, 7;
 my ($redis) = $t->redis->{socket};
 my $pg = $t->pg->{dir} . '/.s.PGSQL.5432';
 
 # the same servers, at two addresses
 my %at = map { ($_ => { redis => proxy("$_:$r", $redis),
-                        pg => proxy("$_:$p", $pg) }) }
+                        pg => proxy("$_:$p", $pg),
+                        web => proxy("$_:$w", '127.0.0.1:' . $t->port(1)) }) }
          qw(127.0.0.1 127.0.0.2);
 
 sub proxy { return Sallyport::Proxy->new(listen => $_[0], to => $_[1]) }
@@ -55,6 +56,13 @@ http {
         location /late { io_probe_redis late ECHO pong; }
         location /here { io_probe_redis here ECHO pong; }
         location /p { io_probe_pg p "select 'pong'"; }
+        location /w { io_probe_fetch http://Web.test:$w/; }
+        location /n { io_probe_fetch http://none.test:$w/; }
+    }
+    server {
+        listen 127.0.0.1:%%PORT1%%;
+        keepalive_timeout 0;
+        return 200 pong;
     }
 }
 EOC
@@ -158,6 +166,51 @@ my @many = map { $t->stream('GET', '/p') } 1 .. 8;
 $_->reply for @many;
 $_->close for @many;
 cmp_ok($dns->count('db.test') - $asked, '<=', 2, 'one question at a time');
+
+# outgoing HTTP: who has no address yet waits
+
+like(body('/n'), qr/^unavailable sent=0 .*resolve host/, 'fetch: no such name');
+ok($t->wait_log(qr/host "none\.test" is not resolved/), '.. the log names it');
+
+$dns->say('web.test', { ttl => 1, delay => 0.3, addrs => ['127.0.0.1'] });
+@many = map { $t->stream('GET', '/w') } 1 .. 5;
+is(scalar(grep { $_->rest =~ /pong/ } @many), 5, 'fetch: all wait');
+$_->close for @many;
+is($dns->count('web.test'), 1, '.. for one answer');
+cmp_ok($at{'127.0.0.1'}{web}->count, '>', 0, '.. at its address');
+
+$dns->say('web.test', { ttl => 1, addrs => ['127.0.0.2'] });
+ok($t->wait_until(sub {
+    body('/w') =~ /pong/ or die "not served\n";
+    return $at{'127.0.0.2'}{web}->count;
+}, 15), 'fetch: moves after the TTL, without a reload');
+
+for my $mode (qw(nx garbage cut tcp silent)) {
+    $dns->say('web.test', { mode => $mode });
+    $asked = $dns->count('web.test');
+    ok($t->wait_until(sub {
+        body('/w') =~ /pong/ or die "not served\n";
+        return $dns->count('web.test') > $asked;
+    }, 15), "fetch: asked, the answer is $mode, the last address serves");
+}
+
+$dns->say('web.test', { ttl => 1, addrs => [qw(127.0.0.1 127.0.0.2)] });
+undef $at{'127.0.0.1'}{web};
+$asked = $dns->count('web.test');
+ok($t->wait_until(sub {
+    body('/w') =~ /pong/ or die "not served\n";
+    return $dns->count('web.test') > $asked;
+}, 15), 'fetch: two addresses');
+like(body('/w'), qr/pong/, '.. one of them dead') for 1 .. 3;
+
+# an idle gateway asks nothing, whatever the TTL
+
+sub asked { my $n = 0; $n += $dns->count($_) for @_; return $n }
+
+my @names = qw(redis.test late.test db.test web.test);
+$asked = asked(@names);
+sleep 7;
+is(asked(@names), $asked, 'an idle gateway asks nothing');
 
 $t->finish;
 done_testing;

@@ -58,6 +58,7 @@ my %good = (
                            stream_usage off; model n as=b context=128k;"),
     'a unix socket' => block('url http://unix:/tmp/x.sock:/v1;'),
     'https' => block('url https://127.0.0.1;'),
+    'a host that does not exist' => block('url http://no.such.invalid/;'),
     'no keepalive' => block("$url keepalive 0;"),
     'an upstream of the operator' => 'upstream pool { server 127.0.0.1:9;
         keepalive 8; } ' . block('url http://api.test; upstream pool;'),
@@ -68,6 +69,10 @@ for my $name (sort keys %good) {
 
     ok($ok, "accepted: $name") or diag($out);
 }
+
+like((check(block('url http://no.such.invalid/;')))[1],
+     qr/\[warn\].* "no\.such\.invalid" of "llm_provider x"; .*check\.conf:\d+/,
+     'a host that does not exist is named');
 
 my ($ok, $out) = check('', undef, '') ;
 

@@ -28,10 +28,13 @@ my %keys = (
         qw(sk-... changeme your_api_key your_api_key_here YOUR-API-KEY-HERE
            sk-your-key-here sk-xxxxxxxxxxxx xxxx 00000000 <api-key> ${API_KEY}
            $OPENAI_API_KEY {{key}} REPLACE_ME Replace-With-Your-Key
-           insert_key_here TOKEN_HERE __PLACEHOLDER__)),
+           insert_key_here TOKEN_HERE __PLACEHOLDER__ ToDo fixme none
+           sk-proj-xxxxxxxxxxxx your-openai-api-key YOUR_HF_TOKEN
+           OPENAI_API_KEY sk-...your_key)),
     map({ ("the key $_" => [ "$_\n", 0600, undef ]) }
         qw(sk-proj-9sKq2xYbT3 sk-ant-api03-x1Y2 0123456789abcdef
-           AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY monkey-business-here1)),
+           AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY monkey-business-here1
+           todo-list-7f3a9 your1-4f9b2c sk-1111abcd tokenizer-x2)),
 );
 
 for my $directive ('memory_embedder', 'memory_extractor') {

@@ -14,6 +14,8 @@ Sallyport::Dns - a name server that says what a test wants
     $dns->say('db.test' => { mode => 'silent' });   # no answer
     $dns->say('db.test' => { mode => 'garbage' });  # bytes that are none
     $dns->say('db.test' => { mode => 'cut' });      # half an answer
+    $dns->say('db.test' => { mode => 'tcp' });      # "ask by TCP": in vain
+    $dns->say('db.test' => { delay => 0.3, ... });  # and late
     $dns->count('db.test');                         # questions so far
 
 Only A records are there; for AAAA a name is known and has none.
@@ -26,6 +28,7 @@ use warnings;
 use IO::Socket::INET;
 use JSON::PP ();
 use POSIX ();
+use Time::HiRes qw(sleep);
 
 
 sub new {
@@ -127,10 +130,13 @@ sub serve {
 
         next if $mode eq 'silent';
 
+        sleep $said->{delay} if $said && $said->{delay};
+
         my @addrs = $type == 1 && $said ? @{ $said->{addrs} || [] } : ();
         my $ttl = $said->{ttl} || 0;
 
-        my $answer = pack('n6', $id, $mode eq 'nx' ? 0x8183 : 0x8180, 1,
+        my %flags = (nx => 0x8183, tcp => 0x8380);
+        my $answer = pack('n6', $id, $flags{$mode} || 0x8180, 1,
                           scalar @addrs, 0, 0) . $question
             . join '', map { pack('n3Nn', 0xc00c, 1, 1, $ttl, 4)
                              . Socket::inet_aton($_) } @addrs;
