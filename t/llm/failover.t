@@ -21,11 +21,13 @@ my $head = 'url http://127.0.0.1:%%PORT1%%/v1; key_file %%DIR%%/key;'
 
 my ($t, $p) = Sallyport::Llm::gateway(http => <<"EOC", server => <<'EOS');
     llm_provider one   { $head model first as=pair; model first as=weighted weight=3;
-                         model first as=failing; model first as=three; }
+                         model first as=failing; model first as=three;
+                         model first as=image; }
     llm_provider two   { dialect say; $head model second as=pair backup;
                          model second as=three; }
     llm_provider three { $head model third as=weighted; model third as=failing;
-                         model third as=three backup; model third as=dead backup; }
+                         model third as=three backup; model third as=dead backup;
+                         model third as=image backup; }
     llm_provider down  { url http://127.0.0.1:%%PORT2%%; connect_timeout 300ms;
                          model m as=dead; }
     llm_provider nowhere { url http://no.such.host.invalid; model m as=dead; }
@@ -125,6 +127,17 @@ my $before = $p->requests;
 $res = chat('three', 'fault status code=500 model=first', 1);
 is($res->{text}, $hello, 'one of three fails');
 
+# who leaves is answered by nobody else
+
+$before = $p->requests;
+my $s = $t->stream('POST', '/v1/chat/completions', {}, Sallyport::Llm::body(
+    'fault stall at=accept model=first', model => 'pair'));
+ok($t->wait_until(sub { $p->requests > $before }, 5), 'the first one stalls');
+$s->close;
+ok($p->wait_event('closed', ($p->last_request)->{n}), 'the client leaves');
+is(chat('image', 'hi', 0)->{status}, 200, 'another one comes');
+is(asked($before), 'first first', 'no other target was asked for it');
+
 # a healthy one is asked alone; by weight
 
 $before = $p->requests;
@@ -156,6 +169,26 @@ is(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
 
 my @ids = map { $_->{id} } @{ $t->get('/v1/models')->{json}{data} };
 is(join(' ', sort grep { $_ eq 'pair' } @ids), 'pair', 'listed once');
+
+# what is long is sent again as it was
+
+my $image = 'data:image/png;base64,' . 'iVBORw0K' x 100_000;
+
+for my $opt ({}, { http2 => 1 }) {
+    $before = $p->requests;
+    $res = $t->post('/v1/chat/completions', {}, Sallyport::Llm::body('',
+        model => 'image', messages => [ { role => 'user', content => [
+            { type => 'image_url', image_url => { url => $image } } ] },
+            { role => 'user', content => 'fault status code=500 model=first' }
+        ]),
+        $opt);
+    is($res->{status}, 200, 'an image: the other one answers');
+    is(asked($before), 'first third', 'in order');
+
+    my @sent = map { $_->{json}{messages}[0]{content}[0]{image_url}{url} }
+               ($p->requests)[$before, $before + 1];
+    ok($sent[0] eq $image && $sent[1] eq $image, 'both got all of it');
+}
 
 $t->finish;
 done_testing;

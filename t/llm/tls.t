@@ -44,10 +44,13 @@ http {
                     keepalive 4; }
 
     llm_provider good  { url https://localhost:%%PORT1%%/v1; model m as=good;
+                         model m as=first; model m as=last backup;
                          trusted_certificate %%DIR%%/ca.pem; }
     llm_provider pool  { url http://provider.test/v1; model m as=pool;
+                         model m as=first backup;
                          upstream pool; }
     llm_provider name  { url https://127.0.0.1:%%PORT1%%/v1; model m as=name;
+                         model m as=last;
                          trusted_certificate %%DIR%%/ca.pem; }
     llm_provider other { url https://localhost:%%PORT1%%/v1; model m as=other;
                          trusted_certificate %%DIR%%/other.pem; }
@@ -121,6 +124,25 @@ for my $model (qw(name other sys plain)) {
 is($p->requests + 0, $before, 'nothing was sent to them');
 like($t->error_log, qr/certificate does not match "127\.0\.0\.1"/,
      'the log says why');
+
+# from one to the other: each with its own name, and TLS or none
+
+for my $stream (0, 1) {
+    is(chat('last', stream => $stream ? \1 : \0)->{status}, 200,
+       'a certificate of another name: the next target');
+    is($p->last_request->{headers}{'x-name'}, 'localhost', 'by its own name');
+}
+
+$before = $p->requests;
+is(chat('first', messages => [ { role => 'user',
+                                 content => 'fault status code=500' } ])
+   ->{status}, 502, 'both fail');
+
+my @seen = map { $_->{headers} } ($p->requests)[$before, $before + 1];
+is_deeply([ map { $_->{'x-name'} } @seen ], [ 'localhost', undef ],
+          'with TLS, then without');
+is_deeply([ map { $_->{'x-host'} } @seen ],
+          [ 'localhost:' . $t->port(1), 'provider.test' ], 'each by its host');
 
 is(chat('unix')->{status}, 200, 'a unix socket');
 is($p->last_request->{line}, 'POST /base/v1/chat/completions HTTP/1.1',
