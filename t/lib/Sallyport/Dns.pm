@@ -6,7 +6,7 @@ Sallyport::Dns - a name server that says what a test wants
 
 =head1 SYNOPSIS
 
-    my $dns = Sallyport::Dns->new($t->dir);
+    my $dns = Sallyport::Dns->new($t->dir);         # , 53) for a port
     ... resolver 127.0.0.1:@{[ $dns->port ]} ...
 
     $dns->say('db.test' => { ttl => 1, addrs => [ '127.0.0.1' ] });
@@ -32,9 +32,9 @@ use Time::HiRes qw(sleep);
 
 
 sub new {
-    my ($class, $dir) = @_;
+    my ($class, $dir, $port) = @_;
 
-    my $socket = IO::Socket::INET->new(Proto => 'udp',
+    my $socket = IO::Socket::INET->new(Proto => 'udp', LocalPort => $port,
                                        LocalAddr => '127.0.0.1')
         or die "no UDP socket: $!\n";
 
