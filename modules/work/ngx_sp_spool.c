@@ -503,7 +503,7 @@ ngx_sp_spool_adopt(ngx_sp_sink_t *sink, const ngx_str_t *name)
 
     fd = open((char *) path, O_RDWR|O_APPEND|O_CLOEXEC|O_NOFOLLOW);
 
-    if (fd == NGX_INVALID_FILE) {
+    if (fd == -1) {
         return NGX_DECLINED;
     }
 

@@ -12,10 +12,10 @@
 
 static sp_chat_request_t *chat_of(const char *const *list)
 {
-    json_t             *messages;
-    const char         *role;
-    sp_chat_error_t     error;
-    sp_chat_request_t  *chat;
+    json_t                  *messages;
+    const char              *role;
+    sp_chat_request_t       *chat;
+    static sp_chat_error_t   error;
 
     messages = json_array();
 
