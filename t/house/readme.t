@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# What README.md says, executed: the tour by curl on a copy of the quickstart,
-# and the nginx.conf of a deployment by nginx -t.
+# What README.md and docs/tutorial.md say, executed: the tours by curl on a
+# copy of the quickstart, and conf/nginx.conf by nginx -t.
 
 use strict;
 use warnings;
@@ -19,8 +19,7 @@ plan skip_all => 'runs with the release modules'
 
 # what each section of the tour has to print
 my %expected = (
-    'Stream a chat'                => qr/"chat\.completion\.chunk".*\ndata: \[DONE\]/s,
-    'See a memory recalled'        => qr/X-Memory: used=[1-9].*Rex/s,
+    'The tour' => qr/"chat\.completion\.chunk".*\ndata: \[DONE\].*X-Memory: used=[1-9].*Rex/s,
     'Get moderated'                => qr/"code":"content_blocked"/,
     'Hit a quota'                  => qr/\d+ 429\n.*HTTP\/1\.1 429.*Retry-After: \d+.*"quota_exceeded"/s,
     'Sign in with a throwaway wallet' => qr/"wallet":"0x[0-9a-fA-F]{40}"/,
@@ -30,11 +29,18 @@ my %expected = (
 my %chain = map { $_ => 1 } 'Sign in with a throwaway wallet', 'Mint';
 
 my $t = Sallyport::Test->new;
-my $readme = Sallyport::Test::slurp("$Sallyport::Test::top/README.md");
-my ($tour) = $readme =~ /^## The tour by curl\n(.*?)^## /ms;
-my @sections = $tour =~ /^### ([^\n]+)\n.*?^```sh\n(.*?)^```/msg;
+my $top = $Sallyport::Test::top;
+my ($readme, $tutorial, $deployment) = map { Sallyport::Test::slurp("$top/$_") }
+    qw(README.md docs/tutorial.md conf/nginx.conf);
+my @sections = map { /^## ([^\n]+)\n(?:(?!^## ).)*?^```sh\n(.*?)^```/msg }
+    $readme =~ /^(## The tour\n.*?)^## /ms, $tutorial;
 
-is(@sections / 2, keys %expected, 'every section of the tour is known');
+is(join(', ', sort map { $sections[$_ * 2] } 0 .. $#sections / 2),
+   join(', ', sort keys %expected), 'every section of the tours is known');
+
+my ($excerpt) = $readme =~ /^```nginx\n(.*?)^```/ms;
+$excerpt =~ s/^(?=.)/        /mg;
+ok(index($deployment, $excerpt) > 0, 'the location is that of conf/nginx.conf');
 
 for my $path ($readme =~ /\]\((?!http)([^)#]+)\)/g) {
     ok(-e "$Sallyport::Test::top/$path", "$path exists");
@@ -81,7 +87,7 @@ done_testing;
 # the configuration, with the files it names in a directory of the test
 
 sub deployment {
-    my ($conf) = $readme =~ /^```nginx\n(.*?)^```/ms;
+    my $conf = $deployment;
     my $dir = $t->dir . '/etc';
 
     mkdir $dir;
