@@ -79,6 +79,8 @@ for my $stream (0, 1) {
             is($res->{status}, 200, "$how, $fault: answered");
             is($res->{text}, $hello, "$how, $fault: by the other one");
             is(asked($before), 'first second', "$how, $fault: in order");
+            is($res->{headers}{'retry-after'}, undef,
+               "$how, $fault: nothing of the first one is left");
         }
 
         my $before = $p->requests;
