@@ -166,7 +166,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     p = (const char *) data;
 
-    memset(&slice, 0, sizeof(sp_slice_t));
+    /* an empty text is not said */
+
+    slice.data = "";
+    slice.len = 0;
 
     rc = sp_openai.scan_answer(p, size, fuzz_sink, &slice, &event);
 
