@@ -237,9 +237,12 @@ sub receive {
 
     $c->{in} .= $buf;
 
+    # a body of megabytes comes in hundreds of reads: each looks at its head
+    # only, a match would copy all that has come so far
+
     while (!$c->{busy}
-           && $c->{in} =~ /^(.*?)\r\n\r\n/s) {
-        my $head = $1;
+           && (my $end = index $c->{in}, "\r\n\r\n") >= 0) {
+        my $head = substr $c->{in}, 0, $end;
         my ($line, @lines) = split /\r\n/, $head;
         my %headers = map { /^([^:]+):\s*(.*)$/ ? (lc $1 => $2) : () } @lines;
         my $length = $headers{'content-length'} || 0;
