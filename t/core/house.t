@@ -159,5 +159,18 @@ is(scalar $t->sql('select count(*) from public.rounds'), 4, 'by one worker');
 
 is(scalar $t->sql('select gateway.housekeeping(1000)'), 0, 'nothing is left');
 
+# a rule that fails holds up no other
+
+$t->sql('create table public.old (at timestamptz)');
+$t->sql("insert into public.old values (now() - interval '1 day')");
+$t->sql("insert into gateway.retention (name, relation, since, keep, condition)
+         values ('a wrong one', 'public.old', 'at', '1 hour', 'r.nothing'),
+                ('old', 'public.old', 'at', '1 hour', 'true')");
+{
+    local $SIG{__WARN__} = sub { };
+    is(scalar $t->sql('select gateway.housekeeping(1000)'), 0, 'it is passed');
+}
+is(scalar $t->sql('select count(*) from public.old'), 0, 'the next one is done');
+
 $t->finish;
 done_testing;

@@ -18,7 +18,7 @@ my $t = Sallyport::Test->new;
 my $pg = $t->pg;
 my $apply = "$Sallyport::Test::top/sql/apply";
 
-my $owner = $pg->conninfo('postgres');
+our $owner = $pg->conninfo('postgres');
 my $admin = DBI->connect("dbi:Pg:host=$pg->{dir};dbname=postgres",
                          'postgres', '', { RaiseError => 1 });
 
@@ -168,6 +168,33 @@ SQL
 isnt($rc, 0, 'a body that calls what is not there');
 like($out, qr/public\.nowhere\(\) does not exist/, 'is named');
 is(value('rules', 'select public.late()'), 42, 'and nothing was changed');
+
+# nobody but who was granted it calls a function, whoever has applied it
+
+migration('functions/c/wrong', "select 1;\n");
+migration('schema/0004_four', 'create schema d;');
+migration('functions/d/open', <<'SQL');
+create or replace function d.open(n int) returns int
+language sql as $$ select n $$;
+SQL
+
+is((run_apply('rules', $dir))[0], 0, 'a domain');
+is(value('rules', "select has_function_privilege('public', 'd.open(int)',
+    'execute')"), 0, 'its function is closed');
+
+$admin->do('create role second superuser login');
+migration('functions/d/open', <<'SQL');
+create or replace function d.open(n int, m int) returns int
+language sql as $$ select n + m $$;
+SQL
+{
+    local $owner = $owner =~ s/user=\S+/user=second/r;
+    is((run_apply('rules', $dir))[0], 0, 'another role applies a new one');
+}
+is(value('rules', "select proowner::regrole from pg_proc
+    where oid = 'd.open(int,int)'::regprocedure"), 'second', 'its own');
+is(value('rules', "select has_function_privilege('public',
+    'd.open(int,int)', 'execute')"), 0, 'is closed as well');
 
 ($rc, $out) = run_apply('rules', '/nonexistent');
 isnt($rc, 0, 'no such directory');

@@ -2,7 +2,8 @@
 
 
 -- Deletes up to "max" rows for each row of gateway.retention.  True: there
--- may be more.  When two gateways call it at once, one does the work.
+-- may be more.  When two gateways call it at once, one does the work.  A rule
+-- that fails is a warning in the server's log, and holds up no other.
 
 create or replace function gateway.housekeeping(max int) returns boolean
 language plpgsql
@@ -20,15 +21,24 @@ begin
     end if;
 
     for rule in select * from gateway.retention order by name loop
-        execute format('delete from %1$s where ctid = any (array('
-                       'select r.ctid from %1$s as r '
-                       'where r.%2$I < now() - $1 and (%3$s) '
-                       'order by r.%2$I limit $2 for update skip locked))',
-                       rule.relation, rule.since, rule.condition)
-        using rule.keep, max;
+        begin
+            execute format(
+                'delete from %1$s where ctid = any (array('
+                'select r.ctid from %1$s as r '
+                'where r.%2$I < now() - $1 and (%3$s) '
+                'order by r.%2$I limit $2 for update skip locked))',
+                rule.relation, rule.since, rule.condition)
+            using rule.keep, max;
 
-        get diagnostics n = row_count;
-        more := more or n >= max;
+            get diagnostics n = row_count;
+            more := more or n >= max;
+
+        exception
+            when query_canceled or assert_failure then
+                raise;
+            when others then
+                raise warning 'gateway.retention "%": %', rule.name, sqlerrm;
+        end;
     end loop;
 
     return more;
