@@ -34,8 +34,6 @@ begin
             more := more or n >= max;
 
         exception
-            when query_canceled or assert_failure then
-                raise;
             when others then
                 raise warning 'gateway.retention "%": %', rule.name, sqlerrm;
         end;
