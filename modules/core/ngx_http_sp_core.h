@@ -7,7 +7,8 @@
  *     ngx_http_sp_core_step.h      steps, content handlers, end hooks,
  *                                  contexts, ops
  *     ngx_http_sp_core_request.h   body, identity, answers
- *     ngx_http_sp_core_chat.h      what goes into a prompt, texts, turns
+ *     ngx_http_sp_core_filter.h    texts that are judged as they flow
+ *     ngx_http_sp_core_chat.h      what goes into a prompt, turns
  *     ngx_http_sp_core_conf.h      variables, servers, metrics, jobs
  *
  * ngx_http_sp_core_abi.h is made by configure: NGX_HTTP_SP_ABI, a hash of
@@ -72,6 +73,7 @@ static const char *const  ngx_http_sp_load_order
 
 #include "ngx_http_sp_core_step.h"
 #include "ngx_http_sp_core_request.h"
+#include "ngx_http_sp_core_filter.h"
 #include "ngx_http_sp_core_chat.h"
 #include "ngx_http_sp_core_conf.h"
 

@@ -33,6 +33,9 @@ const sp_dialect_t *ngx_http_sp_dialect(ngx_conf_t *cf,
 /* in a setter: the clients of this location speak it */
 void ngx_http_sp_conf_dialect(ngx_conf_t *cf, const sp_dialect_t *dialect);
 
+/* in a merge_loc_conf only: whether a model answers this location */
+ngx_flag_t ngx_http_sp_has_model(ngx_conf_t *cf);
+
 /* of a request: that of its location, or OpenAI's */
 const sp_dialect_t *ngx_http_sp_client_dialect(ngx_http_request_t *r);
 

@@ -136,6 +136,17 @@ ngx_http_sp_conf_dialect(ngx_conf_t *cf, const sp_dialect_t *dialect)
 }
 
 
+ngx_flag_t
+ngx_http_sp_has_model(ngx_conf_t *cf)
+{
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sp_core_module);
+
+    return lcf->dialect != NULL;
+}
+
+
 /*
  * Who does not say so speaks OpenAI's.  What was read once stays, wherever an
  * error_page leads.

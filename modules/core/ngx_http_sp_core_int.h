@@ -18,6 +18,9 @@
 /* the steps of a request that have passed are bits of one word */
 #define NGX_HTTP_SP_MAX_STEPS  64
 
+/* and so are the filters that have judged its body */
+#define NGX_HTTP_SP_MAX_FILTERS  32
+
 
 typedef struct ngx_http_sp_core_ctx_s  ngx_http_sp_core_ctx_t;
 
@@ -57,6 +60,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                    steps;         /* const step_t * */
     ngx_array_t                    dialects;      /* const dialect_t * */
+    ngx_array_t                    filters;       /* const filter_t * */
     ngx_array_t                    ends;          /* const end_t * */
     ngx_array_t                    redis;         /* ngx_sp_redis_t * */
     ngx_array_t                    pg;            /* ngx_sp_pg_t * */
@@ -199,6 +203,7 @@ struct ngx_http_sp_core_ctx_s {
     ngx_http_sp_identity_t        *identity;
     ngx_http_sp_identity_t        *before;    /* that of earlier passes */
     ngx_uint_t                     changes;   /* of the identity */
+    ngx_uint_t                     inspected; /* by which filters, bits */
     ngx_queue_t                    blocks;    /* of the prompt */
     ngx_http_sp_turn_t            *turn;
 
@@ -309,6 +314,23 @@ char *ngx_http_sp_require_scope_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_sp_pg_role_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/* ngx_http_sp_core_filter.c: what _inspect.c needs beside the public part */
+
+ngx_http_sp_stream_t *ngx_http_sp_stream_create(ngx_http_request_t *r,
+    ngx_uint_t filters);
+ngx_int_t ngx_http_sp_stream_reopen(ngx_http_sp_stream_t *stream,
+    const ngx_http_sp_text_t *text);
+ngx_int_t ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream,
+    const ngx_str_t *piece, ngx_uint_t last);
+ngx_uint_t ngx_http_sp_stream_edited(const ngx_http_sp_stream_t *stream);
+ngx_int_t ngx_http_sp_stream_cut(ngx_http_sp_stream_t *stream,
+    const u_char *src, uint64_t from, uint64_t to, ngx_str_t *out);
+void ngx_http_sp_stream_close(ngx_http_sp_stream_t *stream);
+
+/* ngx_http_sp_core_inspect.c */
+
+ngx_int_t ngx_http_sp_inspect_init(ngx_conf_t *cf);
 
 /* ngx_http_sp_core_end.c */
 

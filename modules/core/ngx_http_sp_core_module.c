@@ -190,6 +190,7 @@ ngx_http_sp_core_preconfiguration(ngx_conf_t *cf)
     if (ngx_http_sp_core_counters(cf, mcf) != NGX_OK
         || ngx_http_sp_content_init(cf) != NGX_OK
         || ngx_http_sp_scope_init(cf) != NGX_OK
+        || ngx_http_sp_inspect_init(cf) != NGX_OK
         || ngx_http_sp_servers_create(cf, mcf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -237,6 +238,8 @@ ngx_http_sp_core_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_http_sp_dialects_create(cf, mcf) != NGX_OK
         || ngx_array_init(&mcf->steps, cf->pool, 8, sizeof(void *)) != NGX_OK
+        || ngx_array_init(&mcf->filters, cf->pool, 4, sizeof(void *))
+           != NGX_OK
         || ngx_array_init(&mcf->ends, cf->pool, 4, sizeof(void *))
            != NGX_OK
         || ngx_array_init(&mcf->redis, cf->pool, 2, sizeof(void *)) != NGX_OK

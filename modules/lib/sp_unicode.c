@@ -327,6 +327,16 @@ sp_unicode_flush(sp_unicode_t *u, sp_unicode_out_t *out)
     utf8proc_ssize_t    rc;
     sp_unicode_class_e  class;
 
+    /* most of what is said; the form of an ASCII letter is the small one */
+
+    if (u->ncluster == 1 && u->cluster[0] < 0x80) {
+        u->ncluster = 0;
+        base = u->cluster[0];
+        sp_unicode_write(u, (base >= 'A' && base <= 'Z') ? base | 0x20 : base,
+                         out);
+        return;
+    }
+
     n = 0;
     bound = 0;
 

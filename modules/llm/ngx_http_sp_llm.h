@@ -139,7 +139,10 @@ typedef struct {
     unsigned                      json_type:1;
     unsigned                      encoded:1;
     unsigned                      refused:1;    /* an error is recorded */
-    unsigned                      translated:1; /* from another dialect */
+    unsigned                      translated:1; /* another dialect */
+    unsigned                      filtered:1;   /* what is said is judged */
+    unsigned                      rewritten:1;  /* one of both: the client
+                                                   gets none of the bytes */
 } ngx_http_sp_llm_attempt_t;
 
 
@@ -161,6 +164,13 @@ typedef struct {
     sp_writer_t                   writer;       /* of a translation */
     ngx_buf_t                    *out;          /* the last one, to extend */
     ngx_array_t                  *deltas;       /* of a whole answer */
+
+    ngx_array_t                  *texts;        /* see _filter.c */
+    ngx_str_t                     decoded;      /* scratch */
+    ngx_str_t                     encoded;
+    u_char                        refused[SP_CHAT_MAX_CHOICES];
+    ngx_int_t                     nrefused;     /* choices that a filter has
+                                                   ended */
 
     u_char                       *text;         /* the assistant's */
     size_t                        text_len;
@@ -262,10 +272,17 @@ void ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx, ngx_chain_t *cl);
 /* ngx_http_sp_llm_translate.c */
 ngx_int_t ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx);
 int ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta);
+ngx_int_t ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
 ngx_int_t ngx_http_sp_llm_write_end(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_write_answer(ngx_http_sp_llm_ctx_t *ctx);
 ngx_buf_t *ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_llm_fault_t *fault);
+
+/* ngx_http_sp_llm_filter.c */
+ngx_int_t ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
+ngx_int_t ngx_http_sp_llm_filter_end(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_error.c */
 ngx_int_t ngx_http_sp_llm_error_body(ngx_http_sp_llm_ctx_t *ctx);

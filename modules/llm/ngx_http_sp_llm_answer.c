@@ -258,9 +258,9 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 
     ngx_http_sp_llm_set_type(r, ctx->check.dialect->type);
 
-    /* of a translation nobody knows it yet */
+    /* of what is written anew nobody knows it yet */
 
-    r->upstream->headers_in.content_length_n = ctx->attempt.translated
+    r->upstream->headers_in.content_length_n = ctx->attempt.rewritten
                                      ? -1 : ctx->relay.length;
 
     return NGX_OK;

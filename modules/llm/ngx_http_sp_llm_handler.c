@@ -79,6 +79,11 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
     attempt->dialect = target->provider->dialect;
     attempt->translated = (attempt->dialect != ctx->check.dialect
                            || attempt->dialect->edit == NULL);
+    attempt->filtered = (ctx->check.chat != NULL
+                         && ngx_http_sp_filters(ctx->request,
+                                                NGX_HTTP_SP_OUTPUT)
+                            != 0);
+    attempt->rewritten = attempt->translated || attempt->filtered;
 
     return (ctx->check.chat != NULL)
            ? ngx_http_sp_llm_chat(ctx->request, ctx)

@@ -22,12 +22,18 @@ static ngx_int_t ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx,
     sp_sse_event_t *event);
+static ngx_int_t ngx_http_sp_llm_event_done(ngx_http_sp_llm_ctx_t *ctx,
+    sp_sse_event_t *sse);
+static ngx_int_t ngx_http_sp_llm_stop(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_pass_event(ngx_http_sp_llm_ctx_t *ctx,
     sp_sse_event_t *event);
 static ngx_int_t ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
     u_char *last);
 static ngx_int_t ngx_http_sp_llm_grow(ngx_http_sp_llm_ctx_t *ctx);
 static void ngx_http_sp_llm_last(ngx_chain_t *cl, ngx_int_t rc);
+static ngx_int_t ngx_http_sp_llm_end_failed(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_llm_fault_t *fault, ngx_uint_t status);
+static void ngx_http_sp_llm_leave(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_uint_t ngx_http_sp_llm_is_whole(ngx_http_sp_llm_ctx_t *ctx,
     const sp_sse_event_t *event);
 
@@ -91,7 +97,7 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 static ngx_int_t
 ngx_http_sp_llm_feed_json(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 {
-    if (ctx->attempt.translated) {
+    if (ctx->attempt.rewritten) {
 
         if (ngx_http_sp_llm_gather(ctx, p, last - p) != NGX_OK) {
             return NGX_ERROR;
@@ -204,7 +210,7 @@ ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
                                       NGX_HTTP_OK);
     }
 
-    if (ctx->attempt.translated) {
+    if (ctx->attempt.rewritten) {
         response->deltas = ngx_array_create(ctx->request->pool, 4,
                                             sizeof(sp_delta_t));
         if (response->deltas == NULL) {
@@ -233,14 +239,14 @@ ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
             return NGX_ERROR;
         }
 
-        /* nothing of it can be said in another dialect */
+        /* of what is written anew there is nothing to say */
 
-        return ctx->attempt.translated ? NGX_ERROR : NGX_OK;
+        return ctx->attempt.rewritten ? NGX_ERROR : NGX_OK;
     }
 
     ngx_http_sp_llm_note(ctx, &event);
 
-    if (ctx->attempt.translated
+    if (ctx->attempt.rewritten
         && ngx_http_sp_llm_write_answer(ctx) != NGX_OK)
     {
         return NGX_ERROR;
@@ -297,7 +303,7 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
 
         response->slice = NULL;
 
-        if (!ctx->attempt.translated
+        if (!ctx->attempt.rewritten
             && ngx_http_sp_llm_pass(ctx, end, end + 2) != NGX_OK)
         {
             return NGX_ERROR;
@@ -360,8 +366,8 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
 
         /* a comment that keeps the connection alive, or a blank line */
 
-        return ctx->attempt.translated ? NGX_OK
-                                       : ngx_http_sp_llm_pass_event(ctx, sse);
+        return ctx->attempt.rewritten ? NGX_OK
+                                      : ngx_http_sp_llm_pass_event(ctx, sse);
     }
 
     rc = ctx->attempt.dialect->scan_event(response->reader, sse,
@@ -381,28 +387,59 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
     ngx_http_sp_llm_note(ctx, &event);
 
     if (event.done) {
-        response->done = 1;
+        return ngx_http_sp_llm_event_done(ctx, sse);
+    }
 
-        if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE,
-                                   NGX_HTTP_OK)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        return ctx->attempt.translated ? ngx_http_sp_llm_write_end(ctx)
-                                       : ngx_http_sp_llm_pass_event(ctx, sse);
+    if (response->nrefused != 0 && ngx_http_sp_llm_finished(ctx)) {
+        return ngx_http_sp_llm_stop(ctx);
     }
 
     /* usage that we asked for, not the client */
 
-    if (ctx->attempt.translated
+    if (ctx->attempt.rewritten
         || (event.usage_only && !ctx->check.chat->include_usage))
     {
         return NGX_OK;
     }
 
     return ngx_http_sp_llm_pass_event(ctx, sse);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_event_done(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
+{
+    ctx->response.done = 1;
+
+    if (ngx_http_sp_llm_filter_end(ctx) != NGX_OK
+        || ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE, NGX_HTTP_OK)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ctx->attempt.rewritten ? ngx_http_sp_llm_write_end(ctx)
+                                  : ngx_http_sp_llm_pass_event(ctx, sse);
+}
+
+
+/* a filter has ended the last choice: the provider need not go on */
+
+static ngx_int_t
+ngx_http_sp_llm_stop(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ctx->response.done = 1;
+
+    if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE, NGX_HTTP_OK)
+        != NGX_OK
+        || ngx_http_sp_llm_write_end(ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_sp_llm_leave(ctx);
+
+    return NGX_OK;
 }
 
 
@@ -593,7 +630,6 @@ ngx_http_sp_llm_late(ngx_http_sp_llm_ctx_t *ctx, ngx_int_t rc,
     const ngx_http_sp_llm_fault_t *fault)
 {
     ngx_uint_t            whole;
-    ngx_chain_t           out, *cl;
     ngx_http_request_t   *r;
 
     r = ctx->request;
@@ -602,30 +638,18 @@ ngx_http_sp_llm_late(ngx_http_sp_llm_ctx_t *ctx, ngx_int_t rc,
              || (rc == NGX_HTTP_BAD_GATEWAY && ctx->check.stream
                  && ngx_http_sp_llm_finished(ctx)));
 
-    if (whole && ngx_http_sp_llm_complete(ctx) == NGX_OK) {
-        cl = r->upstream->out_bufs;
+    if (!whole || ngx_http_sp_llm_complete(ctx) != NGX_OK) {
 
-    } else {
-        (void) ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED,
-                                      r->headers_out.status);
-
-        if (!ctx->check.stream) {
+        if (ngx_http_sp_llm_end_failed(ctx, fault, r->headers_out.status)
+            != NGX_OK)
+        {
             return;
         }
-
-        out.buf = ngx_http_sp_llm_fault_event(ctx, fault);
-        out.next = NULL;
-
-        if (out.buf == NULL) {
-            return;
-        }
-
-        cl = &out;
     }
 
-    ngx_http_sp_llm_last(cl, rc);
+    ngx_http_sp_llm_last(r->upstream->out_bufs, rc);
 
-    (void) ngx_http_output_filter(r, cl);
+    (void) ngx_http_output_filter(r, r->upstream->out_bufs);
 }
 
 
@@ -654,26 +678,33 @@ ngx_int_t
 ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_llm_fault_t *fault)
 {
-    ngx_buf_t            *b;
-    ngx_chain_t          *cl;
-    ngx_http_upstream_t  *u;
-
     ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                   "llm: provider \"%V\": %s",
                   &ctx->attempt.target->provider->name, fault->code);
 
-    if (!ctx->check.stream) {
+    if (ngx_http_sp_llm_end_failed(ctx, fault, NGX_HTTP_OK) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED, NGX_HTTP_OK)
-        != NGX_OK)
+    ngx_http_sp_llm_leave(ctx);
+
+    return NGX_OK;
+}
+
+
+/* what was held of a stream may be said; then the fault, as its last event */
+
+static ngx_int_t
+ngx_http_sp_llm_end_failed(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_llm_fault_t *fault, ngx_uint_t status)
+{
+    ngx_chain_t  *cl;
+
+    if ((ctx->check.stream && ngx_http_sp_llm_filter_end(ctx) != NGX_OK)
+        || ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED, status)
+           != NGX_OK
+        || !ctx->check.stream)
     {
-        return NGX_ERROR;
-    }
-
-    b = ngx_http_sp_llm_fault_event(ctx, fault);
-    if (b == NULL) {
         return NGX_ERROR;
     }
 
@@ -682,15 +713,27 @@ ngx_http_sp_llm_fail(ngx_http_sp_llm_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    cl->buf = b;
+    cl->buf = ngx_http_sp_llm_fault_event(ctx, fault);
+    if (cl->buf == NULL) {
+        return NGX_ERROR;
+    }
 
     ngx_http_sp_llm_append(ctx, cl);
+
+    return NGX_OK;
+}
+
+
+/* whatever the provider still sends is not read */
+
+static void
+ngx_http_sp_llm_leave(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_upstream_t  *u;
 
     u = ctx->request->upstream;
 
     u->length = 0;
     u->keepalive = 0;
     ctx->relay.stopped = 1;
-
-    return NGX_OK;
 }

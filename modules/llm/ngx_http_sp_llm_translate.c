@@ -2,8 +2,8 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * A provider that speaks another dialect than the client: what its events say
- * is written in the client's.
+ * What a provider's events say, written in the client's dialect: it speaks
+ * another one, or not all may be said that it says.
  */
 
 
@@ -51,7 +51,7 @@ ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx)
         }
     }
 
-    return ctx->attempt.translated ? ngx_http_sp_llm_writer(ctx) : NGX_OK;
+    return ctx->attempt.rewritten ? ngx_http_sp_llm_writer(ctx) : NGX_OK;
 }
 
 
@@ -72,9 +72,9 @@ ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx)
     writer->model_len = alias->len;
     writer->created = ngx_time();
 
-    /* untranslated, usage has passed where the client wanted it */
+    /* of bytes that pass, usage has passed where the client wanted it */
 
-    writer->usage = (ctx->attempt.translated
+    writer->usage = (ctx->attempt.rewritten
                      && ctx->check.chat->include_usage);
 
     if (client->writer_size != 0) {
@@ -95,40 +95,50 @@ ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta)
 {
     ngx_http_sp_llm_ctx_t *ctx = data;
 
-    ngx_int_t                    rc;
-    sp_delta_t                  *copy;
-    ngx_http_sp_llm_response_t  *response;
+    ngx_int_t  rc;
 
-    response = &ctx->response;
-
-    rc = ngx_http_sp_llm_note_delta(ctx, delta);
-
-    if (rc == NGX_OK && ctx->attempt.translated) {
-
-        if (ctx->check.stream) {
-            rc = ngx_http_sp_llm_write(ctx, ngx_http_sp_llm_delta_out, delta,
-                                       SP_DIALECT_EVENT
-                                       + 6 * (delta->text.len + delta->id.len
-                                              + delta->name.len));
-
-        } else {
-            copy = ngx_array_push(response->deltas);
-
-            if (copy == NULL) {
-                rc = NGX_ERROR;
-
-            } else {
-                *copy = *delta;
-            }
-        }
-    }
+    rc = ctx->attempt.filtered ? ngx_http_sp_llm_filter(ctx, delta)
+                               : ngx_http_sp_llm_say(ctx, delta);
 
     if (rc != NGX_OK) {
-        response->broken = 1;
+        ctx->response.broken = 1;
         return -1;
     }
 
     return 0;
+}
+
+
+/* stored, and written where the bytes of the provider do not pass */
+
+ngx_int_t
+ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+{
+    sp_delta_t  *copy;
+
+    if (ngx_http_sp_llm_note_delta(ctx, delta) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (!ctx->attempt.rewritten) {
+        return NGX_OK;
+    }
+
+    if (ctx->check.stream) {
+        return ngx_http_sp_llm_write(ctx, ngx_http_sp_llm_delta_out, delta,
+                                     SP_DIALECT_EVENT
+                                     + 6 * (delta->text.len + delta->id.len
+                                            + delta->name.len));
+    }
+
+    copy = ngx_array_push(ctx->response.deltas);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    *copy = *delta;
+
+    return NGX_OK;
 }
 
 

@@ -2,12 +2,12 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * moderation: term rules on what clients send.
+ * moderation: term rules on what clients send and models answer.
  *
  *     _module.c   directives, configuration, registration
  *     _rules.c    rule files, _head.c the heads of rules
- *     _scan.c     one text against all rules
- *     _step.c     the inspect step: which texts, and what a verdict does
+ *     _scan.c     a text, piece by piece: what matches
+ *     _filter.c   the stream filter: what a match does
  */
 
 #ifndef _NGX_HTTP_SP_MODERATION_H_INCLUDED_
@@ -17,14 +17,21 @@
 #include "ngx_http_sp_core.h"
 
 #include "sp_match.h"
+#include "sp_unicode.h"
 
 
-/* who says it: bits of a rule */
-#define NGX_HTTP_SP_MODERATION_USER       1
-#define NGX_HTTP_SP_MODERATION_SYSTEM     2
-#define NGX_HTTP_SP_MODERATION_TOOL       4
-#define NGX_HTTP_SP_MODERATION_ASSISTANT  8
-#define NGX_HTTP_SP_MODERATION_ANYONE     15
+/* where it is said: bits of a rule, 1 << direction */
+#define NGX_HTTP_SP_MODERATION_INPUT      1
+#define NGX_HTTP_SP_MODERATION_OUTPUT     2
+
+/* who says it, of an input: bits of a rule, 1 << sp_chat_role_e */
+#define NGX_HTTP_SP_MODERATION_SYSTEM     1
+#define NGX_HTTP_SP_MODERATION_USER       2
+#define NGX_HTTP_SP_MODERATION_ASSISTANT  4
+#define NGX_HTTP_SP_MODERATION_TOOL       8
+
+/* hits of one text that wait at a time */
+#define NGX_HTTP_SP_MODERATION_HITS       1024
 
 
 /* the stronger one counts */
@@ -41,8 +48,9 @@ typedef struct {
     ngx_str_t                        category;
     ngx_http_sp_moderation_action_e  action;
     ngx_uint_t                       severity;     /* 1 to 4 */
+    ngx_uint_t                       stages;
     ngx_uint_t                       roles;
-    ngx_sp_metric_t                 *metric;
+    ngx_sp_metric_t                 *metrics[2];   /* by direction */
 } ngx_http_sp_moderation_rule_t;
 
 
@@ -57,28 +65,63 @@ typedef struct {
     ngx_array_t                  *terms;     /* ..._term_t */
     ngx_array_t                  *literals;  /* sp_match_term_t, the same */
     const sp_match_t             *match;     /* NULL: no rules */
-    ngx_sp_metric_t              *scanned;
+    ngx_sp_metric_t              *scanned[2];  /* by direction */
 } ngx_http_sp_moderation_main_conf_t;
 
 
 typedef struct {
-    ngx_flag_t                    input;
+    ngx_uint_t                    stages;    /* bits */
     ngx_str_t                     file;      /* where it was enabled */
     ngx_uint_t                    line;
 } ngx_http_sp_moderation_loc_conf_t;
 
 
+/* bytes [from, to) of a text */
+
 typedef struct {
-    uint32_t                      from;      /* bytes [from, to) of the text */
-    uint32_t                      to;
-} ngx_http_sp_moderation_span_t;
+    uint64_t                        from;
+    uint64_t                        to;
+    ngx_http_sp_moderation_rule_t  *rule;
+    ngx_flag_t                      exception;
+} ngx_http_sp_moderation_hit_t;
 
 
-/* zeroed before the first scan; several texts may add to one verdict */
+/* a view of a text (sp_unicode.h), of which the end is kept */
+
 typedef struct {
-    ngx_http_sp_moderation_rule_t  *rule;    /* the strongest; NULL: pass */
-    ngx_array_t                    *masks;   /* spans; NULL: none */
-} ngx_http_sp_moderation_verdict_t;
+    sp_unicode_t                    unicode;
+    sp_unicode_out_t                out;
+    size_t                          scanned;   /* of out */
+    uint64_t                        base;      /* of out, in the view */
+    sp_match_scan_t                 match;
+} ngx_http_sp_moderation_view_t;
+
+
+/* the state of one text, zeroed before it */
+
+typedef struct {
+    ngx_pool_t                     *pool;
+    const ngx_http_sp_moderation_main_conf_t  *mmcf;
+    ngx_uint_t                      stage;     /* a bit */
+    ngx_uint_t                      role;      /* a bit; 0: all rules */
+
+    ngx_http_sp_moderation_view_t  *views;     /* NULL, or two */
+    ngx_uint_t                      nviews;    /* that are scanned */
+    uint64_t                        fed;
+
+    /*
+     * A hit that begins before "live" is known for good: no exception that
+     * is still to come can have it inside.
+     */
+    ngx_array_t                     hits;      /* unset before one */
+    uint64_t                        live;
+    ngx_http_sp_moderation_rule_t  *overflow;  /* of hits beyond the limit */
+
+    /* what "end" of a hit refers to */
+    const u_char                   *data;      /* text, or view */
+    const sp_unicode_span_t        *spans;     /* NULL: text */
+    uint64_t                        base;      /* offset of data */
+} ngx_http_sp_moderation_text_t;
 
 
 /* of a rule file */
@@ -119,21 +162,19 @@ ngx_int_t ngx_http_sp_moderation_head(
 
 /* _scan.c */
 
-/* "roles": whose text it is; masks are of this text */
-ngx_int_t ngx_http_sp_moderation_scan(ngx_pool_t *pool,
-    const ngx_http_sp_moderation_main_conf_t *mmcf, const ngx_str_t *text,
-    ngx_uint_t roles, ngx_http_sp_moderation_verdict_t *verdict);
+/* adds to text->hits and sets text->live; "last": the text ends */
+ngx_int_t ngx_http_sp_moderation_scan(ngx_http_sp_moderation_text_t *text,
+    const ngx_str_t *piece, ngx_uint_t last);
+void ngx_http_sp_moderation_done(ngx_http_sp_moderation_text_t *text);
 
-/*
- * Replaces each character of the spans by "*".  The result is not longer.
- * Spans may overlap.
- */
-ngx_int_t ngx_http_sp_moderation_mask(ngx_pool_t *pool, const ngx_str_t *text,
-    const ngx_array_t *masks, ngx_str_t *masked);
+ngx_uint_t ngx_http_sp_moderation_stronger(
+    const ngx_http_sp_moderation_rule_t *a,
+    const ngx_http_sp_moderation_rule_t *b);
 
-/* _step.c */
+/* _filter.c */
 
-ngx_int_t ngx_http_sp_moderation_run(ngx_http_request_t *r);
+extern const ngx_http_sp_filter_t  ngx_http_sp_moderation_filter;
+extern const ngx_http_sp_end_t     ngx_http_sp_moderation_end;
 
 
 #endif /* _NGX_HTTP_SP_MODERATION_H_INCLUDED_ */

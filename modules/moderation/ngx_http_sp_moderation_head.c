@@ -22,6 +22,10 @@ static ngx_int_t ngx_http_sp_moderation_pair(
     ngx_http_sp_moderation_parser_t *parser, ngx_str_t *token);
 static ngx_int_t ngx_http_sp_moderation_finish(
     ngx_http_sp_moderation_parser_t *parser);
+static ngx_sp_metric_t *ngx_http_sp_moderation_metric(
+    ngx_http_sp_moderation_parser_t *parser, ngx_uint_t direction);
+static const ngx_str_t *ngx_http_sp_moderation_name(
+    const ngx_conf_enum_t *names, ngx_uint_t value);
 static ngx_int_t ngx_http_sp_moderation_category(
     ngx_http_sp_moderation_parser_t *parser, ngx_str_t *value);
 static ngx_int_t ngx_http_sp_moderation_severity(
@@ -32,6 +36,9 @@ static ngx_int_t ngx_http_sp_moderation_stage(
     ngx_http_sp_moderation_parser_t *parser, ngx_str_t *value);
 static ngx_int_t ngx_http_sp_moderation_roles(
     ngx_http_sp_moderation_parser_t *parser, ngx_str_t *value);
+static ngx_int_t ngx_http_sp_moderation_words(
+    ngx_http_sp_moderation_parser_t *parser, ngx_str_t *value,
+    const ngx_conf_enum_t *names, ngx_uint_t *bits, const char *unknown);
 static ngx_int_t ngx_http_sp_moderation_languages(
     ngx_http_sp_moderation_parser_t *parser, ngx_str_t *value);
 static ngx_uint_t ngx_http_sp_moderation_is_name(const ngx_str_t *value);
@@ -52,6 +59,14 @@ static const ngx_conf_enum_t  ngx_http_sp_moderation_actions[] = {
     { ngx_string("block"), NGX_HTTP_SP_MODERATION_BLOCK },
     { ngx_string("mask"), NGX_HTTP_SP_MODERATION_MASK },
     { ngx_string("flag"), NGX_HTTP_SP_MODERATION_FLAG },
+    { ngx_null_string, 0 }
+};
+
+
+/* by ngx_http_sp_direction_e */
+static const ngx_conf_enum_t  ngx_http_sp_moderation_stages[] = {
+    { ngx_string("input"), NGX_HTTP_SP_MODERATION_INPUT },
+    { ngx_string("output"), NGX_HTTP_SP_MODERATION_OUTPUT },
     { ngx_null_string, 0 }
 };
 
@@ -157,6 +172,8 @@ ngx_http_sp_moderation_new(ngx_http_sp_moderation_parser_t *parser,
 
     rule->action = NGX_HTTP_SP_MODERATION_BLOCK;
     rule->severity = 2;
+    rule->stages = NGX_HTTP_SP_MODERATION_INPUT
+                   |NGX_HTTP_SP_MODERATION_OUTPUT;
     rule->roles = NGX_HTTP_SP_MODERATION_USER|NGX_HTTP_SP_MODERATION_SYSTEM
                   |NGX_HTTP_SP_MODERATION_TOOL;
 
@@ -222,8 +239,7 @@ ngx_http_sp_moderation_pair(ngx_http_sp_moderation_parser_t *parser,
 static ngx_int_t
 ngx_http_sp_moderation_finish(ngx_http_sp_moderation_parser_t *parser)
 {
-    u_char                         *p;
-    ngx_str_t                       labels;
+    ngx_uint_t                      i;
     ngx_http_sp_moderation_rule_t  *rule;
 
     rule = parser->rule;
@@ -233,29 +249,60 @@ ngx_http_sp_moderation_finish(ngx_http_sp_moderation_parser_t *parser)
                    "rule \"%V\" has no category=", &rule->id);
     }
 
+    for (i = 0; i < 2; i++) {
+        rule->metrics[i] = ngx_http_sp_moderation_metric(parser, i);
+
+        if (rule->metrics[i] == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_sp_metric_t *
+ngx_http_sp_moderation_metric(ngx_http_sp_moderation_parser_t *parser,
+    ngx_uint_t direction)
+{
+    u_char                         *p;
+    ngx_str_t                       labels;
+    ngx_http_sp_moderation_rule_t  *rule;
+
+    rule = parser->rule;
+
     p = ngx_pnalloc(parser->cf->pool,
-                    sizeof("stage=\"input\",category=\"\",action=\"block\"")
+                    sizeof("stage=\"output\",category=\"\",action=\"block\"")
                     + rule->category.len);
     if (p == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     labels.data = p;
-    labels.len = ngx_sprintf(p, "stage=\"input\",category=\"%V\","
-                             "action=\"%s\"", &rule->category,
-                             rule->action == NGX_HTTP_SP_MODERATION_BLOCK
-                               ? "block"
-                             : rule->action == NGX_HTTP_SP_MODERATION_MASK
-                               ? "mask"
-                             : "flag")
+    labels.len = ngx_sprintf(p, "stage=\"%V\",category=\"%V\","
+                             "action=\"%V\"",
+                             &ngx_http_sp_moderation_stages[direction].name,
+                             &rule->category,
+                             ngx_http_sp_moderation_name(
+                                 ngx_http_sp_moderation_actions,
+                                 rule->action))
                  - p;
 
-    rule->metric = ngx_http_sp_add_metric(parser->cf, NGX_SP_COUNTER,
-                       "sallyport_moderation_verdicts_total",
-                       "requests by the strongest rule that matched",
-                       &labels);
+    return ngx_http_sp_add_metric(parser->cf, NGX_SP_COUNTER,
+                                  "sallyport_moderation_verdicts_total",
+                                  "requests by the strongest rule that "
+                                  "matched", &labels);
+}
 
-    return (rule->metric == NULL) ? NGX_ERROR : NGX_OK;
+
+static const ngx_str_t *
+ngx_http_sp_moderation_name(const ngx_conf_enum_t *names, ngx_uint_t value)
+{
+    while (names->value != value) {
+        names++;
+    }
+
+    return &names->name;
 }
 
 
@@ -320,13 +367,9 @@ static ngx_int_t
 ngx_http_sp_moderation_stage(ngx_http_sp_moderation_parser_t *parser,
     ngx_str_t *value)
 {
-    if (value->len == 5 && ngx_strncmp(value->data, "input", 5) == 0) {
-        return NGX_OK;
-    }
-
-    return ngx_http_sp_moderation_error(parser, value->data,
-               "stage \"%V\" is not supported by this version: allowed is "
-               "input", value);
+    return ngx_http_sp_moderation_words(parser, value,
+               ngx_http_sp_moderation_stages, &parser->rule->stages,
+               "unknown stage \"%V\": allowed are input and output");
 }
 
 
@@ -334,43 +377,51 @@ static ngx_int_t
 ngx_http_sp_moderation_roles(ngx_http_sp_moderation_parser_t *parser,
     ngx_str_t *value)
 {
+    return ngx_http_sp_moderation_words(parser, value,
+               ngx_http_sp_moderation_role_names, &parser->rule->roles,
+               "unknown role \"%V\": allowed are user, system, tool and "
+               "assistant");
+}
+
+
+/* words with commas between, each the name of a bit */
+
+static ngx_int_t
+ngx_http_sp_moderation_words(ngx_http_sp_moderation_parser_t *parser,
+    ngx_str_t *value, const ngx_conf_enum_t *names, ngx_uint_t *bits,
+    const char *unknown)
+{
     u_char                 *end, *p;
-    ngx_str_t               name;
-    ngx_uint_t              i, roles;
-    const ngx_conf_enum_t  *role;
+    ngx_str_t               word;
+    const ngx_conf_enum_t  *name;
 
-    role = ngx_http_sp_moderation_role_names;
     end = value->data + value->len;
-    roles = 0;
+    *bits = 0;
 
-    for (p = value->data; p <= end; p += name.len + 1) {
-        name.data = p;
+    for (p = value->data; p <= end; p += word.len + 1) {
+        word.data = p;
 
         while (p < end && *p != ',') {
             p++;
         }
 
-        name.len = p - name.data;
-        p = name.data;
+        word.len = p - word.data;
+        p = word.data;
 
-        for (i = 0; role[i].name.len; i++) {
-            if (role[i].name.len == name.len
-                && ngx_strncmp(role[i].name.data, p, name.len) == 0)
+        for (name = names; name->name.len; name++) {
+            if (name->name.len == word.len
+                && ngx_strncmp(name->name.data, p, word.len) == 0)
             {
                 break;
             }
         }
 
-        if (role[i].name.len == 0) {
-            return ngx_http_sp_moderation_error(parser, p,
-                       "unknown role \"%V\": allowed are user, system, tool "
-                       "and assistant", &name);
+        if (name->name.len == 0) {
+            return ngx_http_sp_moderation_error(parser, p, unknown, &word);
         }
 
-        roles |= role[i].value;
+        *bits |= name->value;
     }
-
-    parser->rule->roles = roles;
 
     return NGX_OK;
 }

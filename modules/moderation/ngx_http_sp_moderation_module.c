@@ -74,15 +74,6 @@ ngx_module_t  ngx_http_sp_moderation_module = {
 };
 
 
-static const ngx_http_sp_step_t  ngx_http_sp_moderation_step = {
-    NGX_HTTP_SP_ABI,
-    ngx_string("moderation"),
-    NGX_HTTP_SP_INSPECT,
-    100,
-    ngx_http_sp_moderation_run
-};
-
-
 /* moderation_rules FILE ...; with wildcards, relative to nginx.conf */
 
 static char *
@@ -178,7 +169,7 @@ ngx_http_sp_moderation_glob(ngx_conf_t *cf,
 }
 
 
-/* moderation input | off */
+/* moderation input | output ... | off */
 
 static char *
 ngx_http_sp_moderation(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
@@ -186,41 +177,39 @@ ngx_http_sp_moderation(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_sp_moderation_loc_conf_t  *mlcf = conf;
 
     ngx_str_t   *value;
-    ngx_uint_t   i;
+    ngx_uint_t   i, stage;
 
-    if (mlcf->input != NGX_CONF_UNSET) {
+    if (mlcf->stages != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
+    mlcf->stages = 0;
 
     if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
-        mlcf->input = 0;
         return NGX_CONF_OK;
     }
 
     for (i = 1; i < cf->args->nelts; i++) {
 
-        if (ngx_strcmp(value[i].data, "output") == 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"moderation output\" is not supported by "
-                               "this version: answers are not scanned yet, "
-                               "allowed are \"input\" and \"off\"");
-            return NGX_CONF_ERROR;
-        }
+        stage = (ngx_strcmp(value[i].data, "input") == 0)
+                ? NGX_HTTP_SP_MODERATION_INPUT
+                : (ngx_strcmp(value[i].data, "output") == 0)
+                ? NGX_HTTP_SP_MODERATION_OUTPUT : 0;
 
-        if (ngx_strcmp(value[i].data, "input") != 0 || mlcf->input == 1) {
+        if (stage == 0 || (mlcf->stages & stage)) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\" of \"moderation\": "
-                               "allowed are \"input\" and \"off\"",
-                               &value[i]);
+                               "allowed are \"input\", \"output\" and "
+                               "\"off\"", &value[i]);
             return NGX_CONF_ERROR;
         }
 
-        mlcf->input = 1;
-        mlcf->file = cf->conf_file->file.name;
-        mlcf->line = cf->conf_file->line;
+        mlcf->stages |= stage;
     }
+
+    mlcf->file = cf->conf_file->file.name;
+    mlcf->line = cf->conf_file->line;
 
     return NGX_CONF_OK;
 }
@@ -229,7 +218,12 @@ ngx_http_sp_moderation(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_sp_moderation_preconfiguration(ngx_conf_t *cf)
 {
-    return ngx_http_sp_add_step(cf, &ngx_http_sp_moderation_step);
+    if (ngx_http_sp_add_filter(cf, &ngx_http_sp_moderation_filter) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_add_end(cf, &ngx_http_sp_moderation_end);
 }
 
 
@@ -247,7 +241,7 @@ ngx_http_sp_moderation_create_main_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     mmcf->match = NULL;
-     *     mmcf->scanned = NULL;
+     *     mmcf->scanned = { NULL, NULL };
      */
 
     mmcf->rules = ngx_array_create(cf->pool, 16,
@@ -271,7 +265,12 @@ ngx_http_sp_moderation_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_sp_moderation_main_conf_t  *mmcf = conf;
 
-    ngx_str_t  labels;
+    ngx_uint_t  i;
+
+    static ngx_str_t  labels[] = {
+        ngx_string("stage=\"input\""),
+        ngx_string("stage=\"output\"")
+    };
 
     if (ngx_http_sp_moderation_build(cf, mmcf) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -281,13 +280,17 @@ ngx_http_sp_moderation_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_OK;
     }
 
-    ngx_str_set(&labels, "stage=\"input\"");
+    for (i = 0; i < 2; i++) {
+        mmcf->scanned[i] = ngx_http_sp_add_metric(cf, NGX_SP_COUNTER,
+                               "sallyport_moderation_scanned_total",
+                               "requests whose text was scanned", &labels[i]);
 
-    mmcf->scanned = ngx_http_sp_add_metric(cf, NGX_SP_COUNTER,
-                        "sallyport_moderation_scanned_total",
-                        "requests whose text was scanned", &labels);
+        if (mmcf->scanned[i] == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
 
-    return (mmcf->scanned == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
+    return NGX_CONF_OK;
 }
 
 
@@ -308,7 +311,7 @@ ngx_http_sp_moderation_create_loc_conf(ngx_conf_t *cf)
      *     mlcf->line = 0;
      */
 
-    mlcf->input = NGX_CONF_UNSET;
+    mlcf->stages = NGX_CONF_UNSET_UINT;
 
     return mlcf;
 }
@@ -321,15 +324,20 @@ ngx_http_sp_moderation_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_http_sp_moderation_loc_conf_t  *prev = parent;
     ngx_http_sp_moderation_loc_conf_t  *conf = child;
 
+    ngx_uint_t                           own;
+    ngx_http_core_loc_conf_t            *clcf;
     ngx_http_sp_moderation_main_conf_t  *mmcf;
 
-    if (conf->input == NGX_CONF_UNSET) {
-        conf->input = (prev->input == NGX_CONF_UNSET) ? 0 : prev->input;
+    own = (conf->stages != NGX_CONF_UNSET_UINT);
+
+    if (!own) {
+        conf->stages = (prev->stages == NGX_CONF_UNSET_UINT) ? 0
+                                                             : prev->stages;
         conf->file = prev->file;
         conf->line = prev->line;
     }
 
-    if (!conf->input) {
+    if (conf->stages == 0) {
         return NGX_CONF_OK;
     }
 
@@ -338,9 +346,25 @@ ngx_http_sp_moderation_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     if (mmcf->match == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"moderation input\" in %V:%ui has no rules: add "
+                      "\"moderation\" in %V:%ui has no rules: add "
                       "\"moderation_rules\" to the http block",
                       &conf->file, conf->line);
+        return NGX_CONF_ERROR;
+    }
+
+    /* a server hands it down to locations that no model answers */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (own && clcf->name.len > 0
+        && (conf->stages & NGX_HTTP_SP_MODERATION_OUTPUT)
+        && !ngx_http_sp_has_model(cf))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"moderation output\" in %V:%ui scans nothing: no "
+                      "\"llm_pass\" answers location \"%V\", allowed there "
+                      "are \"input\" and \"off\"",
+                      &conf->file, conf->line, &clcf->name);
         return NGX_CONF_ERROR;
     }
 

@@ -2,386 +2,391 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * One text against all rules.  ASCII is scanned as it is.  Other texts are
- * scanned as their view (sp_unicode.h), block by block; when something
- * invisible was removed from it, a second time with spaces in its place.
+ * A text against all rules, piece by piece.  ASCII that comes whole is scanned
+ * as it is.  Other texts are scanned as their view (sp_unicode.h); from where
+ * something invisible was removed from it, as a second one, too, with spaces
+ * in its place.
  */
 
 #include "ngx_http_sp_moderation.h"
 
-#include "sp_unicode.h"
+
+/* the end of a view that a term may reach back over */
+#define NGX_HTTP_SP_MODERATION_TAIL  (SP_MATCH_MAX_TERM + 1)
+
+#define NGX_HTTP_SP_MODERATION_VIEW  1024
 
 
-#define NGX_HTTP_SP_MODERATION_BLOCK  4096
-
-/* hits of one text that are told apart */
-#define NGX_HTTP_SP_MODERATION_HITS   1024
-
-
-typedef struct {
-    ngx_http_sp_moderation_rule_t             *rule;
-    ngx_http_sp_moderation_span_t              span;
-    ngx_flag_t                                 exception;
-} ngx_http_sp_moderation_hit_t;
-
-
-typedef struct {
-    ngx_pool_t                                *pool;
-    const ngx_http_sp_moderation_main_conf_t  *mmcf;
-    ngx_uint_t                                 roles;
-    ngx_array_t                                hits;   /* unset before one */
-    ngx_uint_t                                 exceptions;
-    ngx_http_sp_moderation_rule_t             *overflow;
-
-    /* what "end" of a hit refers to */
-
-    const u_char                              *data;   /* text, or view */
-    const sp_unicode_span_t                   *spans;  /* NULL: text */
-    uint64_t                                   base;   /* offset of data */
-} ngx_http_sp_moderation_scan_t;
-
-
-static ngx_int_t ngx_http_sp_moderation_view(ngx_pool_t *pool,
-    ngx_http_sp_moderation_scan_t *scan, const ngx_str_t *text,
-    sp_unicode_t *u);
+static ngx_int_t ngx_http_sp_moderation_ascii(
+    ngx_http_sp_moderation_text_t *text, const ngx_str_t *piece);
+static ngx_int_t ngx_http_sp_moderation_views(
+    ngx_http_sp_moderation_text_t *text);
+static ngx_uint_t ngx_http_sp_moderation_is_plain(const sp_unicode_t *u,
+    const ngx_str_t *piece);
+static void ngx_http_sp_moderation_copy(ngx_http_sp_moderation_view_t *to,
+    const ngx_http_sp_moderation_view_t *from);
+static ngx_int_t ngx_http_sp_moderation_view(
+    ngx_http_sp_moderation_text_t *text, ngx_http_sp_moderation_view_t *view,
+    const ngx_str_t *piece, ngx_uint_t last);
+static ngx_int_t ngx_http_sp_moderation_match(
+    ngx_http_sp_moderation_text_t *text, ngx_http_sp_moderation_view_t *view);
+static void ngx_http_sp_moderation_room(ngx_http_sp_moderation_view_t *view);
+static uint64_t ngx_http_sp_moderation_live(
+    const ngx_http_sp_moderation_text_t *text,
+    const ngx_http_sp_moderation_view_t *view);
 static int ngx_http_sp_moderation_hit(void *data, uint32_t term,
     uint64_t end);
-static ngx_int_t ngx_http_sp_moderation_judge(ngx_pool_t *pool,
-    ngx_http_sp_moderation_scan_t *scan,
-    ngx_http_sp_moderation_verdict_t *verdict);
-static ngx_int_t ngx_http_sp_moderation_rest(ngx_pool_t *pool,
-    const ngx_http_sp_moderation_scan_t *scan,
-    ngx_http_sp_moderation_verdict_t *verdict);
-static ngx_http_sp_moderation_span_t *ngx_http_sp_moderation_add_mask(
-    ngx_pool_t *pool, ngx_http_sp_moderation_verdict_t *verdict);
-static ngx_uint_t ngx_http_sp_moderation_excepted(
-    const ngx_http_sp_moderation_scan_t *scan,
-    const ngx_http_sp_moderation_hit_t *hit);
-static ngx_uint_t ngx_http_sp_moderation_stronger(
-    const ngx_http_sp_moderation_rule_t *a,
-    const ngx_http_sp_moderation_rule_t *b);
-static int ngx_libc_cdecl ngx_http_sp_moderation_cmp_spans(const void *one,
-    const void *two);
 
 
 ngx_int_t
-ngx_http_sp_moderation_scan(ngx_pool_t *pool,
-    const ngx_http_sp_moderation_main_conf_t *mmcf, const ngx_str_t *text,
-    ngx_uint_t roles, ngx_http_sp_moderation_verdict_t *verdict)
+ngx_http_sp_moderation_scan(ngx_http_sp_moderation_text_t *text,
+    const ngx_str_t *piece, ngx_uint_t last)
 {
-    sp_unicode_t                    u;
-    sp_match_scan_t                 state;
-    ngx_http_sp_moderation_scan_t   scan;
+    ngx_uint_t                      i;
+    ngx_http_sp_moderation_view_t  *views;
 
-    if (mmcf->match == NULL || text->len == 0) {
-        return NGX_OK;
+    if (text->fed == 0 && last
+        && sp_unicode_is_ascii(piece->data, piece->len))
+    {
+        return ngx_http_sp_moderation_ascii(text, piece);
     }
 
-    ngx_memzero(&scan, sizeof(ngx_http_sp_moderation_scan_t));
+    if (text->views == NULL && ngx_http_sp_moderation_views(text) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
-    scan.pool = pool;
-    scan.mmcf = mmcf;
-    scan.roles = roles;
+    views = text->views;
 
-    if (sp_unicode_is_ascii(text->data, text->len)) {
-        scan.data = text->data;
+    /* where the second view will begin, should it be needed */
 
-        sp_match_init(mmcf->match, &state);
+    if (text->nviews == 1
+        && !ngx_http_sp_moderation_is_plain(&views[0].unicode, piece))
+    {
+        ngx_http_sp_moderation_copy(&views[1], &views[0]);
+    }
 
-        if (sp_match_scan(mmcf->match, &state, text->data, text->len,
-                          ngx_http_sp_moderation_hit, &scan)
-            != 0
-            || sp_match_finish(mmcf->match, &state,
-                               ngx_http_sp_moderation_hit, &scan)
-               != 0)
+    text->fed += piece->len;
+    text->live = text->fed;
+
+    for (i = 0; i < text->nviews; i++) {
+
+        if (ngx_http_sp_moderation_view(text, &views[i], piece, last)
+            != NGX_OK)
         {
             return NGX_ERROR;
         }
 
-        return ngx_http_sp_moderation_judge(pool, &scan, verdict);
+        if (views[0].unicode.invisible) {
+            views[1].unicode.view = SP_UNICODE_SPACED;
+            text->nviews = 2;
+        }
+
+        if (!last) {
+            text->live = ngx_min(text->live,
+                                 ngx_http_sp_moderation_live(text,
+                                                             &views[i]));
+        }
     }
 
-    sp_unicode_init(&u, SP_UNICODE_JOINED);
+    return NGX_OK;
+}
 
-    if (ngx_http_sp_moderation_view(pool, &scan, text, &u) != NGX_OK) {
+
+static ngx_int_t
+ngx_http_sp_moderation_ascii(ngx_http_sp_moderation_text_t *text,
+    const ngx_str_t *piece)
+{
+    sp_match_scan_t    state;
+    const sp_match_t  *match;
+
+    match = text->mmcf->match;
+
+    text->data = piece->data;
+    text->spans = NULL;
+    text->base = 0;
+    text->fed = piece->len;
+    text->live = piece->len;
+
+    sp_match_init(match, &state);
+
+    if (sp_match_scan(match, &state, piece->data, piece->len,
+                      ngx_http_sp_moderation_hit, text)
+        != 0
+        || sp_match_finish(match, &state, ngx_http_sp_moderation_hit, text)
+           != 0)
+    {
         return NGX_ERROR;
     }
 
-    if (u.invisible) {
-        sp_unicode_init(&u, SP_UNICODE_SPACED);
+    return NGX_OK;
+}
 
-        if (ngx_http_sp_moderation_view(pool, &scan, text, &u) != NGX_OK) {
+
+static ngx_int_t
+ngx_http_sp_moderation_views(ngx_http_sp_moderation_text_t *text)
+{
+    u_char                         *p;
+    ngx_uint_t                      i;
+    ngx_http_sp_moderation_view_t  *views;
+
+    views = ngx_palloc(text->pool,
+                       2 * (sizeof(ngx_http_sp_moderation_view_t)
+                            + NGX_HTTP_SP_MODERATION_VIEW
+                              * (sizeof(sp_unicode_span_t) + 1)));
+    if (views == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = (u_char *) &views[2];
+
+    for (i = 0; i < 2; i++) {
+        ngx_memzero(&views[i], sizeof(ngx_http_sp_moderation_view_t));
+
+        views[i].out.size = NGX_HTTP_SP_MODERATION_VIEW;
+        views[i].out.spans = (sp_unicode_span_t *) p;
+        p += NGX_HTTP_SP_MODERATION_VIEW * sizeof(sp_unicode_span_t);
+
+        sp_unicode_init(&views[i].unicode, SP_UNICODE_JOINED);
+        sp_match_init(text->mmcf->match, &views[i].match);
+    }
+
+    for (i = 0; i < 2; i++) {
+        views[i].out.data = p;
+        p += NGX_HTTP_SP_MODERATION_VIEW;
+    }
+
+    text->views = views;
+    text->nviews = 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_sp_moderation_done(ngx_http_sp_moderation_text_t *text)
+{
+    if (text->views != NULL) {
+        (void) ngx_pfree(text->pool, text->views);
+        text->views = NULL;
+    }
+}
+
+
+/* nothing invisible is in it, nor in what waits before it */
+
+static ngx_uint_t
+ngx_http_sp_moderation_is_plain(const sp_unicode_t *u, const ngx_str_t *piece)
+{
+    u_char  c;
+    size_t  i;
+
+    if (u->npartial != 0 || u->ncluster > 1
+        || (u->ncluster == 1 && u->cluster[0] >= 0x80))
+    {
+        return 0;
+    }
+
+    for (i = 0; i < piece->len; i++) {
+        c = piece->data[i];
+
+        if (c >= 0x7f || (c < ' ' && !(c >= '\t' && c <= '\r'))) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_http_sp_moderation_copy(ngx_http_sp_moderation_view_t *to,
+    const ngx_http_sp_moderation_view_t *from)
+{
+    sp_unicode_out_t  out;
+
+    out = to->out;
+    *to = *from;
+
+    out.len = from->out.len;
+    to->out = out;
+
+    ngx_memcpy(to->out.data, from->out.data, from->out.len);
+    ngx_memcpy(to->out.spans, from->out.spans,
+               from->out.len * sizeof(sp_unicode_span_t));
+}
+
+
+static ngx_int_t
+ngx_http_sp_moderation_view(ngx_http_sp_moderation_text_t *text,
+    ngx_http_sp_moderation_view_t *view, const ngx_str_t *piece,
+    ngx_uint_t last)
+{
+    size_t  n;
+
+    for (n = 0; n < piece->len; /* void */ ) {
+
+        ngx_http_sp_moderation_room(view);
+
+        n += sp_unicode_feed(&view->unicode, piece->data + n, piece->len - n,
+                             &view->out);
+
+        if (ngx_http_sp_moderation_match(text, view) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
-    return ngx_http_sp_moderation_judge(pool, &scan, verdict);
+    if (!last) {
+        return NGX_OK;
+    }
+
+    ngx_http_sp_moderation_room(view);
+
+    sp_unicode_finish(&view->unicode, &view->out);
+
+    if (ngx_http_sp_moderation_match(text, view) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return (sp_match_finish(text->mmcf->match, &view->match,
+                            ngx_http_sp_moderation_hit, text)
+            == 0)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
 /*
- * The view of the text, in blocks.  The end of a block is kept before the
- * next one, so that a hit is found whole: a view has no byte that the
- * automaton skips, hence no hit is longer than its term.
+ * The end of the view is kept, so that a hit is found whole: a view has no
+ * byte that the automaton skips, hence no hit is longer than its term.
  */
 
-static ngx_int_t
-ngx_http_sp_moderation_view(ngx_pool_t *pool,
-    ngx_http_sp_moderation_scan_t *scan, const ngx_str_t *text,
-    sp_unicode_t *u)
+static void
+ngx_http_sp_moderation_room(ngx_http_sp_moderation_view_t *view)
 {
-    int                 rc;
-    size_t              done, keep, n, size;
-    sp_match_scan_t     state;
-    sp_unicode_out_t    out;
+    size_t             keep;
+    sp_unicode_out_t  *out;
 
-    size = NGX_HTTP_SP_MODERATION_BLOCK + SP_MATCH_MAX_TERM + 1;
+    out = &view->out;
 
-    out.len = 0;
-    out.size = size;
-    out.data = ngx_pnalloc(pool, size);
-    out.spans = ngx_palloc(pool, size * sizeof(sp_unicode_span_t));
-
-    if (out.data == NULL || out.spans == NULL) {
-        return NGX_ERROR;
+    if (out->size - out->len >= SP_UNICODE_ROOM) {
+        return;
     }
 
-    scan->data = out.data;
-    scan->spans = out.spans;
-    scan->base = 0;
+    keep = ngx_min(out->len, NGX_HTTP_SP_MODERATION_TAIL);
 
-    sp_match_init(scan->mmcf->match, &state);
+    ngx_memmove(out->data, out->data + out->len - keep, keep);
+    ngx_memmove(out->spans, out->spans + out->len - keep,
+                keep * sizeof(sp_unicode_span_t));
 
-    done = 0;
-    n = 0;
-    rc = 0;
+    view->base += out->len - keep;
+    view->scanned = keep;
+    out->len = keep;
+}
 
-    while (n < text->len && rc == 0) {
 
-        n += sp_unicode_feed(u, text->data + n, text->len - n, &out);
+static ngx_int_t
+ngx_http_sp_moderation_match(ngx_http_sp_moderation_text_t *text,
+    ngx_http_sp_moderation_view_t *view)
+{
+    size_t  done;
 
-        if (n == text->len && out.size - out.len >= SP_UNICODE_ROOM) {
-            sp_unicode_finish(u, &out);
-        }
+    text->data = view->out.data;
+    text->spans = view->out.spans;
+    text->base = view->base;
 
-        rc = sp_match_scan(scan->mmcf->match, &state, out.data + done,
-                           out.len - done, ngx_http_sp_moderation_hit, scan);
+    done = view->scanned;
+    view->scanned = view->out.len;
 
-        keep = ngx_min(out.len, SP_MATCH_MAX_TERM + 1);
+    return (sp_match_scan(text->mmcf->match, &view->match,
+                          view->out.data + done, view->out.len - done,
+                          ngx_http_sp_moderation_hit, text)
+            == 0)
+           ? NGX_OK : NGX_ERROR;
+}
 
-        ngx_memmove(out.data, out.data + out.len - keep, keep);
-        ngx_memmove(out.spans, out.spans + out.len - keep,
-                    keep * sizeof(sp_unicode_span_t));
 
-        scan->base += out.len - keep;
-        out.len = keep;
-        done = keep;
+/* the first byte that may still become part of a hit, or is not in the view */
+
+static uint64_t
+ngx_http_sp_moderation_live(const ngx_http_sp_moderation_text_t *text,
+    const ngx_http_sp_moderation_view_t *view)
+{
+    size_t               n;
+    const sp_unicode_t  *u;
+
+    n = sp_match_live(text->mmcf->match, &view->match);
+
+    if (n > 0) {
+        return view->out.spans[view->out.len - n].from;
     }
 
-    /* a last character that the room did not suffice for */
+    u = &view->unicode;
 
-    sp_unicode_finish(u, &out);
-
-    if (rc == 0) {
-        rc = sp_match_scan(scan->mmcf->match, &state, out.data + done,
-                           out.len - done, ngx_http_sp_moderation_hit, scan);
-    }
-
-    if (rc == 0) {
-        rc = sp_match_finish(scan->mmcf->match, &state,
-                             ngx_http_sp_moderation_hit, scan);
-    }
-
-    (void) ngx_pfree(pool, out.data);
-    (void) ngx_pfree(pool, out.spans);
-
-    return (rc == 0) ? NGX_OK : NGX_ERROR;
+    return (u->ncluster > 0) ? u->from : u->offset - u->npartial;
 }
 
 
 static int
 ngx_http_sp_moderation_hit(void *data, uint32_t term, uint64_t end)
 {
-    ngx_http_sp_moderation_scan_t *scan = data;
+    ngx_http_sp_moderation_text_t *text = data;
 
     size_t                                from, to;
     ngx_http_sp_moderation_hit_t         *hit;
-    const ngx_http_sp_moderation_term_t  *terms;
+    const ngx_http_sp_moderation_term_t  *found;
 
-    terms = scan->mmcf->terms->elts;
+    found = text->mmcf->terms->elts;
+    found += term;
 
-    if (!(terms[term].rule->roles & scan->roles)) {
+    if (!(found->rule->stages & text->stage)
+        || (text->role != 0 && !(found->rule->roles & text->role)))
+    {
         return 0;
     }
 
-    /*
-     * A text made of nothing but hits is judged as a whole, see
-     * ngx_http_sp_moderation_rest().
-     */
+    /* a text made of nothing but hits is judged as a whole */
 
-    if (scan->hits.nelts == NGX_HTTP_SP_MODERATION_HITS) {
-        if (!terms[term].exception
-            && (scan->overflow == NULL
-                || ngx_http_sp_moderation_stronger(terms[term].rule,
-                                                   scan->overflow)))
+    if (text->hits.nelts == NGX_HTTP_SP_MODERATION_HITS) {
+        if (!found->exception
+            && (text->overflow == NULL
+                || ngx_http_sp_moderation_stronger(found->rule,
+                                                   text->overflow)))
         {
-            scan->overflow = terms[term].rule;
+            text->overflow = found->rule;
         }
 
         return 0;
     }
 
-    to = (size_t) (end - scan->base);
-    from = sp_match_start(scan->mmcf->match, term, scan->data,
-                          scan->data + to)
-           - scan->data;
+    to = (size_t) (end - text->base);
+    from = sp_match_start(text->mmcf->match, term, text->data,
+                          text->data + to)
+           - text->data;
 
     /* most texts have none: a body of short strings costs no memory */
 
-    if (scan->hits.nalloc == 0
-        && ngx_array_init(&scan->hits, scan->pool, 8,
+    if (text->hits.nalloc == 0
+        && ngx_array_init(&text->hits, text->pool, 8,
                           sizeof(ngx_http_sp_moderation_hit_t))
            != NGX_OK)
     {
         return 1;
     }
 
-    hit = ngx_array_push(&scan->hits);
+    hit = ngx_array_push(&text->hits);
     if (hit == NULL) {
         return 1;
     }
 
-    hit->rule = terms[term].rule;
-    hit->exception = terms[term].exception;
-    hit->span.from = (uint32_t) from;
-    hit->span.to = (uint32_t) to;
-
-    if (scan->spans != NULL) {
-        hit->span.from = scan->spans[from].from;
-        hit->span.to = scan->spans[to - 1].to;
-    }
-
-    if (hit->exception) {
-        scan->exceptions = 1;
-    }
+    hit->rule = found->rule;
+    hit->exception = found->exception;
+    hit->from = (text->spans != NULL) ? text->spans[from].from : from;
+    hit->to = (text->spans != NULL) ? text->spans[to - 1].to : to;
 
     return 0;
 }
 
 
-static ngx_int_t
-ngx_http_sp_moderation_judge(ngx_pool_t *pool,
-    ngx_http_sp_moderation_scan_t *scan,
-    ngx_http_sp_moderation_verdict_t *verdict)
-{
-    ngx_uint_t                      i;
-    ngx_http_sp_moderation_hit_t   *hit;
-    ngx_http_sp_moderation_span_t  *span;
-
-    hit = scan->hits.elts;
-
-    for (i = 0; i < scan->hits.nelts; i++) {
-
-        if (hit[i].exception
-            || (scan->exceptions
-                && ngx_http_sp_moderation_excepted(scan, &hit[i])))
-        {
-            continue;
-        }
-
-        if (verdict->rule == NULL
-            || ngx_http_sp_moderation_stronger(hit[i].rule, verdict->rule))
-        {
-            verdict->rule = hit[i].rule;
-        }
-
-        if (hit[i].rule->action != NGX_HTTP_SP_MODERATION_MASK) {
-            continue;
-        }
-
-        span = ngx_http_sp_moderation_add_mask(pool, verdict);
-        if (span == NULL) {
-            return NGX_ERROR;
-        }
-
-        *span = hit[i].span;
-    }
-
-    return (scan->overflow == NULL)
-           ? NGX_OK : ngx_http_sp_moderation_rest(pool, scan, verdict);
-}
-
-
-/* more hits than were recorded: the whole text is masked */
-
-static ngx_int_t
-ngx_http_sp_moderation_rest(ngx_pool_t *pool,
-    const ngx_http_sp_moderation_scan_t *scan,
-    ngx_http_sp_moderation_verdict_t *verdict)
-{
-    ngx_http_sp_moderation_span_t  *span;
-
-    if (verdict->rule == NULL
-        || ngx_http_sp_moderation_stronger(scan->overflow, verdict->rule))
-    {
-        verdict->rule = scan->overflow;
-    }
-
-    if (scan->overflow->action != NGX_HTTP_SP_MODERATION_MASK) {
-        return NGX_OK;
-    }
-
-    span = ngx_http_sp_moderation_add_mask(pool, verdict);
-    if (span == NULL) {
-        return NGX_ERROR;
-    }
-
-    span->from = 0;
-    span->to = UINT32_MAX;
-
-    return NGX_OK;
-}
-
-
-static ngx_http_sp_moderation_span_t *
-ngx_http_sp_moderation_add_mask(ngx_pool_t *pool,
-    ngx_http_sp_moderation_verdict_t *verdict)
-{
-    if (verdict->masks == NULL) {
-        verdict->masks = ngx_array_create(pool, 8,
-                                      sizeof(ngx_http_sp_moderation_span_t));
-        if (verdict->masks == NULL) {
-            return NULL;
-        }
-    }
-
-    return ngx_array_push(verdict->masks);
-}
-
-
-static ngx_uint_t
-ngx_http_sp_moderation_excepted(const ngx_http_sp_moderation_scan_t *scan,
-    const ngx_http_sp_moderation_hit_t *hit)
-{
-    ngx_uint_t                           i;
-    const ngx_http_sp_moderation_hit_t  *hits;
-
-    hits = scan->hits.elts;
-
-    for (i = 0; i < scan->hits.nelts; i++) {
-        if (hits[i].exception && hits[i].rule == hit->rule
-            && hits[i].span.from <= hit->span.from
-            && hits[i].span.to >= hit->span.to)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static ngx_uint_t
+ngx_uint_t
 ngx_http_sp_moderation_stronger(const ngx_http_sp_moderation_rule_t *a,
     const ngx_http_sp_moderation_rule_t *b)
 {
@@ -390,67 +395,4 @@ ngx_http_sp_moderation_stronger(const ngx_http_sp_moderation_rule_t *a,
     }
 
     return a->severity > b->severity;
-}
-
-
-ngx_int_t
-ngx_http_sp_moderation_mask(ngx_pool_t *pool, const ngx_str_t *text,
-    const ngx_array_t *masks, ngx_str_t *masked)
-{
-    u_char                         *p;
-    size_t                          i, last;
-    ngx_uint_t                      k;
-    ngx_http_sp_moderation_span_t  *span;
-
-    span = masks->elts;
-    ngx_qsort(span, masks->nelts, sizeof(ngx_http_sp_moderation_span_t),
-              ngx_http_sp_moderation_cmp_spans);
-
-    p = ngx_pnalloc(pool, text->len + 1);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    masked->data = p;
-    i = 0;
-
-    for (k = 0; k < masks->nelts; k++) {
-        last = ngx_min(span[k].to, text->len);
-
-        if (last <= i) {
-            continue;
-        }
-
-        if (span[k].from > i) {
-            p = ngx_cpymem(p, text->data + i, span[k].from - i);
-            i = span[k].from;
-        }
-
-        for ( /* void */ ; i < last; i++) {
-            if ((text->data[i] & 0xc0) != 0x80) {
-                *p++ = '*';
-            }
-        }
-    }
-
-    p = ngx_cpymem(p, text->data + i, text->len - i);
-    *p = '\0';
-
-    masked->len = p - masked->data;
-
-    return NGX_OK;
-}
-
-
-static int ngx_libc_cdecl
-ngx_http_sp_moderation_cmp_spans(const void *one, const void *two)
-{
-    const ngx_http_sp_moderation_span_t  *a = one;
-    const ngx_http_sp_moderation_span_t  *b = two;
-
-    if (a->from == b->from) {
-        return 0;
-    }
-
-    return (a->from < b->from) ? -1 : 1;
 }

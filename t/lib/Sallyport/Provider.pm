@@ -50,6 +50,10 @@ sentence, as a stream when the request asks for one.
     header        a broken header line
     noise         a broken chunk size
     tool          a tool call (dialect "say" only)
+    echo          says the other lines of the message, size=N characters at a
+                  time, as field=content, reasoning_content, refusal or
+                  tool_calls; with n=N in the request each choice its own, a
+                  line "--" is between them
     stale         no answer, the end on a connection that was used before
                   (always=1: on a fresh one, too)
 
@@ -332,6 +336,8 @@ sub plan {
         $name = $1;
         %arg = map { /(.*?)=(.*)/ } split ' ', $2;
 
+        $arg{text} = $1 if $name eq 'echo' && $user =~ /\n(.*)/s;
+
         # of one model only: another one answers properly
         ($name, %arg) = ('') if defined $arg{model}
                                 && $arg{model} ne ($request->{model} || '');
@@ -472,8 +478,53 @@ sub words {
     my (%arg) = @_;
 
     return map { "w$_ " } 1 .. $arg{words} if $arg{words};
+    return pieces($arg{text}, $arg{size}) if defined $arg{text};
     return ('Hello ', "\x{c3}\x{a9} ", "\x{f0}\x{9f}\x{98}\x{80} ",
             "\"quoted\"\n", 'end.');
+}
+
+
+# cut between characters, not bytes
+
+sub pieces {
+    my ($text, $size) = @_;
+
+    utf8::decode($text);
+    my @pieces = unpack '(a' . ($size || 1) . ')*', $text;
+    utf8::encode($_) for @pieces;
+
+    return @pieces;
+}
+
+
+# [choice, what it is], in turns
+
+sub echoes {
+    my (%arg) = @_;
+
+    my $choice = 0;
+    my @all = map { my $i = $choice++; [ map { [ $i, $_ ] } @$_ ] }
+              map { [ pieces($_, $arg{size}) ] } split /\n--\n/, $arg{text};
+    my @turns;
+
+    while (grep { @$_ } @all) {
+        push @turns, map { @$_ ? shift @$_ : () } @all;
+    }
+
+    return @turns;
+}
+
+
+# a delta, or a message, that says it
+
+sub saying {
+    my ($field, $text) = @_;
+
+    $field ||= 'content';
+
+    return { $field => $text } if $field ne 'tool_calls';
+    return { tool_calls => [ { index => 0, id => 'call_1', type => 'function',
+        function => { name => 'look_up', arguments => $text } } ] };
 }
 
 
@@ -497,6 +548,15 @@ sub complete_plan {
                    ],
         usage => usage(scalar @words),
     };
+
+    if ($name eq 'echo') {
+        my $choice = 0;
+
+        $reply->{choices} = [ map { { index => $choice++,
+            finish_reason => 'stop', message => { role => 'assistant',
+            content => undef, %{ saying($arg{field}, $_) } } } }
+            split /\n--\n/, $arg{text} ];
+    }
 
     delete $reply->{usage} if $name eq 'nousage';
     $reply = { error => { message => $secret } } if $name eq 'error';
@@ -544,10 +604,13 @@ sub stream_events {
                 created => 1, model => $request->{model});
     my @events;
 
-    for my $delta ({ role => 'assistant', content => '' },
-                   map { { content => $_ } } @words) {
-        my %chunk = (%base, choices => [ { index => 0, delta => $delta,
-                                           finish_reason => undef } ]);
+    my @said = $name eq 'echo'
+               ? map { [ $_->[0], saying($arg{field}, $_->[1]) ] } echoes(%arg)
+               : map { [ 0, { content => $_ } ] } @words;
+
+    for my $said ([ 0, { role => 'assistant', content => '' } ], @said) {
+        my %chunk = (%base, choices => [ { index => $said->[0],
+            delta => $said->[1], finish_reason => undef } ]);
 
         $chunk{usage} = undef if $asked;
         $chunk{usage} = usage(scalar @events) if $name eq 'usage';

@@ -1,0 +1,587 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * The texts of a request's body, through the stream filters.  A chat request:
+ * the text of each message under its role, whatever else a message or the
+ * request holds as text.  Any other JSON body: every string in it, as the
+ * user's.  What is edited is what everyone behind reads and forwards.
+ */
+
+
+#include "ngx_http_sp_core_int.h"
+
+
+typedef struct {
+    ngx_http_request_t    *r;
+    ngx_http_sp_stream_t  *stream;
+    sp_chat_role_e         role;
+    ngx_http_sp_field_e    field;
+    ngx_uint_t             fixed;
+    ngx_uint_t             edited;
+} ngx_http_sp_inspect_t;
+
+
+static ngx_int_t ngx_http_sp_inspect(ngx_http_request_t *r);
+static ngx_int_t ngx_http_sp_inspect_body(ngx_http_request_t *r, json_t *root,
+    ngx_uint_t filters);
+static ngx_uint_t ngx_http_sp_inspect_is_chat(const json_t *root);
+static ngx_int_t ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in,
+    sp_chat_request_t *chat);
+static ngx_int_t ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in,
+    sp_chat_message_t *message);
+static ngx_int_t ngx_http_sp_inspect_parts(ngx_http_sp_inspect_t *in,
+    sp_chat_message_t *message, json_t *parts);
+static ngx_int_t ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in,
+    json_t *part);
+static json_t *ngx_http_sp_inspect_part_text(json_t *parts, size_t i);
+static void ngx_http_sp_inspect_join(json_t *parts, size_t gap,
+    ngx_str_t *text);
+static ngx_int_t ngx_http_sp_inspect_split(ngx_http_sp_inspect_t *in,
+    json_t *parts, const ngx_str_t *text, size_t gap);
+static ngx_int_t ngx_http_sp_inspect_value(ngx_http_sp_inspect_t *in,
+    json_t *value, const char *except);
+static ngx_int_t ngx_http_sp_inspect_key(ngx_http_sp_inspect_t *in,
+    const char *key);
+static ngx_int_t ngx_http_sp_inspect_string(ngx_http_sp_inspect_t *in,
+    json_t *string);
+static ngx_int_t ngx_http_sp_inspect_text(ngx_http_sp_inspect_t *in,
+    const ngx_str_t *text);
+
+
+static const ngx_http_sp_step_t  ngx_http_sp_inspect_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("inspect"),
+    NGX_HTTP_SP_INSPECT,
+    100,
+    ngx_http_sp_inspect
+};
+
+
+ngx_int_t
+ngx_http_sp_inspect_init(ngx_conf_t *cf)
+{
+    return ngx_http_sp_add_step(cf, &ngx_http_sp_inspect_step);
+}
+
+
+/* each filter once, in whatever pass it is on */
+
+static ngx_int_t
+ngx_http_sp_inspect(ngx_http_request_t *r)
+{
+    json_t                  *root;
+    ngx_int_t                rc;
+    ngx_uint_t               filters;
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    if (r->method == NGX_HTTP_OPTIONS
+        || (r->headers_in.content_length_n <= 0 && !r->headers_in.chunked))
+    {
+        return NGX_DECLINED;
+    }
+
+    filters = ngx_http_sp_filters(r, NGX_HTTP_SP_INPUT);
+
+    if (filters == 0) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_sp_core_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    filters &= ~ctx->inspected;
+
+    if (filters == 0) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_sp_json_body(r, &root);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    rc = ngx_http_sp_inspect_body(r, root, filters);
+
+    if (rc == NGX_OK) {
+        ctx->inspected |= filters;
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sp_inspect_body(ngx_http_request_t *r, json_t *root,
+    ngx_uint_t filters)
+{
+    ngx_int_t               rc;
+    sp_chat_request_t      *chat;
+    ngx_http_sp_inspect_t   in;
+
+    in.r = r;
+    in.role = SP_CHAT_USER;
+    in.field = NGX_HTTP_SP_OTHER;
+    in.fixed = 0;
+    in.edited = 0;
+
+    in.stream = ngx_http_sp_stream_create(r, filters);
+    if (in.stream == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_sp_inspect_is_chat(root)) {
+        rc = ngx_http_sp_chat(r, &chat);
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_sp_inspect_chat(&in, chat);
+        }
+
+    } else {
+        rc = ngx_http_sp_inspect_value(&in, root, NULL);
+    }
+
+    ngx_http_sp_stream_close(in.stream);
+
+    if (rc == NGX_OK && in.edited) {
+        rc = ngx_http_sp_rewrite_json_body(r);
+    }
+
+    return rc;
+}
+
+
+/* by its shape: the step does not know what answers the location */
+
+static ngx_uint_t
+ngx_http_sp_inspect_is_chat(const json_t *root)
+{
+    json_t  *messages;
+
+    messages = json_object_get(root, "messages");
+
+    return json_is_string(json_object_get(json_array_get(messages, 0),
+                                          "role"));
+}
+
+
+static ngx_int_t
+ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in, sp_chat_request_t *chat)
+{
+    size_t       i;
+    json_t      *value;
+    ngx_int_t    rc;
+    const char  *key;
+
+    for (i = 0; i < chat->nmessages; i++) {
+        in->role = chat->messages[i].role;
+
+        rc = ngx_http_sp_inspect_message(in, &chat->messages[i]);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    /*
+     * Descriptions of tools, schemas, metadata: the client's text, too.  The
+     * request model points into some of it, so it is not rewritten.
+     */
+
+    in->role = SP_CHAT_SYSTEM;
+    in->fixed = 1;
+
+    json_object_foreach(chat->root, key, value) {
+
+        if (ngx_strcmp(key, "messages") == 0) {
+            continue;
+        }
+
+        rc = ngx_http_sp_inspect_value(in, value, NULL);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in,
+    sp_chat_message_t *message)
+{
+    json_t     *content;
+    ngx_int_t   rc;
+
+    content = json_object_get(message->value, "content");
+
+    in->field = NGX_HTTP_SP_CONTENT;
+    rc = NGX_OK;
+
+    if (json_is_array(content)) {
+        rc = ngx_http_sp_inspect_parts(in, message, content);
+
+    } else if (json_is_string(content)) {
+        rc = ngx_http_sp_inspect_string(in, content);
+
+        message->text = json_string_value(content);
+        message->len = json_string_length(content);
+    }
+
+    in->field = NGX_HTTP_SP_OTHER;
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* name, refusal, arguments of tool calls */
+
+    return ngx_http_sp_inspect_value(in, message->value, "content");
+}
+
+
+/*
+ * A term may be spread over parts, and a provider may join them with or
+ * without a break: both are looked at.
+ */
+
+static ngx_int_t
+ngx_http_sp_inspect_parts(ngx_http_sp_inspect_t *in,
+    sp_chat_message_t *message, json_t *parts)
+{
+    json_t     *string;
+    size_t      gap, i, n, size;
+    ngx_int_t   rc;
+    ngx_str_t   text;
+
+    n = 0;
+    size = 0;
+
+    for (i = 0; i < json_array_size(parts); i++) {
+        string = ngx_http_sp_inspect_part_text(parts, i);
+
+        if (string != NULL) {
+            n++;
+            size += json_string_length(string) + 1;
+        }
+
+        rc = ngx_http_sp_inspect_part(in, json_array_get(parts, i));
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    text.data = ngx_pnalloc(in->r->pool, size + 1);
+    if (text.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (gap = (n > 1) ? 0 : 1; gap < 2; gap++) {
+        ngx_http_sp_inspect_join(parts, gap, &text);
+
+        rc = ngx_http_sp_inspect_split(in, parts, &text, gap);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    /* what the others read, edited by now */
+
+    ngx_http_sp_inspect_join(parts, 1, &text);
+
+    message->text = (char *) text.data;
+    message->len = text.len;
+
+    return NGX_OK;
+}
+
+
+/*
+ * What a part has beside its "text": a refusal, the name of a file, the
+ * result of a tool.  The bytes of an image, a sound or a file are no text;
+ * only where the type says that they are such bytes.
+ */
+
+static ngx_int_t
+ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
+{
+    json_t      *item;
+    ngx_int_t    rc;
+    ngx_uint_t   i;
+    const char  *bytes, *key, *type;
+
+    static const struct {
+        const char  *type;
+        const char  *bytes;
+    } media[] = {
+        { "image_url", "url" },
+        { "input_audio", "data" },
+        { "file", "file_data" },
+        { NULL, NULL }
+    };
+
+    /* that a part is an object with a type has been seen to by sp_chat */
+
+    type = json_string_value(json_object_get(part, "type"));
+
+    json_object_foreach(part, key, item) {
+
+        rc = ngx_http_sp_inspect_key(in, key);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        if (ngx_strcmp(key, "text") == 0) {
+            continue;
+        }
+
+        bytes = NULL;
+
+        for (i = 0; media[i].type != NULL; i++) {
+            if (ngx_strcmp(key, media[i].type) == 0
+                && ngx_strcmp(type, media[i].type) == 0)
+            {
+                bytes = media[i].bytes;
+            }
+        }
+
+        rc = ngx_http_sp_inspect_value(in, item, bytes);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static json_t *
+ngx_http_sp_inspect_part_text(json_t *parts, size_t i)
+{
+    json_t  *text;
+
+    text = json_object_get(json_array_get(parts, i), "text");
+
+    return json_is_string(text) ? text : NULL;
+}
+
+
+/* into text->data, which has room; with a line feed between when "gap" */
+
+static void
+ngx_http_sp_inspect_join(json_t *parts, size_t gap, ngx_str_t *text)
+{
+    u_char  *p;
+    json_t  *string;
+    size_t   i;
+
+    p = text->data;
+
+    for (i = 0; i < json_array_size(parts); i++) {
+        string = ngx_http_sp_inspect_part_text(parts, i);
+
+        if (string == NULL) {
+            continue;
+        }
+
+        if (gap && p != text->data) {
+            *p++ = '\n';
+        }
+
+        p = ngx_cpymem(p, json_string_value(string),
+                       json_string_length(string));
+    }
+
+    *p = '\0';
+    text->len = p - text->data;
+}
+
+
+/* judges joined parts and gives each part its share of the edited text */
+
+static ngx_int_t
+ngx_http_sp_inspect_split(ngx_http_sp_inspect_t *in, json_t *parts,
+    const ngx_str_t *text, size_t gap)
+{
+    json_t     *string;
+    size_t      i, len, offset;
+    ngx_int_t   rc;
+    ngx_str_t   part;
+
+    rc = ngx_http_sp_inspect_text(in, text);
+
+    if (rc != NGX_OK || !ngx_http_sp_stream_edited(in->stream)) {
+        return rc;
+    }
+
+    offset = 0;
+
+    for (i = 0; i < json_array_size(parts); i++) {
+        string = ngx_http_sp_inspect_part_text(parts, i);
+
+        if (string == NULL) {
+            continue;
+        }
+
+        if (gap && offset != 0) {
+            offset++;
+        }
+
+        len = json_string_length(string);
+
+        if (ngx_http_sp_stream_cut(in->stream, text->data + offset, offset,
+                                   offset + len, &part)
+            != NGX_OK
+            || json_string_setn(string, (char *) part.data, part.len) != 0)
+        {
+            return NGX_ERROR;
+        }
+
+        offset += len;
+    }
+
+    return NGX_OK;
+}
+
+
+/* every string below, keys too; "except" of the top level is left out */
+
+static ngx_int_t
+ngx_http_sp_inspect_value(ngx_http_sp_inspect_t *in, json_t *value,
+    const char *except)
+{
+    size_t       i;
+    json_t      *item;
+    ngx_int_t    rc;
+    const char  *key;
+
+    switch (json_typeof(value)) {
+
+    case JSON_STRING:
+        return ngx_http_sp_inspect_string(in, value);
+
+    case JSON_ARRAY:
+        json_array_foreach(value, i, item) {
+            rc = ngx_http_sp_inspect_value(in, item, NULL);
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        return NGX_OK;
+
+    case JSON_OBJECT:
+        json_object_foreach(value, key, item) {
+
+            if (except != NULL && ngx_strcmp(key, except) == 0) {
+                continue;
+            }
+
+            rc = ngx_http_sp_inspect_key(in, key);
+
+            if (rc == NGX_OK) {
+                rc = ngx_http_sp_inspect_value(in, item, NULL);
+            }
+
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        return NGX_OK;
+
+    default:
+        return NGX_OK;
+    }
+}
+
+
+/* a member's name can hide text as well as its value, but not be edited */
+
+static ngx_int_t
+ngx_http_sp_inspect_key(ngx_http_sp_inspect_t *in, const char *key)
+{
+    ngx_int_t   rc;
+    ngx_str_t   text;
+    ngx_uint_t  fixed;
+
+    text.data = (u_char *) key;
+    text.len = ngx_strlen(key);
+
+    fixed = in->fixed;
+    in->fixed = 1;
+
+    rc = ngx_http_sp_inspect_text(in, &text);
+
+    in->fixed = fixed;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sp_inspect_string(ngx_http_sp_inspect_t *in, json_t *string)
+{
+    ngx_int_t  rc;
+    ngx_str_t  edited, text;
+
+    text.data = (u_char *) json_string_value(string);
+    text.len = json_string_length(string);
+
+    rc = ngx_http_sp_inspect_text(in, &text);
+
+    if (rc != NGX_OK || !ngx_http_sp_stream_edited(in->stream)) {
+        return rc;
+    }
+
+    if (ngx_http_sp_stream_cut(in->stream, text.data, 0, text.len, &edited)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return (json_string_setn(string, (char *) edited.data, edited.len) == 0)
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_sp_inspect_text(ngx_http_sp_inspect_t *in, const ngx_str_t *piece)
+{
+    ngx_int_t           rc;
+    ngx_http_sp_text_t  text;
+
+    ngx_memzero(&text, sizeof(ngx_http_sp_text_t));
+
+    text.request = in->r;
+    text.direction = NGX_HTTP_SP_INPUT;
+    text.role = in->role;
+    text.field = in->field;
+    text.fixed = in->fixed ? 1 : 0;
+
+    if (ngx_http_sp_stream_reopen(in->stream, &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_sp_stream_judge(in->stream, piece, 1);
+
+    if (ngx_http_sp_stream_edited(in->stream)) {
+        in->edited = 1;
+    }
+
+    return rc;
+}

@@ -1,0 +1,404 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * What a model says, through the stream filters: a text for each choice, field
+ * and tool call.  Where one is on, nothing of the provider's bytes is passed:
+ * the client gets what was judged, written anew, and that is what is stored.
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+/* of one answer, open at a time */
+#define NGX_HTTP_SP_LLM_TEXTS  256
+
+
+typedef struct {
+    sp_delta_e             kind;
+    size_t                 choice;
+    size_t                 tool;
+    ngx_http_sp_stream_t  *stream;     /* NULL: it has ended */
+} ngx_http_sp_llm_text_t;
+
+
+static ngx_http_sp_llm_text_t *ngx_http_sp_llm_text(
+    ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta);
+static ngx_http_sp_stream_t *ngx_http_sp_llm_open(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
+static ngx_int_t ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta, ngx_str_t *piece);
+static ngx_int_t ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_text_t *text, const sp_delta_t *delta,
+    const ngx_str_t *piece, ngx_uint_t last);
+static ngx_int_t ngx_http_sp_llm_encode(ngx_http_sp_llm_ctx_t *ctx,
+    sp_delta_t *delta, const ngx_str_t *text);
+static ngx_int_t ngx_http_sp_llm_refuse(ngx_http_sp_llm_ctx_t *ctx,
+    size_t choice);
+static ngx_int_t ngx_http_sp_llm_flush(ngx_http_sp_llm_ctx_t *ctx,
+    size_t choice);
+static u_char *ngx_http_sp_llm_scratch(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_str_t *scratch, size_t size);
+
+
+/* one thing that is said, or a part of it, or more than it */
+
+ngx_int_t
+ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+{
+    ngx_int_t                    rc;
+    ngx_str_t                    piece;
+    ngx_http_sp_llm_text_t      *text;
+    ngx_http_sp_llm_response_t  *response;
+
+    response = &ctx->response;
+
+    if (delta->choice >= SP_CHAT_MAX_CHOICES
+        || response->refused[delta->choice])
+    {
+        return NGX_OK;
+    }
+
+    if (delta->kind == SP_DELTA_FINISH) {
+        rc = ngx_http_sp_llm_flush(ctx, delta->choice);
+
+        if (rc != NGX_OK || response->refused[delta->choice]) {
+            return rc;
+        }
+
+        return ngx_http_sp_llm_say(ctx, delta);
+    }
+
+    text = ngx_http_sp_llm_text(ctx, delta);
+
+    if (text == NULL
+        || ngx_http_sp_llm_decode(ctx, delta, &piece) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_llm_piece(ctx, text, delta, &piece,
+                                 !ctx->check.stream || delta->json);
+}
+
+
+static ngx_http_sp_llm_text_t *
+ngx_http_sp_llm_text(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+{
+    ngx_uint_t               i;
+    ngx_array_t             *texts;
+    ngx_http_sp_llm_text_t  *text;
+
+    texts = ctx->response.texts;
+
+    if (texts == NULL) {
+        texts = ngx_array_create(ctx->request->pool, 2,
+                                 sizeof(ngx_http_sp_llm_text_t));
+        if (texts == NULL) {
+            return NULL;
+        }
+
+        ctx->response.texts = texts;
+    }
+
+    text = texts->elts;
+
+    for (i = 0; i < texts->nelts; i++) {
+        if (text[i].kind == delta->kind && text[i].choice == delta->choice
+            && text[i].tool == delta->tool)
+        {
+            break;
+        }
+    }
+
+    text = &text[i];
+
+    if (i == texts->nelts) {
+
+        if (i == NGX_HTTP_SP_LLM_TEXTS) {
+            ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                          "llm: an answer of provider \"%V\" has more than "
+                          "%d texts", &ctx->attempt.target->provider->name,
+                          NGX_HTTP_SP_LLM_TEXTS);
+            return NULL;
+        }
+
+        text = ngx_array_push(texts);
+        if (text == NULL) {
+            return NULL;
+        }
+
+        text->kind = delta->kind;
+        text->choice = delta->choice;
+        text->tool = delta->tool;
+        text->stream = NULL;
+    }
+
+    if (text->stream == NULL) {
+        text->stream = ngx_http_sp_llm_open(ctx, delta);
+    }
+
+    return (text->stream != NULL) ? text : NULL;
+}
+
+
+static ngx_http_sp_stream_t *
+ngx_http_sp_llm_open(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+{
+    ngx_http_sp_text_t  text;
+
+    ngx_memzero(&text, sizeof(ngx_http_sp_text_t));
+
+    text.request = ctx->request;
+    text.direction = NGX_HTTP_SP_OUTPUT;
+    text.role = SP_CHAT_ASSISTANT;
+
+    switch (delta->kind) {
+
+    case SP_DELTA_REASONING:
+        text.field = NGX_HTTP_SP_REASONING;
+        break;
+
+    case SP_DELTA_REFUSAL:
+        text.field = NGX_HTTP_SP_REFUSAL_TEXT;
+        break;
+
+    case SP_DELTA_TOOL:
+        text.field = NGX_HTTP_SP_ARGUMENTS;
+        break;
+
+    default:
+        text.field = NGX_HTTP_SP_CONTENT;
+    }
+
+    return ngx_http_sp_stream_open(&text);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
+    ngx_str_t *piece)
+{
+    u_char  *p;
+    size_t   size;
+
+    if (delta->json || delta->text.len == 0) {
+        piece->data = (u_char *) delta->text.data;
+        piece->len = delta->text.len;
+
+        return NGX_OK;
+    }
+
+    size = 3 * delta->text.len;
+
+    p = ngx_http_sp_llm_scratch(ctx, &ctx->response.decoded, size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    piece->data = p;
+    piece->len = sp_json_unescape((char *) p, size, delta->text.data,
+                                  delta->text.len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_text_t *text, const sp_delta_t *delta,
+    const ngx_str_t *piece, ngx_uint_t last)
+{
+    size_t      choice;
+    ngx_int_t   rc;
+    ngx_str_t   out;
+    sp_delta_t  said;
+
+    said = *delta;
+    choice = text->choice;
+
+    rc = ngx_http_sp_stream_feed(text->stream, piece, last, &out);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (last) {
+        text->stream = NULL;
+    }
+
+    /* a call that begins is told, even if its arguments wait */
+
+    if (out.len != 0 || said.id.data != NULL || said.name.data != NULL) {
+
+        if (ngx_http_sp_llm_encode(ctx, &said, &out) != NGX_OK
+            || ngx_http_sp_llm_say(ctx, &said) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return (rc == NGX_DECLINED) ? ngx_http_sp_llm_refuse(ctx, choice)
+                                : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_encode(ngx_http_sp_llm_ctx_t *ctx, sp_delta_t *delta,
+    const ngx_str_t *text)
+{
+    size_t    size;
+    sp_out_t  out;
+
+    size = 6 * text->len;
+
+    if (text->len == 0) {
+        delta->text.data = "";
+        delta->text.len = 0;
+
+        return NGX_OK;
+    }
+
+    /* the deltas of a whole answer are written when all are there */
+
+    out.dst = ctx->check.stream
+              ? (char *) ngx_http_sp_llm_scratch(ctx, &ctx->response.encoded,
+                                                 size)
+              : ngx_pnalloc(ctx->request->pool, size);
+
+    if (out.dst == NULL) {
+        return NGX_ERROR;
+    }
+
+    out.size = size;
+    out.len = 0;
+
+    if (delta->json) {
+        sp_out_put(&out, (char *) text->data, text->len);
+
+    } else {
+        sp_out_text(&out, (char *) text->data, text->len);
+    }
+
+    delta->text.data = out.dst;
+    delta->text.len = out.len;
+
+    return NGX_OK;
+}
+
+
+/* the choice ends here; what the provider still says of it is dropped */
+
+static ngx_int_t
+ngx_http_sp_llm_refuse(ngx_http_sp_llm_ctx_t *ctx, size_t choice)
+{
+    sp_delta_t  delta;
+
+    static const char  reason[] = "content_filter";
+
+    ctx->response.refused[choice] = 1;
+    ctx->response.nrefused++;
+
+    ngx_memzero(&delta, sizeof(sp_delta_t));
+
+    delta.kind = SP_DELTA_FINISH;
+    delta.choice = choice;
+    delta.finish = SP_FINISH_FILTER;
+    delta.text.data = reason;
+    delta.text.len = sizeof(reason) - 1;
+
+    return ngx_http_sp_llm_say(ctx, &delta);
+}
+
+
+/* the texts of a choice have ended: what was held of them may go on */
+
+static ngx_int_t
+ngx_http_sp_llm_flush(ngx_http_sp_llm_ctx_t *ctx, size_t choice)
+{
+    ngx_uint_t               i;
+    sp_delta_t               delta;
+    ngx_array_t             *texts;
+    ngx_http_sp_llm_text_t  *text;
+
+    static ngx_str_t  nothing = ngx_string("");
+
+    texts = ctx->response.texts;
+
+    for (i = 0; texts != NULL && i < texts->nelts; i++) {
+        text = texts->elts;
+        text += i;
+
+        if (text->choice != choice || text->stream == NULL
+            || ctx->response.refused[choice])
+        {
+            continue;
+        }
+
+        ngx_memzero(&delta, sizeof(sp_delta_t));
+
+        delta.kind = text->kind;
+        delta.choice = text->choice;
+        delta.tool = text->tool;
+
+        if (ngx_http_sp_llm_piece(ctx, text, &delta, &nothing, 1) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* of a stream that ends without a word on some choice */
+
+ngx_int_t
+ngx_http_sp_llm_filter_end(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_uint_t               i;
+    ngx_array_t             *texts;
+    ngx_http_sp_llm_text_t  *text;
+
+    texts = ctx->response.texts;
+
+    for (i = 0; texts != NULL && i < texts->nelts; i++) {
+        text = texts->elts;
+
+        if (ngx_http_sp_llm_flush(ctx, text[i].choice) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* memory that each piece writes over */
+
+static u_char *
+ngx_http_sp_llm_scratch(ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *scratch,
+    size_t size)
+{
+    u_char  *p;
+
+    if (scratch->len >= size) {
+        return scratch->data;
+    }
+
+    size = ngx_max(2 * size, 256);
+
+    p = ngx_pnalloc(ctx->request->pool, size);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    if (scratch->data != NULL) {
+        (void) ngx_pfree(ctx->request->pool, scratch->data);
+    }
+
+    scratch->data = p;
+    scratch->len = size;
+
+    return p;
+}
