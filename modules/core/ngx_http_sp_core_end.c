@@ -135,6 +135,7 @@ ngx_http_sp_outcome(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx,
         outcome->step = &step[ctx->refusal->step]->name;
     }
 
+    outcome->filter = ctx->filter;
     outcome->turn = ctx->turn;
     outcome->received = r->request_length;
     outcome->sent = r->connection->sent;

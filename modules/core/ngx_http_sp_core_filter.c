@@ -57,6 +57,8 @@ struct ngx_http_sp_stream_s {
 
 static ngx_int_t ngx_http_sp_stream_begin(ngx_http_sp_stream_t *stream);
 static void ngx_http_sp_stream_cleanup(void *data);
+static void ngx_http_sp_stream_note(ngx_http_sp_stream_t *stream,
+    const ngx_str_t *filter);
 static ngx_int_t ngx_http_sp_stream_hold(ngx_http_sp_stream_t *stream,
     const ngx_str_t *piece);
 static size_t ngx_http_sp_stream_size(const ngx_http_sp_stream_t *stream,
@@ -125,7 +127,9 @@ ngx_http_sp_filters(ngx_http_request_t *r, ngx_http_sp_direction_e direction)
     wanted = 0;
 
     for (i = 0; i < mcf->filters.nelts; i++) {
-        if (filter[i]->wants(r, direction)) {
+        if ((filter[i]->directions & direction)
+            && (filter[i]->wants == NULL || filter[i]->wants(r, direction)))
+        {
             wanted |= (ngx_uint_t) 1 << i;
         }
     }
@@ -233,7 +237,8 @@ ngx_http_sp_stream_begin(ngx_http_sp_stream_t *stream)
         judge->safe = 0;
         ngx_memzero(judge->state, judge->filter->size);
 
-        rc = judge->filter->open(judge->state, &stream->text);
+        rc = (judge->filter->open != NULL)
+             ? judge->filter->open(judge->state, &stream->text) : NGX_OK;
 
         if (rc == NGX_OK) {
             judge->open = 1;
@@ -303,6 +308,10 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
 
             stream->verdict = judge->filter->feed(judge->state, text, piece);
 
+            if (stream->verdict != NGX_OK) {
+                ngx_http_sp_stream_note(stream, &judge->filter->name);
+            }
+
             judge->safe = ngx_max(ngx_min(text->safe_upto, stream->fed),
                                   judge->safe);
         }
@@ -317,6 +326,21 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
     text->safe_upto = safe;
 
     return stream->verdict;
+}
+
+
+/* the first one is told at the end of the request */
+
+static void
+ngx_http_sp_stream_note(ngx_http_sp_stream_t *stream, const ngx_str_t *filter)
+{
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_find_ctx(stream->text.request->main);
+
+    if (ctx != NULL && ctx->filter == NULL) {
+        ctx->filter = filter;
+    }
 }
 
 

@@ -18,9 +18,9 @@
 #define _NGX_HTTP_SP_CORE_FILTER_H_INCLUDED_
 
 
-typedef enum {
-    NGX_HTTP_SP_INPUT = 0,     /* of a client */
-    NGX_HTTP_SP_OUTPUT         /* of a model */
+typedef enum {                 /* bits */
+    NGX_HTTP_SP_INPUT = 1,     /* of a client */
+    NGX_HTTP_SP_OUTPUT = 2     /* of a model */
 } ngx_http_sp_direction_e;
 
 
@@ -54,13 +54,17 @@ typedef struct {
     ngx_uint_t                 abi;       /* NGX_HTTP_SP_ABI */
     ngx_str_t                  name;
     ngx_int_t                  rank;      /* built in: 100, 200, ... */
+    ngx_uint_t                 directions;  /* bits */
     size_t                     size;      /* of the state of one text */
 
-    /* whether texts of this direction are judged for the request */
+    /* whether texts of this direction are judged here; NULL: everywhere */
     ngx_uint_t               (*wants)(ngx_http_request_t *r,
                                    ngx_http_sp_direction_e direction);
 
-    /* NGX_OK; NGX_DECLINED: not this text; NGX_ERROR.  "state" is zeroed */
+    /*
+     * NGX_OK; NGX_DECLINED: not this text; NGX_ERROR; or NULL.  "state" is
+     * zeroed
+     */
     ngx_int_t                (*open)(void *state, ngx_http_sp_text_t *text);
 
     /*
@@ -77,7 +81,7 @@ typedef struct {
 } ngx_http_sp_filter_t;
 
 
-/* in the plugin's preconfiguration; the struct is static memory */
+/* in the preconfiguration, or in a setter; the struct is static memory */
 ngx_int_t ngx_http_sp_add_filter(ngx_conf_t *cf,
     const ngx_http_sp_filter_t *filter);
 

@@ -204,6 +204,7 @@ struct ngx_http_sp_core_ctx_s {
     ngx_http_sp_identity_t        *before;    /* that of earlier passes */
     ngx_uint_t                     changes;   /* of the identity */
     ngx_uint_t                     inspected; /* by which filters, bits */
+    const ngx_str_t               *filter;    /* that has refused a text */
     ngx_queue_t                    blocks;    /* of the prompt */
     ngx_http_sp_turn_t            *turn;
 

@@ -60,7 +60,7 @@ typedef struct {
 } ngx_http_sp_step_t;
 
 
-/* in the plugin's preconfiguration; the struct is static memory */
+/* in the preconfiguration, or in a setter; the struct is static memory */
 ngx_int_t ngx_http_sp_add_step(ngx_conf_t *cf,
     const ngx_http_sp_step_t *step);
 
@@ -123,6 +123,7 @@ typedef struct {
     ngx_http_sp_source_e      source;
     const char               *code;      /* of the error; NULL: none */
     const ngx_str_t          *step;      /* that has refused; NULL: none */
+    const ngx_str_t          *filter;    /* that has, a text; NULL: none */
     const ngx_http_sp_turn_t *turn;      /* settled; NULL: none */
     off_t                     received;  /* bytes, with the header */
     off_t                     sent;
@@ -139,12 +140,13 @@ typedef struct {
 } ngx_http_sp_end_t;
 
 /*
- * In the plugin's preconfiguration; the struct is static memory.  The handler
- * is called exactly once for every request that has a context, on every way
- * it can end: answered, refused, cut, left by the client, out of memory.  It
- * is the last that sees the request: the ops of the request are cancelled,
- * and memory of it is gone when the handler returns.  What has to go on is a
- * detached op (ngx_sp_detached_create()), with copies of what it needs.
+ * In the preconfiguration, or in a setter; the struct is static memory.  The
+ * handler is called exactly once for every request that has a context, on
+ * every way it can end: answered, refused, cut, left by the client, out of
+ * memory.  It is the last that sees the request: the ops of the request are
+ * cancelled, and memory of it is gone when the handler returns.  What has to
+ * go on is a job (ngx_sp_job_enqueue()) or a detached op
+ * (ngx_sp_detached_create()), with copies of what it needs.
  */
 ngx_int_t ngx_http_sp_add_end(ngx_conf_t *cf, const ngx_http_sp_end_t *end);
 

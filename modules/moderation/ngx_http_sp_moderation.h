@@ -20,15 +20,14 @@
 #include "sp_unicode.h"
 
 
-/* where it is said: bits of a rule, 1 << direction */
-#define NGX_HTTP_SP_MODERATION_INPUT      1
-#define NGX_HTTP_SP_MODERATION_OUTPUT     2
-
 /* who says it, of an input: bits of a rule, 1 << sp_chat_role_e */
 #define NGX_HTTP_SP_MODERATION_SYSTEM     1
 #define NGX_HTTP_SP_MODERATION_USER       2
 #define NGX_HTTP_SP_MODERATION_ASSISTANT  4
 #define NGX_HTTP_SP_MODERATION_TOOL       8
+
+/* of arrays that are by direction: 0 or 1 */
+#define NGX_HTTP_SP_MODERATION_N(direction)  ((direction) >> 1)
 
 /* hits of one text that wait at a time */
 #define NGX_HTTP_SP_MODERATION_HITS       1024
@@ -48,7 +47,7 @@ typedef struct {
     ngx_str_t                        category;
     ngx_http_sp_moderation_action_e  action;
     ngx_uint_t                       severity;     /* 1 to 4 */
-    ngx_uint_t                       stages;
+    ngx_uint_t                       stages;       /* directions, bits */
     ngx_uint_t                       roles;
     ngx_sp_metric_t                 *metrics[2];   /* by direction */
 } ngx_http_sp_moderation_rule_t;
@@ -70,7 +69,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_uint_t                    stages;    /* bits */
+    ngx_uint_t                    stages;    /* directions, bits */
     ngx_str_t                     file;      /* where it was enabled */
     ngx_uint_t                    line;
 } ngx_http_sp_moderation_loc_conf_t;

@@ -51,6 +51,7 @@ const ngx_http_sp_filter_t  ngx_http_sp_moderation_filter = {
     NGX_HTTP_SP_ABI,
     ngx_string("moderation"),
     100,
+    NGX_HTTP_SP_INPUT|NGX_HTTP_SP_OUTPUT,
     sizeof(ngx_http_sp_moderation_text_t),
     ngx_http_sp_moderation_wants,
     ngx_http_sp_moderation_open,
@@ -75,7 +76,7 @@ ngx_http_sp_moderation_wants(ngx_http_request_t *r,
 
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_moderation_module);
 
-    return (mlcf->stages & (1 << direction)) != 0;
+    return (mlcf->stages & direction) != 0;
 }
 
 
@@ -98,11 +99,11 @@ ngx_http_sp_moderation_open(void *state, ngx_http_sp_text_t *text)
         return NGX_ERROR;
     }
 
-    ctx->found[text->direction].scanned = 1;
+    ctx->found[NGX_HTTP_SP_MODERATION_N(text->direction)].scanned = 1;
 
     mod->pool = text->request->pool;
     mod->mmcf = mmcf;
-    mod->stage = 1 << text->direction;
+    mod->stage = text->direction;
     mod->role = (text->direction == NGX_HTTP_SP_INPUT) ? 1 << text->role : 0;
 
     return NGX_OK;
@@ -281,7 +282,7 @@ ngx_http_sp_moderation_note(const ngx_http_sp_text_t *text,
     ctx = ngx_http_sp_find_ctx(text->request->main,
                                &ngx_http_sp_moderation_module);
 
-    found = &ctx->found[text->direction];
+    found = &ctx->found[NGX_HTTP_SP_MODERATION_N(text->direction)];
 
     if (found->rule != NULL
         && !ngx_http_sp_moderation_stronger(rule, found->rule))

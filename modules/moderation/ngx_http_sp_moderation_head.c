@@ -63,10 +63,10 @@ static const ngx_conf_enum_t  ngx_http_sp_moderation_actions[] = {
 };
 
 
-/* by ngx_http_sp_direction_e */
+/* by NGX_HTTP_SP_MODERATION_N() */
 static const ngx_conf_enum_t  ngx_http_sp_moderation_stages[] = {
-    { ngx_string("input"), NGX_HTTP_SP_MODERATION_INPUT },
-    { ngx_string("output"), NGX_HTTP_SP_MODERATION_OUTPUT },
+    { ngx_string("input"), NGX_HTTP_SP_INPUT },
+    { ngx_string("output"), NGX_HTTP_SP_OUTPUT },
     { ngx_null_string, 0 }
 };
 
@@ -172,8 +172,8 @@ ngx_http_sp_moderation_new(ngx_http_sp_moderation_parser_t *parser,
 
     rule->action = NGX_HTTP_SP_MODERATION_BLOCK;
     rule->severity = 2;
-    rule->stages = NGX_HTTP_SP_MODERATION_INPUT
-                   |NGX_HTTP_SP_MODERATION_OUTPUT;
+    rule->stages = NGX_HTTP_SP_INPUT
+                   |NGX_HTTP_SP_OUTPUT;
     rule->roles = NGX_HTTP_SP_MODERATION_USER|NGX_HTTP_SP_MODERATION_SYSTEM
                   |NGX_HTTP_SP_MODERATION_TOOL;
 

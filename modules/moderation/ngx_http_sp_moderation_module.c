@@ -193,9 +193,9 @@ ngx_http_sp_moderation(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     for (i = 1; i < cf->args->nelts; i++) {
 
         stage = (ngx_strcmp(value[i].data, "input") == 0)
-                ? NGX_HTTP_SP_MODERATION_INPUT
+                ? NGX_HTTP_SP_INPUT
                 : (ngx_strcmp(value[i].data, "output") == 0)
-                ? NGX_HTTP_SP_MODERATION_OUTPUT : 0;
+                ? NGX_HTTP_SP_OUTPUT : 0;
 
         if (stage == 0 || (mlcf->stages & stage)) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -357,7 +357,7 @@ ngx_http_sp_moderation_merge_loc_conf(ngx_conf_t *cf, void *parent,
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (own && clcf->name.len > 0
-        && (conf->stages & NGX_HTTP_SP_MODERATION_OUTPUT)
+        && (conf->stages & NGX_HTTP_SP_OUTPUT)
         && !ngx_http_sp_has_model(cf))
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

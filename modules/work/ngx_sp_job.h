@@ -55,6 +55,16 @@ struct ngx_sp_job_s {
 };
 
 
+/*
+ * A job from where no transaction makes it necessary, the end of a request for
+ * instance; else call gateway.job_enqueue() in that transaction.  All is
+ * copied.  payload: JSON text; key: one that is there already is not made
+ * again, empty: none.  One that is lost, because too many are on their way or
+ * PostgreSQL is away, is logged.
+ */
+void ngx_sp_job_enqueue(ngx_sp_pg_t *pg, const ngx_sp_job_kind_t *kind,
+    const ngx_str_t *payload, const ngx_str_t *key);
+
 /* the op is cancelled when the job ends */
 ngx_int_t ngx_sp_job_attach(ngx_sp_job_t *job, ngx_sp_op_t *op);
 

@@ -68,8 +68,6 @@ my %refusals = (
                  status => 415, code => 'unsupported_media_type' },
     body400 => { steps => 'moderation input;', body => \'{"a":', status => 400,
                  code => 'invalid_json' },
-    version400 => { steps => 'client_version_minimum 5;', status => 400,
-                    code => 'client_too_old' },
     probe429 => { steps => 'test_steps on; set $args a=wait:5,refuse;',
                   status => 429, code => 'test_refused',
                   says => 'retry-after' },

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# client_version_minimum: the example plugin, on HTTP/1.1 and HTTP/2.
+# prompt_canary: the example plugin, with a step, a stream filter, an end hook
+# and a job; on HTTP/1.1 and HTTP/2.
 
 use strict;
 use warnings;
@@ -8,90 +9,150 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
-use Sallyport::Test;
+use Sallyport::Llm;
 use Test::More;
 
 
-my $t = Sallyport::Test->new;
+my ($t, $p) = Sallyport::Llm::gateway(
+    http => 'pg_server main "%%PG%%" timeout=2s;
+             turn_store main; turn_spool %%DIR%%/spool;
+             prompt_canary main http://127.0.0.1:%%PORT2%%/hook;
+             log_format hook escape=none "$status $request_body";
+             server {
+                 listen 127.0.0.1:%%PORT2%%;
+                 location = /hook {
+                     access_log %%DIR%%/logs/hook.log hook;
+                     proxy_pass http://127.0.0.1:%%PORT3%%;
+                 }
+             }
+             server {
+                 listen 127.0.0.1:%%PORT3%%;
+                 if (-f %%DIR%%/away) { return 503; }
+                 location / { return 204; }
+             }',
+    prepare => sub { $_[0]->pg });
 
-$t->conf(<<'EOC');
-%%LOAD%%
-%%GLOBALS%%
-events { }
-http {
-    %%HTTP%%
-    client_version_minimum 3;
-    quota_policy all { requests 1000/h; }
+my @told;
 
-    server {
-        listen 127.0.0.1:%%PORT%%;
-        listen 127.0.0.1:%%PORTH2%% http2;
-        root %%DIR%%;
-        location / { try_files /absent =404; }
-        location /file { quota all by=address; alias %%DIR%%/file.txt; }
-        location /v1 { error_format openai; alias %%DIR%%/file.txt; }
-        location /off { client_version_minimum 0; alias %%DIR%%/file.txt; }
-        location /metrics { client_version_minimum 0; metrics; }
+
+# -- the step: the word is in the prompt
+
+ask('hello');
+
+my ($word) = prompt() =~ /(canary-\d+)/;
+ok($word, 'the model gets a word') or diag(prompt());
+
+ask('hello again');
+like(prompt(), qr/\b\Q$word\E\b/, 'the same for all requests');
+
+is($t->get('/metrics')->{status}, 200, 'other requests pass');
+
+
+# -- the filter: it does not come out, however it is cut
+
+my $leaks = 0;
+
+for my $opt ({}, { http2 => 1 }) {
+    for my $size (1, 3, 100) {
+        my $name = ($opt->{http2} ? 'h2: ' : '') . "by $size";
+        my $out = Sallyport::Llm::parse(
+            ask("fault echo size=$size\nwell, $word it is", 1, $opt)->{body});
+
+        is($out->{text}, 'well, ', "$name: the answer ends before it");
+        is($out->{finish}, 'content_filter', "$name: with a reason");
+        is($out->{done}, 1, "$name: properly");
+        $leaks++;
+    }
+
+    my $json = ask("fault echo\n$word", 0, $opt)->{json};
+    is($json->{choices}[0]{finish_reason}, 'content_filter', 'whole');
+    $leaks++;
+
+    for my $said ('canary-canary-1x', substr($word, 0, -1), "x$word" =~ s/y//r)
+    {
+        my $out = Sallyport::Llm::parse(
+            ask("fault echo size=2\n$said", 1, $opt)->{body});
+
+        is($out->{text}, $said, "$said is another word");
     }
 }
-EOC
 
-$t->file('file.txt', "file\n");
-$t->run;
 
-for my $h2 (0, 1) {
-    my $opt = { http2 => $h2 };
-    my $v = $h2 ? 'h2: ' : '';
+# -- the end hook and the job: each leak is told once
 
-    my $get = sub {
-        my ($path, $version) = @_;
-        return $t->get($path, { 'X-Client-Version' => $version }, $opt);
-    };
+ok($t->wait_until(sub { told() == $leaks }, 10), 'each leak is told')
+    or diag(scalar(told()) . " of $leaks");
 
-    # an empty header cannot be said to curl
-    my @empty = $h2 ? () : ('');
+my %turns = map { Sallyport::HTTP::decode_json_or_undef($_)->{turn} => 1 }
+            told();
+is(keys %turns, $leaks, 'once');
+is($t->sql('select count(*) from gateway.ledger where id::text = any (?)',
+           [ keys %turns ]), $leaks, 'by the id of its turn');
 
-    for my $version (undef, @empty, '2', 'x', '-3', '3x', '9' x 20) {
-        my $res = $get->('/file', $version);
-        my $name = $v . (defined $version ? "\"$version\"" : 'none');
+$t->file('away', '');
+ask("fault echo\n$word");
+ok($t->wait_until(sub {
+       $t->sql("select count(*) from gateway.job where kind = 'prompt_canary'
+                    and attempt > 0 and state <> 'done'") == 1
+   }, 10), 'a receiver that is away is asked again');
+unlink $t->dir . '/away';
+ok($t->wait_until(sub { told() == $leaks + 1 }, 10),
+   'and told when it is back');
 
-        is($res->{status}, 400, "$name is refused");
-        is($res->{json}{error}{code}, 'client_too_old', 'with a code');
-        is($res->{json}{error}{message},
-           'X-Client-Version must be 3 or later', 'that says how');
-        is($res->{json}{error}{hint}, 'reload the page', 'and a hint');
-        is($res->{headers}{ratelimit}, undef, 'and is not charged');
-    }
 
-    for my $version (3, 4, 1000) {
-        my $res = $get->('/file', $version);
+# -- configuration
 
-        is($res->{status}, 200, "$v$version passes");
-        is($res->{headers}{'x-client-status'}, 'supported', 'is told so');
-        like($res->{headers}{ratelimit}, qr/r=99\d/, 'and charged');
-    }
+for my $case ([ 'prompt_canary main;', qr/invalid number of arguments/ ],
+              [ 'prompt_canary nope http://127.0.0.1/;',
+                qr/there is no "pg_server nope \.\.\." above this line/ ],
+              [ 'prompt_canary main http://127.0.0.1/;' x 2,
+                qr/job kind "prompt_canary" is registered twice/ ])
+{
+    my ($line, $expected) = @$case;
 
-    is($get->('/v1', 1)->{json}{error}{type}, 'invalid_request_error',
-       "${v}the shape of OpenAI");
-
-    my $res = $get->('/off', undef);
-    is($res->{status}, 200, "${v}off");
-    ok(!defined $res->{headers}{'x-client-status'}, 'says nothing');
-}
-
-like($t->get('/metrics')->{body},
-     qr/^sallyport_client_version_refused_total 15$/m, 'counted');
-
-my ($ok, $out) = $t->check_conf(<<'EOC');
+    my ($ok, $out) = $t->check_conf(<<"EOC");
 %%LOAD%%
 %%GLOBALS%%
 events { }
 http { %%HTTP%%
-client_version_minimum two;
+pg_server main "%%PG%%";
+$line
 }
 EOC
-ok(!$ok, 'not a number');
-like($out, qr/invalid number in .*check\.conf:\d+/, 'is refused with its line');
+    ok(!$ok, "refused: $line");
+    like($out, qr/$expected.* in .*check\.conf:\d+/, 'with its line');
+}
 
+# -- what the plugin is for: to be copied
+
+my $code = join '', map { Sallyport::Test::slurp($_) }
+           glob "$Sallyport::Test::top/modules/example/*.[ch]";
+$code =~ s{/\*.*?\*/}{}gs;
+cmp_ok(scalar(() = $code =~ /^.*\S/mg), '<', 150, 'lines of code');
+
+$p->stop;
 $t->finish;
 done_testing;
+
+
+sub ask {
+    my ($text, $live, $opt) = @_;
+
+    return $t->post('/v1/chat/completions', {},
+                    Sallyport::Llm::body($text, $live ? (stream => \1) : ()),
+                    $opt);
+}
+
+
+sub prompt {
+    return join "\n", map { $_->{content} }
+           @{ $p->last_request->{json}{messages} };
+}
+
+
+# the payloads that the receiver has taken
+
+sub told {
+    return map { /^204 (.*)/ ? $1 : () }
+           split /\n/, Sallyport::Test::slurp($t->dir . '/logs/hook.log');
+}
