@@ -228,10 +228,10 @@ is(row($hang), 'ready 0  1', 'and gives it back');
 
 my $done = $t->sql("select count(*) from gateway.job where state = 'done'");
 cmp_ok($done, '>', 60, 'done ones are kept');
-is(scalar $t->sql("select gateway.housekeeping(1000)"), 0,
+is(scalar $t->sql("select gateway.housekeeping()"), 0,
    'while they are young');
 $t->sql("update gateway.retention set keep = '0' where name = 'jobs done'");
-$t->sql('select gateway.housekeeping(1000)');
+$t->sql('select gateway.housekeeping()');
 is(scalar $t->sql("select count(*) from gateway.job where state = 'done'"), 0,
    'and go later');
 

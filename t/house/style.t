@@ -50,14 +50,14 @@ rule('no tab, no trailing space, LF, a newline at the end', sub {
         if length $text{$file} && $text{$file} !~ /\n\z/;
 }, grep { !/\.sol$|\.json$/ } @ours);
 
-rule('C is ASCII and at most 79 columns wide', sub {
+rule('C and SQL are ASCII and at most 79 columns wide', sub {
     my ($report, $file) = @_;
 
     lines($file, sub {
         $report->($_[1], length($_[0]) . ' columns') if length $_[0] > 79;
         $report->($_[1], 'not ASCII') if $_[0] =~ /[^\x20-\x7e]/;
     });
-}, @c_all);
+}, @c_all, grep { /\.sql$/ } @ours);
 
 rule('only /* */ comments', sub {
     my ($report, $file) = @_;
