@@ -103,10 +103,8 @@ for my $size (0, 1, 1000, 5000, 40_000, 900_000) {
 my $s = $t->connection;
 $s->send("POST /?a=body&b=wait:30&enrich=body HTTP/1.1\r\nHost: a\r\n"
          . "Content-Length: 6\r\n\r\nab");
-select undef, undef, undef, 0.1;
-$s->send('cd');
-select undef, undef, undef, 0.05;
-$s->send('ef');
+$s->taken->send('cd');
+$s->taken->send('ef');
 is($s->reply->{body}, 'abcdef', 'in pieces');
 $s->close;
 
@@ -226,8 +224,7 @@ for my $path ('/?a=body', '/?content=wait:5,body', '/?a=body&b=wait:9000') {
     $s = $t->connection;
     $s->send("POST $path&n=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
              . 'half');
-    select undef, undef, undef, 0.05;
-    $s->close;
+    $s->taken->leave;
     ok($t->wait_until(sub { Sallyport::Test::slurp(
            $t->dir . '/logs/access.log') =~ /\Q$path\E&n=1 (400|499)/ }, 2),
        "$path: left half way");

@@ -10,7 +10,7 @@ use lib "$FindBin::Bin/../lib";
 
 use Sallyport::Test;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 
 my $t = Sallyport::Test->new(workers => 2);
@@ -128,7 +128,10 @@ is_deeply([ map { $_->[0] } $t->sql("select id from gateway.job
 my $hang = job('{"do":"hang"}', 'H');
 my $behind = job('{"do":"finish"}', 'H');
 becomes($hang, 'running 1', 'one that hangs');
-sleep 4;
+my $lease = $t->sql('select lease_until from gateway.job where id = ?', $hang);
+ok($t->wait_until(sub {
+       $t->sql("select clock_timestamp() > ?::timestamptz", $lease)
+   }), 'its first lease is over');
 is(row($hang), 'running 1  1', 'keeps its lease');
 is(row($behind), 'ready 0  0', 'and its lane');
 is(metric('', 'sallyport_jobs_running'), 1, 'it is seen to run');
@@ -186,7 +189,7 @@ becomes($hang, 'running 1', 'a job runs');
 # the private server commits asynchronously, and is stopped hard
 $t->sql('checkpoint');
 $t->stop_server('pg');
-sleep 4.5;
+ok($t->wait_log(qr/job $hang "test" lost its lease/, 8), 'its lease is over');
 $t->start_server('pg');
 becomes($hang, 'done', 'PostgreSQL was away: done in the end', 20);
 is((split ' ', row($hang))[-1], 1, 'once');

@@ -13,7 +13,7 @@ use Sallyport::Dns;
 use Sallyport::Proxy;
 use Sallyport::Test;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 
 my $t = Sallyport::Test->new;
@@ -250,7 +250,8 @@ my @waiting = map {
                           PeerPort => $full->sockport)
 } 1 .. 4;
 
-sleep 0.1;
+ok($t->wait_until(sub { (grep { $_->connected } @waiting) == 2 }),
+   'a full queue') or diag(scalar grep { $_->connected } @waiting);
 
 my $u = 'http://127.0.0.1:' . $full->sockport . '/';
 
@@ -259,9 +260,7 @@ like(body("/url?u=$u"), qr/^unavailable sent=0 elapsed=[3-5]\d\d\d .*imeout/,
 like(body("/short?u=$u"), qr/^timeout sent=0 elapsed=1\d\d /,
      '.. a shorter deadline');
 
-my $gone = $t->stream('GET', "/url?u=$u");
-sleep 0.1;
-$gone->close;
+$t->stream('GET', "/url?u=$u")->taken->leave;
 like(body("/short?u=$u"), qr/^timeout/, '.. a client that leaves');
 
 close $_ for @waiting, $full;
@@ -324,6 +323,7 @@ getaddrinfo(const char *node, const char *service,
     const struct addrinfo *hints, struct addrinfo **res)
 {
     close(open("$dir/libc.asked", O_CREAT|O_WRONLY, 0666));
+    /* waits: a resolver of the system that is slow */
     sleep(4);
     return EAI_AGAIN;
 }

@@ -78,7 +78,7 @@ ok($t->wait_until(sub {
    }), 'the server writes down what it is asked');
 
 my %before = look();
-sleep $seconds;
+sleep $seconds;     # waits: what is measured is that nothing happens
 my %after = look();
 
 my $passed = $after{time} - $before{time};

@@ -585,9 +585,7 @@ sub stop {
 
     for my $pid (grep { $lives->($_) } @workers) {
         # a worker whose master was killed by the test
-        my $deadline = time + 10;
-        sleep 0.02 while $lives->($pid) && time < $deadline;
-        next unless $lives->($pid);
+        next if $self->wait_until(sub { !$lives->($pid) }, 10);
         kill 'KILL', $pid;
         $clean = 0;
     }
@@ -621,7 +619,7 @@ sub wait_until {
 
     until ($value = $check->()) {
         return $value if time > $deadline;
-        sleep 0.02;
+        sleep 0.02;     # waits: this is the poll that tests use
     }
 
     return $value;
@@ -673,7 +671,8 @@ sub post {
 
 
 # a connection on which the request was sent and the reply can be read in
-# pieces: read_until, rest, status, header, close, closed (Sallyport::HTTP)
+# pieces: read_until, rest, status, header, close, closed; taken and leave wait
+# for what the server does (Sallyport::HTTP)
 
 sub stream {
     my ($self, $method, $path, $headers, $body, $opt) = @_;
