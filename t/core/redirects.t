@@ -237,15 +237,15 @@ for my $name (@names) {
     all("$name: error_page", sub { direct($name, 0, '/x') });
     all("$name: error_page, satisfy any", sub { direct($name, 0, '/y') });
 
-    # curl takes the reset of a stream that sends on for an error
-    all("$name: error_page, HTTP/2", sub { direct($name, 1, '/x') })
-        if $name !~ /^(?:body41[35]|llm405)$/;
+    all("$name: error_page, HTTP/2", sub { direct($name, 'frames', '/x') });
 
     for my $entry (sort grep { $_ ne 'plain' } keys %entries) {
-        all("$name: $entry", sub {
-            led($name, $entry, $_)
-                for '', '-named-relay', '-ok-page', '-named-same';
-        });
+        for my $http2 (0, 'frames') {
+            all("$name: $entry" . ($http2 ? ', HTTP/2' : ''), sub {
+                led($name, $entry, $_, $http2)
+                    for '', '-named-relay', '-ok-page', '-named-same';
+            });
+        }
     }
 }
 
@@ -308,11 +308,11 @@ sub direct {
 # a request that comes to the refusing place by another
 
 sub led {
-    my ($name, $entry, $way) = @_;
+    my ($name, $entry, $way, $h2) = @_;
 
     my $r = $refusals{$name};
     my $at = "/$entry/$name$way" . ($entry eq 'index' ? '/' : '');
-    my $label = "$entry -> $name" . ($way ? ", error_page $way" : '');
+    my $label = ($h2 ? 'h2 ' : '') . "$entry -> $name" . ($way ? ", error_page $way" : '');
     my $part = $entry =~ /^(?:mirror|ssi|add)$/;
 
     # NGINX makes GET of the method on these ways
@@ -321,7 +321,7 @@ sub led {
               || $entry eq 'index' && $r->{method};
 
     my $from = -s $t->dir . '/logs/cells.log';
-    my $res = ask($r, $at, {});
+    my $res = ask($r, $at, { http2 => $h2 });
 
     if ($entry eq 'mirror') {
 

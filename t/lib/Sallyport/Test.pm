@@ -61,6 +61,7 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 use Sallyport::HTTP;
+use Sallyport::HTTP2;
 use Sallyport::Server;
 
 
@@ -628,7 +629,8 @@ sub wait_until {
 
 # -- requests
 
-# options: http2, port (a number or a name of port()), timeout, raw
+# options: http2 (1: by curl; "frames": by Sallyport::HTTP2, which hides nothing
+# either), port (a number or a name of port()), timeout, raw
 
 sub request {
     my ($self, $method, $path, $headers, $body, $opt) = @_;
@@ -645,6 +647,8 @@ sub request {
         my %arg = (%$opt, method => $method, path => $path, body => $body,
                    headers => $headers,
                    address => $self->address({ port => 'H2', %$opt }));
+
+        return Sallyport::HTTP2::once(%arg) if $opt->{http2} eq 'frames';
 
         $arg{body_file} = $self->file('request.body', $body) if defined $body;
         return Sallyport::HTTP::curl_http2(%arg);
