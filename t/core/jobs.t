@@ -79,7 +79,7 @@ ok($t->wait_until(sub { scalar $t->sql("select count(*) from pg_stat_activity
 my $begin = time;
 my $id = job('{"do":"finish"}');
 becomes($id, 'done 1  1', 'finished');
-cmp_ok(time - $begin, '<', 1, 'at once');
+cmp_ok(time - $begin, '<', 5, 'at once, where others look every 10 s');
 
 # the same key is the same job
 
@@ -141,7 +141,7 @@ is(metric('', 'sallyport_jobs_running'), 1, 'it is seen to run');
 $t->sql("update gateway.job set epoch = epoch + 1, lease_owner = 'somebody',
          lease_until = now() + '1 hour' where id = ?", $hang);
 ok($t->wait_log(qr/job $hang "test" lost its lease/, 4), 'a lost lease');
-ok($t->wait_log(qr/test job $hang is cancelled/, 2), 'cancels the job');
+ok($t->wait_log(qr/test job $hang is cancelled/), 'cancels the job');
 is(scalar $t->sql('select lease_owner from gateway.job where id = ?', $hang),
    'somebody', 'whose row is not touched');
 ok($t->wait_until(sub { metric(',result="lost"') == 1 }), 'counted');
@@ -171,14 +171,15 @@ becomes($behind, 'done 1  1', 'then the lane goes on');
 
 $hang = job('{"do":"hang"}');
 becomes($hang, 'running 1', 'one that hangs');
-$begin = time;
+my $released = metric(',result="released"');
 $t->reload;
 ok($t->wait_log(qr/test job $hang is cancelled/, 4), 'reload: cancelled');
 ok($t->wait_until(sub {
        my ($e) = $t->sql("select epoch from gateway.job where id = ?", $hang);
        return $e->[0] == 2 && row($hang) =~ /^running 1/ }, 4),
    'and taken by a new worker') or diag(row($hang));
-cmp_ok(time - $begin, '<', 3, 'before its lease was over');
+is(metric(',result="released"'), $released + 1,
+   'before its lease was over');
 $t->sql("delete from gateway.job where id = ?", $hang);
 ok($t->wait_log(qr/job $hang "test" lost its lease/, 4), 'a row that is gone');
 
@@ -226,7 +227,7 @@ $hang = job('{"do":"hang"}');
 becomes($hang, 'running 1', 'one that hangs');
 $begin = time;
 ok($t->stop, 'a graceful end');
-cmp_ok(time - $begin, '<', 4, 'is quick');
+cmp_ok(time - $begin, '<', 10, 'is quick: nothing waits for the hour');
 is(row($hang), 'ready 0  1', 'and gives it back');
 
 my $done = $t->sql("select count(*) from gateway.job where state = 'done'");

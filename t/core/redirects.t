@@ -321,11 +321,13 @@ sub led {
               || $entry eq 'index' && $r->{method};
 
     my $from = -s $t->dir . '/logs/cells.log';
-    my $res = ask($r, $at, { http2 => $h2 });
+    my @held;
+    my $res = ask($r, $at, { http2 => $h2, hold => \@held });
 
     if ($entry eq 'mirror') {
 
-        # the answer is the main request's; the part's is in the log
+        # the answer is the main request's; the part's is in the log, unless
+        # the client leaves before
         cell($r, $res, 'relay', $label);
         part($from, "/x/$name$way", $way, $label);
         return;
@@ -353,12 +355,14 @@ sub part {
     my $done = $t->wait_until(sub {
         $log = substr Sallyport::Test::slurp($t->dir . '/logs/cells.log'),
                       $from;
-        return () = $log =~ /^[^|]+\|[^|]+\|/mg >= 2;
-    }, 2);
+        my $lines = () = $log =~ /^[^|]+\|[^|]+\|/mg;
+        return $lines >= 2;
+    });
 
     my @ran = grep { m{^/mirror/[^|]+\|/[^m]} && /\|[^|-][^|]*$/ }
               split /\n/, $log;
 
+    cell_is($done ? 'logged' : 'not logged', 'logged', "$label (part)");
     cell_is(@ran ? "relay ran: @ran" : 'no relay', 'no relay', "$label (part)");
     return;
 }

@@ -307,13 +307,13 @@ $before = pid('/pid');
 my $began = time;
 like(body('/sleep?s=5'), qr/^timeout sent=1 .* sqlstate=57014/,
      'the server gives up before the deadline');
-cmp_ok(time - $began, '<', 1, '.. in time');
+cmp_ok(time - $began, '<', 4, '.. in time');
 is(pid('/pid'), $before, '.. and the connection stays');
 
 $proxy->mode('stall');
 $began = time;
-like(body('/proxy?a=late'), qr/^timeout sent=1 elapsed=3\d\d /, 'no answer');
-cmp_ok(time - $began, '<', 1, '.. in time');
+like(body('/proxy?a=late'), qr/^timeout sent=1 elapsed=[3-9]\d\d /, 'no answer');
+cmp_ok(time - $began, '<', 4, '.. in time');
 $proxy->mode('pass');
 ok($t->wait_until(sub { body('/proxy?a=next') =~ /^ok .* \(next\)$/ }, 5),
    '.. the next is served');
@@ -429,7 +429,7 @@ ok($t->wait_until(sub {
    '.. is not asked after a while');
 $began = time;
 body('/proxy?a=1') for 1 .. 20;
-cmp_ok(time - $began, '<', 1, '.. 20 answers at once');
+cmp_ok(time - $began, '<', 4, '.. 20 answers at once');
 $t->resume('pg');
 ok(ready($_), "$_ is back") for qw(main one proxy);
 like(body('/add?a=1'), qr/^ok .* \(2\)$/, '.. and serves');

@@ -152,7 +152,7 @@ my $id = $t->sql(q{select gateway.job_enqueue('test', '{"do":"finish"}')});
 
 ok($t->wait_until(sub {
        $t->sql("select state from gateway.job where id = $id") eq 'done'
-   }, 2), 'a job runs at once');
+   }, 5), 'a job runs at once');
 
 $t->finish;
 done_testing;

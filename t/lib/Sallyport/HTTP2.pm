@@ -88,7 +88,8 @@ sub bytes {
 }
 
 
-# one request on a connection of its own, as Sallyport::HTTP::curl_http2()
+# one request on a connection of its own, as Sallyport::HTTP::curl_http2();
+# "hold", an array, keeps the connection open for what goes on after the reply
 
 sub once {
     my (%arg) = @_;
@@ -98,7 +99,7 @@ sub once {
                             $arg{body});
     my $res = $self->reply($id, $arg{timeout});
 
-    $self->close;
+    $arg{hold} ? push @{ $arg{hold} }, $self : $self->close;
     return $res;
 }
 

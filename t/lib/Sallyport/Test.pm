@@ -630,7 +630,7 @@ sub wait_until {
 # -- requests
 
 # options: http2 (1: by curl; "frames": by Sallyport::HTTP2, which hides nothing
-# either), port (a number or a name of port()), timeout, raw
+# either, with hold), port (a number or a name of port()), timeout, raw
 
 sub request {
     my ($self, $method, $path, $headers, $body, $opt) = @_;
