@@ -1,6 +1,6 @@
 -- Demo data of "make run": a user and three characters with fixed ids.  Safe
--- to run again; nothing that was changed meanwhile is overwritten.  A token URI
--- is the CIDv1 (raw, SHA-256) of the metadata file in web/characters.
+-- to run again; nothing that was changed meanwhile is overwritten.  A token
+-- URI is the CIDv1 (raw, SHA-256) of the metadata file in web/characters.
 
 insert into auth.users (id, tier)
 values ('00000000-0000-4000-8000-000000000001', 'free')

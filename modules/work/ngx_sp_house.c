@@ -37,7 +37,7 @@ static void ngx_sp_house_done(ngx_sp_op_t *op);
 
 
 static const ngx_sp_pg_statement_t  ngx_sp_house_sql = {
-    ngx_string("select gateway.housekeeping(1000)"),
+    ngx_string("select gateway.housekeeping()"),
     0
 };
 

@@ -74,16 +74,18 @@ create trigger durable before insert or update on gateway.job
 
 -- What is deleted when it has been over for long, by gateway.housekeeping():
 -- rows of "relation" whose column "since" is older than "keep", and for which
--- "condition" holds (SQL; the row is "r").  A domain adds its rows where it
--- makes its tables; an operator may change "keep".  Only the owner of the
--- schema may write here: "condition" is run as it stands.
+-- "condition" holds (SQL; the row is "r"), at most "batch" of them in a run.
+-- A domain adds its rows where it makes its tables; an operator may change
+-- "keep" and "batch".  Only the owner of the schema may write here:
+-- "condition" is run as it stands.
 
 create table gateway.retention (
     name        text primary key,
     relation    regclass not null,
     since       name not null,
     keep        interval not null check (keep >= interval '0'),
-    condition   text not null default 'true'
+    condition   text not null default 'true',
+    batch       int not null default 1000 check (batch between 1 and 100000)
 );
 
 grant select on gateway.retention to sallyport_gateway;

@@ -60,10 +60,12 @@ grant delete on auth.users to sallyport_gateway;
 
 create index on auth.users (created_at) where role = 'guest';
 
-insert into gateway.retention (name, relation, since, keep, condition) values
+insert into gateway.retention (name, relation, since, keep, condition, batch)
+values
     -- nobody can refresh them any more
-    ('sessions ended', 'auth.sessions', 'expires_at', '30 days', 'true'),
-    -- with all that they left behind: nobody can come back to it
+    ('sessions ended', 'auth.sessions', 'expires_at', '30 days', 'true', 1000),
+    -- with all that they left behind, hence few at a time: nobody can come
+    -- back to it
     ('guests gone', 'auth.users', 'created_at', '30 days',
      'r.role = ''guest'' and not exists (select from auth.sessions as s '
-     'where s.user_id = r.id)');
+     'where s.user_id = r.id)', 100);

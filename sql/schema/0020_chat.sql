@@ -6,8 +6,10 @@ create table chat.character (
     -- NULL: one of the platform's own
     owner_id       uuid references auth.users on delete set null,
     name           text not null check (length(name) between 1 and 100),
-    description    text not null default '' check (length(description) <= 4000),
-    personality    text not null default '' check (length(personality) <= 4000),
+    description    text not null default ''
+                   check (length(description) <= 4000),
+    personality    text not null default ''
+                   check (length(personality) <= 4000),
     scenario       text not null default '' check (length(scenario) <= 4000),
     greeting       text not null default '' check (length(greeting) <= 4000),
     system_prompt  text not null default ''

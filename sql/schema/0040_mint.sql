@@ -1,7 +1,7 @@
 -- Mints: accepted once, minted once.
 --
 -- mint.job      what a wallet has signed, one row per authorization
--- mint.lane     a signer on a chain; next_nonce is the authority, never lowered
+-- mint.lane     a signer on a chain; next_nonce rules, and is never lowered
 -- mint.slot     a nonce of a lane, given to one job for good
 -- mint.attempt  signed bytes of a slot, stored before they are sent
 -- mint.event    every change of state, in order

@@ -551,6 +551,7 @@ hold(void)
 
     while (read(STDIN_FILENO, line, sizeof(line)) == -1 && errno == EAGAIN) {
         upstream_poll();
+        /* waits: a poll of stdin and of the upstream */
         (void) usleep(1000);
     }
 

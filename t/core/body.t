@@ -103,10 +103,8 @@ for my $size (0, 1, 1000, 5000, 40_000, 900_000) {
 my $s = $t->connection;
 $s->send("POST /?a=body&b=wait:30&enrich=body HTTP/1.1\r\nHost: a\r\n"
          . "Content-Length: 6\r\n\r\nab");
-select undef, undef, undef, 0.1;
-$s->send('cd');
-select undef, undef, undef, 0.05;
-$s->send('ef');
+$s->taken->send('cd');
+$s->taken->send('ef');
 is($s->reply->{body}, 'abcdef', 'in pieces');
 $s->close;
 
@@ -142,15 +140,65 @@ unlike(Sallyport::Test::slurp($t->dir . '/logs/access.log'), qr/smuggled/,
 
 sub code { return ($_[0]{json} || {})->{error}{code} || '' }
 
-my $res = $t->post('/?a=body', {}, 'x' x 2_000_000);
-is($res->{status}, 413, '2 MB');
+my $res;
+
+for my $http2 (0, 'frames') {
+    my $opt = { http2 => $http2 };
+    my $http = $http2 ? 'HTTP/2' : 'HTTP/1.1';
+
+    $res = $t->post('/?a=body', {}, 'x' x 2_000_000, $opt);
+    is($res->{status}, 413, "2 MB, $http");
+    is(code($res), 'body_too_large', 'code');
+
+    is($t->post('/two/?a=body&sum=1', {}, 'x' x 2_000_000, $opt)->{body},
+       sprintf('2000000 %08x', crc32('x' x 2_000_000)), 'where it is allowed');
+
+    is($t->post('/max/?a=body', {}, 'x' x 100_000, $opt)->{status}, 200,
+       "below, $http");
+    is($t->post('/max/?a=body', {}, 'x' x 102_401, $opt)->{status}, 413,
+       'above');
+
+    refusals($http, $opt);
+}
+
+# HTTP/2 has no chunks: a body without its length, which is refused half way
+# or before, and a connection that serves on
+
+for my $case (['/max/?a=body', 'refused'], ['/max/?content=body', 'refused'],
+              ['/max/?a=wait:10,body&b=wait:500', 'refused'],
+              ['/?a=body&b=wait:300', 'refused'], ['/page/?a=body', 'page'],
+              ['/page/?a=body&b=wait:300', 'page'],
+              ['/file/?a=body&b=wait:300', 'file'],
+              ['/relay/?a=body&b=wait:300', 'refused'])
+{
+    my ($path, $what) = @$case;
+
+    for my $length (undef, 1_300_000) {
+        my $name = "HTTP/2, $path, " . ($length ? 'announced' : 'half way');
+        my $c = Sallyport::HTTP2->connect($t->address({ port => 'H2' }));
+        my $id = $c->request('POST', $path, $length
+            ? { 'Content-Length' => $length } : {}, 'x' x 1_300_000);
+
+        $res = $c->reply($id);
+        is($res->{status}, 413, "$name: 413");
+        is($what eq 'refused' ? code($res) : $res->{body},
+           $what eq 'refused' ? 'body_too_large' : "$what\n", "$name: $what");
+
+        $id = $c->request('GET', '/off', {});
+        is($c->reply($id)->{body}, "page\n", "$name: serves on");
+        $c->close;
+    }
+}
+
+# the length alone, and nothing of the body
+
+my $c = Sallyport::HTTP2->connect($t->address({ port => 'H2' }));
+my $id = $c->begin('POST', '/max/?a=body', { 'Content-Length' => 102_401 });
+
+$res = $c->reply($id);
+is($res->{status}, 413, 'HTTP/2: announced above');
 is(code($res), 'body_too_large', 'code');
-
-is($t->post('/two/?a=body&sum=1', {}, 'x' x 2_000_000)->{body},
-   sprintf('2000000 %08x', crc32('x' x 2_000_000)), 'where it is allowed');
-
-is($t->post('/max/?a=body', {}, 'x' x 100_000)->{status}, 200, 'below');
-is($t->post('/max/?a=body', {}, 'x' x 102_401)->{status}, 413, 'above');
+$c->close;
 
 # one that says how large it is, before any of it has come
 
@@ -226,8 +274,7 @@ for my $path ('/?a=body', '/?content=wait:5,body', '/?a=body&b=wait:9000') {
     $s = $t->connection;
     $s->send("POST $path&n=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
              . 'half');
-    select undef, undef, undef, 0.05;
-    $s->close;
+    $s->taken->leave;
     ok($t->wait_until(sub { Sallyport::Test::slurp(
            $t->dir . '/logs/access.log') =~ /\Q$path\E&n=1 (400|499)/ }, 2),
        "$path: left half way");
@@ -241,10 +288,43 @@ for my $path ('/?a=body', '/?content=wait:5,body', '/?a=body&b=wait:9000') {
 # JSON
 
 sub refused {
-    my ($body, $status, $code, $name, $headers) = @_;
-    my $res = $t->post('/?a=json', $headers || \%json, $body);
+    my ($body, $status, $code, $name, $headers, $opt) = @_;
+    my $res = $t->post('/?a=json', $headers || \%json, $body, $opt);
     is($res->{status}, $status, "$name: status");
     is(code($res), $code, "$name: code");
+    return;
+}
+
+# what a body is refused for, by its type or its text
+
+sub refusals {
+    my ($http, $opt) = @_;
+
+    my $refused = sub {
+        my ($body, $status, $code, $name, $headers) = @_;
+        return refused($body, $status, $code, "$http, $name", $headers, $opt);
+    };
+
+    $refused->('{}', 415, 'unsupported_media_type', $_,
+               { 'Content-Type' => $_ })
+        for 'text/plain', 'application/jsonx', 'application/xml',
+            'application/json; charset=latin1', 'json', 'application/+jso';
+    $refused->('{}', 415, 'unsupported_media_type', 'no type', {});
+    $refused->('{}', 415, 'unsupported_media_type',
+               'a type of the same length',
+               { 'Content-Type' => 'application.json' });
+    $refused->('{}', 415, 'unsupported_encoding', $_,
+               { %json, 'Content-Encoding' => $_ })
+        for qw(gzip compress identityx);
+    is($t->post('/?a=json', { %json, 'Content-Encoding' => 'identity' }, '{}',
+                $opt)->{status}, 200, 'identity');
+    $refused->('', 400, 'body_required', 'empty');
+    $refused->('{"a":1', 400, 'invalid_json', 'cut');
+    $refused->('garbage', 400, 'invalid_json', 'garbage');
+    $refused->('{} {}', 400, 'invalid_json', 'two values');
+    $refused->("{\"a\":\"\xff\"}", 400, 'invalid_utf8', 'not UTF-8');
+    $refused->('{"a":1,"a":2}', 400, 'duplicate_key', 'a key twice');
+    $refused->('[' x 50 . ']' x 50, 400, 'json_too_deep', 'deep');
     return;
 }
 
@@ -275,24 +355,6 @@ is($t->post('/?a=json', { 'Content-Type' => $_ }, '{}')->{status}, 200, $_)
     for 'application/json; charset=utf-8', 'Application/JSON;charset="UTF-8"',
         'application/merge-patch+json';
 
-refused('{}', 415, 'unsupported_media_type', $_, { 'Content-Type' => $_ })
-    for 'text/plain', 'application/jsonx', 'application/xml',
-        'application/json; charset=latin1', 'json', 'application/+jso';
-refused('{}', 415, 'unsupported_media_type', 'no type', {});
-refused('{}', 415, 'unsupported_media_type', 'a type of the same length',
-        { 'Content-Type' => 'application.json' });
-refused('{}', 415, 'unsupported_encoding', $_,
-        { %json, 'Content-Encoding' => $_ })
-    for qw(gzip compress identityx);
-is($t->post('/?a=json', { %json, 'Content-Encoding' => 'identity' }, '{}')
-     ->{status}, 200, 'identity');
-refused('', 400, 'body_required', 'empty');
-refused('{"a":1', 400, 'invalid_json', 'cut');
-refused('garbage', 400, 'invalid_json', 'garbage');
-refused('{} {}', 400, 'invalid_json', 'two values');
-refused("{\"a\":\"\xff\"}", 400, 'invalid_utf8', 'not UTF-8');
-refused('{"a":1,"a":2}', 400, 'duplicate_key', 'a key twice');
-refused('[' x 50 . ']' x 50, 400, 'json_too_deep', 'deep');
 
 # chat
 

@@ -157,7 +157,7 @@ ok($t->wait_until(sub {
 $t->stop;
 is(scalar $t->sql('select count(*) from public.rounds'), 4, 'by one worker');
 
-is(scalar $t->sql('select gateway.housekeeping(1000)'), 0, 'nothing is left');
+is(scalar $t->sql('select gateway.housekeeping()'), 0, 'nothing is left');
 
 # a rule that fails holds up no other
 
@@ -168,7 +168,7 @@ $t->sql("insert into gateway.retention (name, relation, since, keep, condition)
                 ('old', 'public.old', 'at', '1 hour', 'true')");
 {
     local $SIG{__WARN__} = sub { };
-    is(scalar $t->sql('select gateway.housekeeping(1000)'), 0, 'it is passed');
+    is(scalar $t->sql('select gateway.housekeeping()'), 0, 'it is passed');
 }
 is(scalar $t->sql('select count(*) from public.old'), 0, 'the next one is done');
 

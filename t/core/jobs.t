@@ -10,7 +10,7 @@ use lib "$FindBin::Bin/../lib";
 
 use Sallyport::Test;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 
 my $t = Sallyport::Test->new(workers => 2);
@@ -79,7 +79,7 @@ ok($t->wait_until(sub { scalar $t->sql("select count(*) from pg_stat_activity
 my $begin = time;
 my $id = job('{"do":"finish"}');
 becomes($id, 'done 1  1', 'finished');
-cmp_ok(time - $begin, '<', 1, 'at once');
+cmp_ok(time - $begin, '<', 5, 'at once, where others look every 10 s');
 
 # the same key is the same job
 
@@ -128,7 +128,10 @@ is_deeply([ map { $_->[0] } $t->sql("select id from gateway.job
 my $hang = job('{"do":"hang"}', 'H');
 my $behind = job('{"do":"finish"}', 'H');
 becomes($hang, 'running 1', 'one that hangs');
-sleep 4;
+my $lease = $t->sql('select lease_until from gateway.job where id = ?', $hang);
+ok($t->wait_until(sub {
+       $t->sql("select clock_timestamp() > ?::timestamptz", $lease)
+   }), 'its first lease is over');
 is(row($hang), 'running 1  1', 'keeps its lease');
 is(row($behind), 'ready 0  0', 'and its lane');
 is(metric('', 'sallyport_jobs_running'), 1, 'it is seen to run');
@@ -138,7 +141,7 @@ is(metric('', 'sallyport_jobs_running'), 1, 'it is seen to run');
 $t->sql("update gateway.job set epoch = epoch + 1, lease_owner = 'somebody',
          lease_until = now() + '1 hour' where id = ?", $hang);
 ok($t->wait_log(qr/job $hang "test" lost its lease/, 4), 'a lost lease');
-ok($t->wait_log(qr/test job $hang is cancelled/, 2), 'cancels the job');
+ok($t->wait_log(qr/test job $hang is cancelled/), 'cancels the job');
 is(scalar $t->sql('select lease_owner from gateway.job where id = ?', $hang),
    'somebody', 'whose row is not touched');
 ok($t->wait_until(sub { metric(',result="lost"') == 1 }), 'counted');
@@ -168,14 +171,15 @@ becomes($behind, 'done 1  1', 'then the lane goes on');
 
 $hang = job('{"do":"hang"}');
 becomes($hang, 'running 1', 'one that hangs');
-$begin = time;
+my $released = metric(',result="released"');
 $t->reload;
 ok($t->wait_log(qr/test job $hang is cancelled/, 4), 'reload: cancelled');
 ok($t->wait_until(sub {
        my ($e) = $t->sql("select epoch from gateway.job where id = ?", $hang);
        return $e->[0] == 2 && row($hang) =~ /^running 1/ }, 4),
    'and taken by a new worker') or diag(row($hang));
-cmp_ok(time - $begin, '<', 3, 'before its lease was over');
+is(metric(',result="released"'), $released + 1,
+   'before its lease was over');
 $t->sql("delete from gateway.job where id = ?", $hang);
 ok($t->wait_log(qr/job $hang "test" lost its lease/, 4), 'a row that is gone');
 
@@ -186,7 +190,7 @@ becomes($hang, 'running 1', 'a job runs');
 # the private server commits asynchronously, and is stopped hard
 $t->sql('checkpoint');
 $t->stop_server('pg');
-sleep 4.5;
+ok($t->wait_log(qr/job $hang "test" lost its lease/, 8), 'its lease is over');
 $t->start_server('pg');
 becomes($hang, 'done', 'PostgreSQL was away: done in the end', 20);
 is((split ' ', row($hang))[-1], 1, 'once');
@@ -223,15 +227,15 @@ $hang = job('{"do":"hang"}');
 becomes($hang, 'running 1', 'one that hangs');
 $begin = time;
 ok($t->stop, 'a graceful end');
-cmp_ok(time - $begin, '<', 4, 'is quick');
+cmp_ok(time - $begin, '<', 10, 'is quick: nothing waits for the hour');
 is(row($hang), 'ready 0  1', 'and gives it back');
 
 my $done = $t->sql("select count(*) from gateway.job where state = 'done'");
 cmp_ok($done, '>', 60, 'done ones are kept');
-is(scalar $t->sql("select gateway.housekeeping(1000)"), 0,
+is(scalar $t->sql("select gateway.housekeeping()"), 0,
    'while they are young');
 $t->sql("update gateway.retention set keep = '0' where name = 'jobs done'");
-$t->sql('select gateway.housekeeping(1000)');
+$t->sql('select gateway.housekeeping()');
 is(scalar $t->sql("select count(*) from gateway.job where state = 'done'"), 0,
    'and go later');
 

@@ -235,15 +235,15 @@ for my $name (@names) {
     all("$name: error_page", sub { direct($name, 0, '/x') });
     all("$name: error_page, satisfy any", sub { direct($name, 0, '/y') });
 
-    # curl takes the reset of a stream that sends on for an error
-    all("$name: error_page, HTTP/2", sub { direct($name, 1, '/x') })
-        if $name !~ /^(?:body41[35]|llm405)$/;
+    all("$name: error_page, HTTP/2", sub { direct($name, 'frames', '/x') });
 
     for my $entry (sort grep { $_ ne 'plain' } keys %entries) {
-        all("$name: $entry", sub {
-            led($name, $entry, $_)
-                for '', '-named-relay', '-ok-page', '-named-same';
-        });
+        for my $http2 (0, 'frames') {
+            all("$name: $entry" . ($http2 ? ', HTTP/2' : ''), sub {
+                led($name, $entry, $_, $http2)
+                    for '', '-named-relay', '-ok-page', '-named-same';
+            });
+        }
     }
 }
 
@@ -306,11 +306,11 @@ sub direct {
 # a request that comes to the refusing place by another
 
 sub led {
-    my ($name, $entry, $way) = @_;
+    my ($name, $entry, $way, $h2) = @_;
 
     my $r = $refusals{$name};
     my $at = "/$entry/$name$way" . ($entry eq 'index' ? '/' : '');
-    my $label = "$entry -> $name" . ($way ? ", error_page $way" : '');
+    my $label = ($h2 ? 'h2 ' : '') . "$entry -> $name" . ($way ? ", error_page $way" : '');
     my $part = $entry =~ /^(?:mirror|ssi|add)$/;
 
     # NGINX makes GET of the method on these ways
@@ -319,11 +319,13 @@ sub led {
               || $entry eq 'index' && $r->{method};
 
     my $from = -s $t->dir . '/logs/cells.log';
-    my $res = ask($r, $at, {});
+    my @held;
+    my $res = ask($r, $at, { http2 => $h2, hold => \@held });
 
     if ($entry eq 'mirror') {
 
-        # the answer is the main request's; the part's is in the log
+        # the answer is the main request's; the part's is in the log, unless
+        # the client leaves before
         cell($r, $res, 'relay', $label);
         part($from, "/x/$name$way", $way, $label);
         return;
@@ -351,12 +353,14 @@ sub part {
     my $done = $t->wait_until(sub {
         $log = substr Sallyport::Test::slurp($t->dir . '/logs/cells.log'),
                       $from;
-        return () = $log =~ /^[^|]+\|[^|]+\|/mg >= 2;
-    }, 2);
+        my $lines = () = $log =~ /^[^|]+\|[^|]+\|/mg;
+        return $lines >= 2;
+    });
 
     my @ran = grep { m{^/mirror/[^|]+\|/[^m]} && /\|[^|-][^|]*$/ }
               split /\n/, $log;
 
+    cell_is($done ? 'logged' : 'not logged', 'logged', "$label (part)");
     cell_is(@ran ? "relay ran: @ran" : 'no relay', 'no relay', "$label (part)");
     return;
 }

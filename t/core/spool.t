@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/../lib";
 
 use Sallyport::Test;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 
 my $t = Sallyport::Test->new(workers => 2);
@@ -95,8 +95,7 @@ delete $sent{$none};
 
 my $left = sprintf 't%05d', ++$n;
 my $s = $t->stream('GET', "/?content=turn:partial,wait:3000&id=$left");
-eval { $s->head(0.1) };
-$s->close;
+$s->taken->leave;
 $sent{$left} = 1;
 
 my $error = sprintf 't%05d', ++$n;
@@ -186,7 +185,11 @@ turn('complete,settle') for 1 .. 10;
 $t->reload;
 turn('complete') for 1 .. 10;
 
-sleep 1.5;
+# a worker of the new generation has tried as well
+ok($t->wait_until(sub {
+       my $log = $t->error_log;
+       return grep { $log =~ / $_#\d+: .*takes no "turns"/ } $t->workers;
+   }), 'and nobody takes them');
 $t->start_server('pg');
 all_stored('when it is back', 30);
 ok($t->wait_until(sub { metric('sallyport_spool_bytes') == 0 }),
@@ -215,16 +218,10 @@ is(scalar $t->sql("select count(*) from gateway.ledger
 
 # a reload under load
 
-my $pid = fork;
-if ($pid == 0) {
-    sleep 0.1;
-    kill 'HUP', $t->{master};
-    sleep 0.4;
-    kill 'HUP', $t->{master};
-    POSIX::_exit(0);
+for my $i (1 .. 300) {
+    kill 'HUP', $t->{master} if $i == 50 || $i == 200;
+    turn('complete');
 }
-turn('complete') for 1 .. 300;
-waitpid $pid, 0;
 all_stored('two reloads under load');
 
 # a graceful end flushes, and the next start finds nothing

@@ -278,9 +278,7 @@ refused(call('GET', '/odd?do=sleep', $anna), 504, 'database_timeout',
         'a function that sleeps');
 is(call('GET', '/odd?do=echo', $anna)->{status}, 200, 'the next one works');
 
-my $s = $t->stream('GET', '/odd?do=sleep', token($anna));
-
-$s->close;
+$t->stream('GET', '/odd?do=sleep', token($anna))->taken->leave;
 is(call('GET', '/odd?do=echo', $bert)->{json}{sub}, $bert,
    'a client that left leaves nothing behind');
 
@@ -297,15 +295,9 @@ refused($away, 503, 'database_unavailable', 'PostgreSQL is away');
 ok($away->{headers}{'retry-after'}, 'Retry-After');
 $t->start_server('pg');
 
-my $status = 0;
-my $until = time + 20;
-
-while ($status != 200 && time < $until) {
-    $status = call('GET', '/api/v1/characters')->{status};
-    select undef, undef, undef, 0.1 if $status != 200;
-}
-
-is($status, 200, 'PostgreSQL is back');
+ok($t->wait_until(sub {
+       call('GET', '/api/v1/characters')->{status} == 200
+   }, 20), 'PostgreSQL is back');
 
 
 # configuration

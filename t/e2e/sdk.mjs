@@ -81,6 +81,7 @@ async function eventually(test, ms = 10000) {
   for (;;) {
     const result = await test();
     if (result || Date.now() > end) return result;
+    /* waits: a poll with a deadline */
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

@@ -72,6 +72,21 @@ is($s->again->status, 400, 'bytes of the test');
 ok($s->closed, 'closed by the server');
 $s->close;
 
+# what the server has read, and that it has seen a client leave
+
+for my $how (qw(taken leave)) {
+    my ($worker) = $t->workers;
+
+    $s = $t->connection({ timeout => 0.2 });
+    $s->send("GET / HTTP/1.1\r\n")->taken;
+    kill 'STOP', $worker;
+    $s->send("Host: a\r\n");
+    ok(!eval { $s->$how }, "$how: not while the worker stands still");
+    kill 'CONT', $worker;
+    ok($s->wait_peer('read', sub { !$_[1] }), 'then it goes on');
+    ok($s->leave, 'and sees the end') if $how eq 'taken';
+}
+
 my @old = $t->workers;
 is(scalar @old, 1, 'one worker');
 $t->reload;

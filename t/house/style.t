@@ -2,7 +2,7 @@
 
 # The rules of the house that a machine can check: layers, sizes, form.  Each
 # rule is one test; a function that must be long is listed with its reason in
-# t/style.waivers, and a waiver that is no longer needed fails as well.
+# t/house/style.waivers, and a waiver that is no longer needed fails as well.
 
 use strict;
 use warnings;
@@ -50,14 +50,14 @@ rule('no tab, no trailing space, LF, a newline at the end', sub {
         if length $text{$file} && $text{$file} !~ /\n\z/;
 }, grep { !/\.sol$|\.json$/ } @ours);
 
-rule('C is ASCII and at most 79 columns wide', sub {
+rule('C and SQL are ASCII and at most 79 columns wide', sub {
     my ($report, $file) = @_;
 
     lines($file, sub {
         $report->($_[1], length($_[0]) . ' columns') if length $_[0] > 79;
         $report->($_[1], 'not ASCII') if $_[0] =~ /[^\x20-\x7e]/;
     });
-}, @c_all);
+}, @c_all, grep { /\.sql$/ } @ours);
 
 rule('only /* */ comments', sub {
     my ($report, $file) = @_;
@@ -299,6 +299,29 @@ rule('no unfinished work', sub {
     });
 }, grep { $_ ne 't/house/style.t' } @ours);
 
+# A test waits for an event: wait_until(), wait_log(), taken().  Where nothing
+# but time can pass, a comment beginning with "waits:" says why, in the line or
+# above it.
+
+rule('a test that sleeps says why', sub {
+    my ($report, $file) = @_;
+
+    my @lines = split /\n/, $text{$file};
+
+    for my $i (0 .. $#lines) {
+        next unless $lines[$i] =~ m{^[^#]*(?<![\w/'"])
+            (?:(?:u|nano)?sleep(?:\(|\ +(?:rand\b|[\d.\$(]))
+               |select[ (]+undef|setTimeout\(|Atomics\.wait\(
+               |sql\(.*pg_sleep)}x;
+
+        my $j = $i;
+        $j-- while $j > 0 && $lines[$j - 1] =~ m{^\s*(?:\#|//|/?\*)};
+
+        $report->($i + 1, $lines[$i])
+            unless grep { m{(?:\#|//|\*) waits: \w} } @lines[$j .. $i];
+    }
+}, grep { m{^t/} && !m{^t/house/style\.t$} && !/\.(?:md|tsv|json)$/ } @ours);
+
 # written so that this file does not find itself
 my $hosts = join '|', 'deb\.' . 'debian', 'security\.' . 'debian',
     'snapshot\.' . 'debian', 'registry\.' . 'npmjs', 'npm' . 'mirror',
@@ -432,10 +455,10 @@ sub functions {
 sub waivers {
     my %found;
 
-    for (split /\n/, -e 't/style.waivers' ? slurp('t/style.waivers') : '') {
+    for (split /\n/, -e 't/house/style.waivers' ? slurp('t/house/style.waivers') : '') {
         next if /^#|^\s*$/;
         my ($file, $name, $reason) = split ' ', $_, 3;
-        die "t/style.waivers: no reason for $name\n" unless $reason;
+        die "t/house/style.waivers: no reason for $name\n" unless $reason;
         $found{"$file $name"} = $reason;
     }
 

@@ -92,6 +92,15 @@ sub ready {
 }
 
 
+# so many answers have come to the proxy, which stalls
+
+sub holds {
+    my ($n) = @_;
+    return $t->wait_until(sub { $proxy->held >= $n })
+           || die "the proxy holds no answer\n";
+}
+
+
 # -- configuration
 
 my @bad = (
@@ -187,7 +196,7 @@ $proxy->mode('stall');
 my $began = time;
 my $res = body('/proxy?k=late');
 
-like($res, qr/^timeout sent=1 elapsed=1\d\d .*none$/, 'deadline');
+like($res, qr/^timeout sent=1 elapsed=[1-9]\d\d .*none$/, 'deadline');
 cmp_ok(time - $began, '<', 1, '.. in time');
 like(body('/evalproxy?k=late'), qr/^timeout/, 'deadline of a script');
 
@@ -222,7 +231,7 @@ my ($major) = Sallyport::Test::slurp('/usr/include/hiredis/hiredis.h')
 my $deep = $major ? qr/^ok sent=1/ : qr/^unavailable sent=1/;
 $proxy->mode('stall');
 my $s = $t->stream('GET', '/slow?k=nest');
-sleep 0.05;
+holds(1);
 $proxy->inject("*1\r\n" x 64 . "+x\r\n");
 like($s->rest, $deep, 'a deep reply');
 $s->close;
@@ -236,12 +245,11 @@ $proxy->mode('stall');
 
 for (1 .. 20) {
     my $c = $t->stream('GET', "/slow?k=gone$_");
-    sleep 0.005;
-    $c->close;
+    holds($_);
+    $c->leave;
 }
 
 $proxy->mode('pass');
-sleep 0.05;
 like(body('/proxy?k=here'), qr/^ok .* "here"$/, 'after clients left');
 
 my $h2 = $t->request('GET', '/proxy?k=two', {}, undef, { http2 => 1 });
@@ -291,7 +299,7 @@ $t->stop_server('redis');
 $t->wait_until(sub { body('/get?k=a') =~ /^unavailable sent=0/ }, 3);
 $began = time;
 like(body('/get?k=a'), qr/^unavailable sent=0 .*none$/, 'server is gone');
-cmp_ok(time - $began, '<', 0.1, '.. known at once');
+cmp_ok(time - $began, '<', 0.4, '.. known at once');
 $t->start_server('redis');
 ok(ready('direct'), 'server is back');
 like(body('/eval?k=key&v=arg'), qr/^ok .* "key"/, '.. scripts too');
@@ -299,9 +307,11 @@ like(body('/eval?k=key&v=arg'), qr/^ok .* "key"/, '.. scripts too');
 # closed while nothing was asked: the next command is served
 ok(ready('proxy'), 'proxy is ready');
 like(body('/proxy?k=i'), qr/^ok/, 'proxy serves');
+# waits: who was connected for a second connects again at once
 sleep 1.1;
+my $count = $proxy->count;
 $proxy->drop;
-sleep 0.05;
+ok($t->wait_until(sub { $proxy->count > $count }), 'closed: it reconnects');
 like(body('/proxy?k=idle'), qr/^ok .* "idle"$/, 'closed when idle');
 
 
@@ -309,7 +319,7 @@ like(body('/proxy?k=idle'), qr/^ok .* "idle"$/, 'closed when idle');
 
 $proxy->mode('stall');
 $s = $t->stream('GET', '/slow?k=drain');
-sleep 0.05;
+holds(1);
 my ($old) = $t->workers;
 $t->reload;
 $proxy->mode('pass');
@@ -319,7 +329,7 @@ ok($t->wait_until(sub { !kill 0, $old }, 5), '.. and the old worker ends');
 
 $proxy->mode('stall');
 $s = $t->stream('GET', '/slow?k=end');
-sleep 0.05;
+holds(1);
 ok($t->stop('TERM'), 'terminated with a command in flight');
 $s->close;
 $proxy->mode('pass');
@@ -384,7 +394,7 @@ like(body('/get?k=a'), qr/^unavailable/, 'started without redis again');
 my @held = map { $t->connection->send("GET / HTTP/1.1\r\n") } 1 .. 3;
 my $last = $t->connection->send("GET /get?k=a HTTP/1.1\r\n");
 
-sleep 0.1;
+$_->taken for @held, $last;
 $t->start_server('redis');
 ok($t->wait_log(qr/no connection could be made/),
    'no connection is left for redis');

@@ -116,7 +116,7 @@ is(status($_->[0], $token), $_->[1], "one token: $_->[0]")
 
 my $hits = counter('sallyport_jwt_cache_total{result="hit"}');
 
-$token = $key->token({ exp => time + 2, sub => 'brief' });
+$token = $key->token({ exp => time + 3, sub => 'brief' });
 is(status('/strict', $token), 204, 'brief: cold');
 is(status('/strict', $token), 204, 'brief: warm');
 is(counter('sallyport_jwt_cache_total{result="hit"}'), $hits + 1,

@@ -119,6 +119,7 @@ for my $i (1 .. 60) {
     push @open, $t->stream('POST', '/v1/chat/completions', {},
                            Sallyport::Llm::body('fault slow words=200 delay=20',
                                      stream => \1));
+    # waits: so that they leave at other moments than they come
     select undef, undef, undef, 0.005;
     (shift @open)->close(abrupt => $i % 2) if $i % 3 == 0;
 }

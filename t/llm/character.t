@@ -156,11 +156,14 @@ ok($t->wait_until(sub { chat($mira, $bob)->{status} == 200 }, 5),
 
 chat($private, $alice);
 $t->suspend('pg');
-select undef, undef, undef, 0.3;
+ok($t->wait_until(sub {
+       chat($mira);
+       return $t->error_log =~ /"$mira" not loaded: timeout, the last copy/;
+   }), 'PostgreSQL hangs: the copy has aged');
 
 my $start = time;
 
-is(chat($mira)->{status}, 200, 'PostgreSQL hangs: the last copy');
+is(chat($mira)->{status}, 200, 'the last copy');
 like(system_of(), qr/You are new\./, 'is used');
 cmp_ok(time - $start, '<', 2, 'after the deadline');
 is(chat($mira, $bob)->{status}, 200,
@@ -183,7 +186,7 @@ ok($t->wait_until(sub { chat($private, $bob)->{status} == 404 }, 10),
 
 $t->suspend('pg');
 $t->stream('POST', '/v1/chat/completions', {}, Sallyport::Llm::body('hi',
-    metadata => { character_id => $nobody }))->close(abrupt => 1);
+    metadata => { character_id => $nobody }))->taken->close(abrupt => 1);
 $t->resume('pg');
 
 is(chat($mira)->{status}, 200, 'a client that left harms nobody');

@@ -83,12 +83,10 @@ my @cases = (
 for my $case (@cases) {
     my ($name, $method, $type, $body, $status, $code) = @$case;
 
-    for my $opt ({}, { http2 => 1 }) {
+    # refused before the body is read: curl 7.88 loses such an answer
+    my $http2 = $status == 415 || $status == 413 ? 'frames' : 1;
 
-        # refused before the body is read: curl 7.88 loses such an answer
-        next if $opt->{http2} && defined $body
-                && ($status == 415 || $status == 413);
-
+    for my $opt ({}, { http2 => $http2 }) {
         my $res = $t->request($method, $url, {
             $type ? ('Content-Type' => $type) : ('Content-Type' => '') },
             $body, $opt);

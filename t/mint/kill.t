@@ -109,7 +109,7 @@ my $killer = fork;
 
 if (!$killer) {
     for (1 .. 20) {
-        sleep 0.1 + rand 0.5;
+        sleep 0.1 + rand 0.5;   # waits: kills come at random
         my @workers = $t->workers;
         kill 'KILL', $workers[rand @workers] if @workers;
     }

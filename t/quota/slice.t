@@ -52,7 +52,7 @@ is($res->{'ratelimit-policy'},
 cmp_ok(evals() - $before, '<', 150, 'Redis was asked for fewer');
 
 # what is left of a slice goes back at its end
-sleep 0.15;
+pause();
 $res = burst($t, '/hot/a.txt', 'one', 1);
 is("@{ $res->{remaining} }", 599, 'a pause costs nothing');
 is(burst($exact, '/hot/a.txt', 'one', 1)->{remaining}[0], 598,
@@ -74,7 +74,7 @@ my @passed = map { burst($_, '/hot/a.txt', 'four', 700)->{passed} } $t, $other;
 cmp_ok($passed[0] + $passed[1], '<=', 1000, 'two gateways: never more');
 cmp_ok($passed[0] + $passed[1], '>=', 990,
        ".. and but for the last slice of the first all: @passed");
-sleep 0.15;
+pause();
 is(burst($t, '/hot/a.txt', 'four', 20)->{passed} + $passed[0] + $passed[1],
    1000, '.. which is still there for those who ask the first');
 
@@ -84,9 +84,9 @@ cmp_ok($passed[0] + $passed[1], '>=', 980,
        ".. and but for the last slices all: @passed");
 
 # the rest of those slices is there for who comes later
-sleep 0.15;
+pause();
 burst($_, '/hot/a.txt', 'five', 10) for $t, $other;
-sleep 0.15;
+pause();
 my $late = burst($t, '/hot/a.txt', 'five', 20)->{passed}
            + burst($other, '/hot/a.txt', 'five', 20)->{passed};
 cmp_ok($passed[0] + $passed[1] + $late, '<=', 1000, 'never more, later too');
@@ -101,13 +101,13 @@ $t->allow(map { qr/worker process $_ exited on signal 9/ } @workers);
 kill 'KILL', @workers;
 ok($t->wait_until(sub { $t->get('/hot/a.txt', { 'X-Key' => 'up' })->{status}
                         == 200 }, 5), 'a worker is killed');
-sleep 0.15;
+pause();
 my ($left) = @{ burst($t, '/hot/a.txt', 'six', 1)->{remaining} };
 is($left, 698, '.. nothing is lost either');
 
 # what is left of a slice goes back, also when it was the end of the limit
 is(burst($t, '/hot/a.txt', 'seven', 997)->{passed}, 997, 'nearly all');
-sleep 0.15;
+pause();
 is(burst($t, '/hot/a.txt', 'seven', 10)->{passed}, 3,
    '.. and the rest, after a pause');
 
@@ -115,9 +115,9 @@ is(burst($t, '/hot/a.txt', 'seven', 10)->{passed}, 3,
 for (1 .. 5) {
     burst($t, '/hot/a.txt', 'eight', 9);
     burst($other, '/hot/a.txt', 'eight', 1);
-    sleep 0.15;
+    pause();
     burst($_, '/hot/a.txt', 'eight', 1) for $t, $other;
-    sleep 0.15;
+    pause();
 }
 
 is(burst($exact, '/hot/a.txt', 'eight', 1)->{remaining}[0], 939,
@@ -134,7 +134,7 @@ cmp_ok($again, '>=', 500, '.. and not less');
 burst($t, '/hot/a.txt', 'ten', 1);
 system("redis-cli -s $redis set '$_' garbage >/dev/null")
     for split /\n/, `redis-cli -s $redis keys '*'`;
-sleep 0.15;
+pause();
 is(burst($t, '/hot/a.txt', 'ten', 1)->{remaining}[0], 998,
    'garbage in Redis: this machine decides');
 system("redis-cli -s $redis flushall >/dev/null");
@@ -147,6 +147,10 @@ cmp_ok($res->{passed}, '>=', 690, '.. and not less');
 
 $_->finish for $t, $exact, $other;
 done_testing;
+
+
+# waits: a slice ends after 100 ms by the worker's own clock, and nobody is told
+sub pause { return sleep 0.15 }
 
 
 sub gateway {

@@ -121,13 +121,15 @@ for my $path (qw(/redis /eval /pg /fetch /detached)) {
     push @children, $pid;
 }
 
+sub lasts { return sleep $_[0] }    # waits: a fault lasts for a while
+
 my @faults = (
-    sub { $_[0]->mode('stall'); sleep rand 0.4 },
-    sub { $_[0]->mode('cut', 1 + int rand 400); sleep rand 0.1 },
-    sub { $_[0]->mode('delay', rand 0.1); sleep rand 0.3 },
-    sub { $_[0]->mode('split'); sleep rand 0.2 },
-    sub { $_[0]->mode('refuse'); $_[0]->drop; sleep rand 0.3 },
-    sub { $_[0]->mode('mute'); $_[0]->drop; sleep rand 0.4;
+    sub { $_[0]->mode('stall'); lasts(rand 0.4) },
+    sub { $_[0]->mode('cut', 1 + int rand 400); lasts(rand 0.1) },
+    sub { $_[0]->mode('delay', rand 0.1); lasts(rand 0.3) },
+    sub { $_[0]->mode('split'); lasts(rand 0.2) },
+    sub { $_[0]->mode('refuse'); $_[0]->drop; lasts(rand 0.3) },
+    sub { $_[0]->mode('mute'); $_[0]->drop; lasts(rand 0.4);
           $_[0]->mode('pass'); $_[0]->drop },
     sub { $_[0]->inject(join '', map { chr rand 256 } 1 .. rand 40) },
     sub { $_[0]->drop },

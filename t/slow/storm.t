@@ -93,7 +93,7 @@ my $end = time + $seconds;
 my $reloads = 0;
 
 while (time < $end) {
-    sleep 1.3;
+    sleep 1.3;      # waits: the pace of the reloads
     $t->sql("select gateway.job_enqueue('test', '{\"do\":\"finish\",\"ms\":30}',
              null, null) from generate_series(1, 5)");
     $t->reload;
@@ -143,7 +143,7 @@ sub client {
 
         if ($how < 0.25) {
             # leaves at some time
-            sleep rand 0.006;
+            sleep rand 0.006;   # waits: that time
             $s->close(abrupt => rand() < 0.5);
             next;
         }
@@ -163,7 +163,7 @@ sub client {
         $s = $t->connection;
         $s->send("POST $path HTTP/1.1\r\nHost: a\r\n"
                  . "Transfer-Encoding: chunked\r\n\r\n5\r\nab");
-        sleep rand 0.006;
+        sleep rand 0.006;   # waits: and leaves, at some time
         $s->close(abrupt => rand() < 0.5);
     }
 

@@ -234,6 +234,7 @@ $t->stop_server('pg');
 my $until = time + $away;
 
 ok(progress($load, 10), 'PostgreSQL is stopped: chats go on');
+# waits: for as long as it is to be away
 sleep $until - time if $until > time;
 ok(progress($load, 10), "and on, $away seconds later");
 $t->start_server('pg');
@@ -252,7 +253,7 @@ for my $i (1 .. 200) {
         chat("leaving $i", stream => $i % 3 ? \1 : \0));
 
     push @open, $s;
-    sleep rand 0.02;
+    sleep rand 0.02;    # waits: the moments are random
     (splice @open, rand @open, 1)->close(abrupt => $i % 2) if @open > 8;
 }
 
@@ -265,7 +266,7 @@ for my $i (1 .. 60) {
         'Content-Type' => 'application/json' },
         $json->encode(chat("reset $i", stream => \1)));
 
-    sleep rand 0.02;
+    sleep rand 0.02;    # waits: the moments are random
     $h2->reset($id);
 }
 

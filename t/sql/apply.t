@@ -30,18 +30,25 @@ sub run_apply {
     return ($? >> 8, $out);
 }
 
+sub owner {
+    my ($database) = @_;
+    return DBI->connect("dbi:Pg:host=$pg->{dir};dbname=$database",
+                        'postgres', '', { RaiseError => 1 });
+}
+
 sub value {
     my ($database, $query) = @_;
-    my $dbh = DBI->connect("dbi:Pg:host=$pg->{dir};dbname=$database",
-                           'postgres', '', { RaiseError => 1 });
-    return ($dbh->selectrow_array($query))[0];
+    return (owner($database)->selectrow_array($query))[0];
+}
+
+sub run_sql {
+    my ($database, $command) = @_;
+    return owner($database)->do($command);
 }
 
 sub names {
     my ($database) = @_;
-    my $dbh = DBI->connect("dbi:Pg:host=$pg->{dir};dbname=$database",
-                           'postgres', '', { RaiseError => 1 });
-    return join ',', @{ $dbh->selectcol_arrayref(
+    return join ',', @{ owner($database)->selectcol_arrayref(
         'select name from gateway.schema_migration order by name') };
 }
 
@@ -169,9 +176,26 @@ isnt($rc, 0, 'a body that calls what is not there');
 like($out, qr/public\.nowhere\(\) does not exist/, 'is named');
 is(value('rules', 'select public.late()'), 42, 'and nothing was changed');
 
-# nobody but who was granted it calls a function, whoever has applied it
+# a file that went away and came back is applied again, as it was
+
+my $late = "$dir/functions/b/late.sql";
 
 migration('functions/c/wrong', "select 1;\n");
+is((run_apply('rules', $dir))[0], 0, 'mended');
+
+rename $late, "$late.away" or die "$late: $!\n";
+is((run_apply('rules', $dir))[0], 0, 'a file is gone');
+is(value('rules', 'select public.late()'), 43, 'what it has made stays');
+
+run_sql('rules', 'drop function public.late()');
+rename "$late.away", $late or die "$late: $!\n";
+($rc, $out) = run_apply('rules', $dir);
+like($out, qr{^sql: applied functions/b/late$}m, 'it is back: applied again');
+is(value('rules', "select to_regprocedure('public.late()')::text"), 'late()',
+   'and its function is there');
+
+# nobody but who was granted it calls a function, whoever has applied it
+
 migration('schema/0004_four', 'create schema d;');
 migration('functions/d/open', <<'SQL');
 create or replace function d.open(n int) returns int

@@ -40,7 +40,8 @@ $$;
 
 -- The dispatcher.  "allow" is set with status 405.
 
-create or replace function api.call(method text, path text, query jsonb, body jsonb)
+create or replace function api.call(method text, path text, query jsonb,
+    body jsonb)
 returns table (status int, reply text, location text, allow text)
 language plpgsql
 set search_path = ''

@@ -21,7 +21,8 @@ as $$
 $$;
 
 
-create or replace function api.characters_list(ids text[], query jsonb, body jsonb)
+create or replace function api.characters_list(ids text[], query jsonb,
+    body jsonb)
 returns api.reply
 language plpgsql stable
 set search_path = ''
@@ -83,7 +84,8 @@ end
 $$;
 
 
-create or replace function api.character_get(ids text[], query jsonb, body jsonb)
+create or replace function api.character_get(ids text[], query jsonb,
+    body jsonb)
 returns api.reply
 language sql
 set search_path = ''
@@ -156,7 +158,8 @@ end
 $$;
 
 
-create or replace function api.character_create(ids text[], query jsonb, body jsonb)
+create or replace function api.character_create(ids text[], query jsonb,
+    body jsonb)
 returns api.reply
 language plpgsql
 set search_path = ''
@@ -186,7 +189,8 @@ end
 $$;
 
 
-create or replace function api.character_update(ids text[], query jsonb, body jsonb)
+create or replace function api.character_update(ids text[], query jsonb,
+    body jsonb)
 returns api.reply
 language plpgsql
 set search_path = ''
@@ -211,7 +215,8 @@ end
 $$;
 
 
-create or replace function api.character_delete(ids text[], query jsonb, body jsonb)
+create or replace function api.character_delete(ids text[], query jsonb,
+    body jsonb)
 returns api.reply
 language plpgsql
 set search_path = ''

@@ -132,7 +132,8 @@ $$;
 
 -- Newest first.  seq is the place: the cursor is the number itself.
 
-create or replace function api.messages_list(ids text[], query jsonb, body jsonb)
+create or replace function api.messages_list(ids text[], query jsonb,
+    body jsonb)
 returns api.reply
 language plpgsql
 set search_path = ''

@@ -3,8 +3,8 @@
 
 -- A member of the body: "was" when it is missing.
 
-create or replace function api.text_field(body jsonb, key text, was text, at_least int,
-    at_most int)
+create or replace function api.text_field(body jsonb, key text, was text,
+    at_least int, at_most int)
 returns text
 language plpgsql immutable
 set search_path = ''
@@ -52,8 +52,8 @@ end
 $$;
 
 
-create or replace function api.int_field(body jsonb, key text, was int, at_least int,
-    at_most int)
+create or replace function api.int_field(body jsonb, key text, was int,
+    at_least int, at_most int)
 returns int
 language plpgsql immutable
 set search_path = ''
@@ -77,7 +77,8 @@ end
 $$;
 
 
-create or replace function api.only_fields(body jsonb, known text[]) returns void
+create or replace function api.only_fields(body jsonb, known text[])
+returns void
 language plpgsql immutable
 set search_path = ''
 as $$

@@ -17,7 +17,8 @@ as $$
 $$;
 
 
-create or replace function api.memories_list(ids text[], query jsonb, body jsonb)
+create or replace function api.memories_list(ids text[], query jsonb,
+    body jsonb)
 returns api.reply
 language plpgsql stable
 set search_path = ''
@@ -118,7 +119,8 @@ end
 $$;
 
 
-create or replace function api.memory_create(ids text[], query jsonb, body jsonb)
+create or replace function api.memory_create(ids text[], query jsonb,
+    body jsonb)
 returns api.reply
 language plpgsql
 set search_path = ''
@@ -180,7 +182,8 @@ end
 $$;
 
 
-create or replace function api.memory_update(ids text[], query jsonb, body jsonb)
+create or replace function api.memory_update(ids text[], query jsonb,
+    body jsonb)
 returns api.reply
 language plpgsql
 set search_path = ''
@@ -237,7 +240,8 @@ $$;
 -- Forgets the memory, keeps its hash so that it is not extracted again, and
 -- takes the turns it came from out of recall: the chat itself stays.
 
-create or replace function api.memory_delete(ids text[], query jsonb, body jsonb)
+create or replace function api.memory_delete(ids text[], query jsonb,
+    body jsonb)
 returns api.reply
 language plpgsql
 set search_path = ''
@@ -268,7 +272,8 @@ $$;
 -- Forgets everything with a character: memories, the recall of earlier turns
 -- and what running jobs would still write (the epoch).
 
-create or replace function api.memories_wipe(ids text[], query jsonb, body jsonb)
+create or replace function api.memories_wipe(ids text[], query jsonb,
+    body jsonb)
 returns api.reply
 language plpgsql
 set search_path = ''

@@ -59,7 +59,8 @@ $$;
 
 -- next: the cursor of the next page, NULL: this is the last
 
-create or replace function api.list_reply(items jsonb[], next text, at_most int)
+create or replace function api.list_reply(items jsonb[], next text,
+    at_most int)
 returns api.reply
 language sql immutable
 set search_path = ''
@@ -73,7 +74,8 @@ $$;
 
 -- items: in order, and one more than the limit where there is a next page
 
-create or replace function api.page(items api.item[], at_most int) returns api.reply
+create or replace function api.page(items api.item[], at_most int)
+returns api.reply
 language sql stable
 set search_path = ''
 as $$

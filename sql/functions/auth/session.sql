@@ -7,8 +7,8 @@
 --   reused     an old token: somebody else has it; the session is over
 --   refused    no such session, ended, logged out, or the user may not
 
-create or replace function auth.session_refresh(p_session uuid, p_generation int,
-    p_idle interval, p_grace interval)
+create or replace function auth.session_refresh(p_session uuid,
+    p_generation int, p_idle interval, p_grace interval)
 returns table (outcome text, user_id uuid, tier text, role text,
                wallet text, generation int, idle_seconds int)
 language plpgsql

@@ -42,8 +42,8 @@ $$;
 -- One sign-in: user, wallet and a new session.  No row: the user may not
 -- sign in (suspended, deleted).
 
-create or replace function auth.wallet_sign_in(p_address text, p_chain_id bigint,
-    p_idle interval, p_life interval)
+create or replace function auth.wallet_sign_in(p_address text,
+    p_chain_id bigint, p_idle interval, p_life interval)
 returns table (user_id uuid, tier text, role text, session_id uuid,
                generation int)
 language plpgsql

@@ -37,8 +37,8 @@ $$;
 -- a lane is held until the end of this transaction: two claims at once never
 -- take two jobs of one lane.
 
-create or replace function gateway.job_claim(kinds text[], owner text, lease interval,
-    max int)
+create or replace function gateway.job_claim(kinds text[], owner text,
+    lease interval, max int)
 returns setof gateway.job
 language plpgsql
 set search_path = ''
@@ -48,6 +48,12 @@ declare
     n      int := 0;
     taken  gateway.job;
 begin
+    -- a lease without an end is one that nobody takes over
+    if kinds is null or owner is null or lease is null or max is null then
+        raise null_value_not_allowed using
+            message = 'gateway.job_claim() needs all of its arguments';
+    end if;
+
     for c in
         select j.id, j.kind, j.lane
           from gateway.job as j
@@ -98,34 +104,47 @@ $$;
 -- wakes whoever ran it.
 
 create or replace function gateway.job_due(kind text) returns double precision
-language sql
+language plpgsql
 set search_path = ''
 as $$
-    select extract(epoch from min(t.at) - clock_timestamp()) * 1000
-      from (select min(j.lease_until) as at
-              from gateway.job as j
-             where j.kind = job_due.kind and j.state = 'running'
-            union all
-            select min(j.not_before)
-              from gateway.job as j
-             where j.kind = job_due.kind and j.state = 'ready'
-               and (j.lane is null or not exists (
-                    select from gateway.job as e
-                     where e.kind = j.kind and e.lane = j.lane
-                       and e.state in ('ready', 'running')
-                       and (e.id < j.id or e.state = 'running')))) as t
+begin
+    if kind is null then
+        raise null_value_not_allowed using
+            message = 'gateway.job_due() needs a kind';
+    end if;
+
+    return (
+        select extract(epoch from min(t.at) - clock_timestamp()) * 1000
+          from (select min(j.lease_until) as at
+                  from gateway.job as j
+                 where j.kind = job_due.kind and j.state = 'running'
+                union all
+                select min(j.not_before)
+                  from gateway.job as j
+                 where j.kind = job_due.kind and j.state = 'ready'
+                   and (j.lane is null or not exists (
+                        select from gateway.job as e
+                         where e.kind = j.kind and e.lane = j.lane
+                           and e.state in ('ready', 'running')
+                           and (e.id < j.id or e.state = 'running')))) as t);
+end
 $$;
 
 
 -- The calls of a runner.  False: the lease was lost, nothing was changed.
 
-create or replace function gateway.job_renew(id bigint, owner text, epoch bigint,
-    lease interval)
+create or replace function gateway.job_renew(id bigint, owner text,
+    epoch bigint, lease interval)
 returns boolean
 language plpgsql
 set search_path = ''
 as $$
 begin
+    if lease is null then
+        raise null_value_not_allowed using
+            message = 'gateway.job_renew() needs a lease';
+    end if;
+
     update gateway.job as j
        set lease_until = clock_timestamp() + lease, updated_at = now()
      where j.id = job_renew.id and j.lease_owner = owner
@@ -136,8 +155,8 @@ end
 $$;
 
 
-create or replace function gateway.job_save(id bigint, owner text, epoch bigint,
-    result jsonb)
+create or replace function gateway.job_save(id bigint, owner text,
+    epoch bigint, result jsonb)
 returns boolean
 language plpgsql
 set search_path = ''
@@ -155,8 +174,8 @@ $$;
 
 -- The lease ends: the job is in another state, from now on or after a delay.
 
-create or replace function gateway.job_leave(id bigint, owner text, epoch bigint,
-    state text, delay interval, reason text)
+create or replace function gateway.job_leave(id bigint, owner text,
+    epoch bigint, state text, delay interval, reason text)
 returns boolean
 language plpgsql
 set search_path = ''
@@ -174,7 +193,8 @@ end
 $$;
 
 
-create or replace function gateway.job_finish(id bigint, owner text, epoch bigint)
+create or replace function gateway.job_finish(id bigint, owner text,
+    epoch bigint)
 returns boolean
 language sql
 set search_path = ''
@@ -183,8 +203,8 @@ as $$
 $$;
 
 
-create or replace function gateway.job_retry(id bigint, owner text, epoch bigint,
-    delay interval, reason text)
+create or replace function gateway.job_retry(id bigint, owner text,
+    epoch bigint, delay interval, reason text)
 returns boolean
 language sql
 set search_path = ''
@@ -193,8 +213,8 @@ as $$
 $$;
 
 
-create or replace function gateway.job_fail(id bigint, owner text, epoch bigint,
-    reason text)
+create or replace function gateway.job_fail(id bigint, owner text,
+    epoch bigint, reason text)
 returns boolean
 language sql
 set search_path = ''
@@ -206,7 +226,8 @@ $$;
 -- The worker exits: somebody else takes it at once, and the attempt does not
 -- count.
 
-create or replace function gateway.job_release(id bigint, owner text, epoch bigint)
+create or replace function gateway.job_release(id bigint, owner text,
+    epoch bigint)
 returns boolean
 language plpgsql
 set search_path = ''

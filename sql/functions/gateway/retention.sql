@@ -1,11 +1,11 @@
 -- Housekeeping: what gateway.retention says is deleted, in batches.
 
 
--- Deletes up to "max" rows for each row of gateway.retention.  True: there
+-- Deletes up to "batch" rows for each row of gateway.retention.  True: there
 -- may be more.  When two gateways call it at once, one does the work.  A rule
 -- that fails is a warning in the server's log, and holds up no other.
 
-create or replace function gateway.housekeeping(max int) returns boolean
+create or replace function gateway.housekeeping() returns boolean
 language plpgsql
 set search_path = ''
 as $$
@@ -28,10 +28,10 @@ begin
                 'where r.%2$I < now() - $1 and (%3$s) '
                 'order by r.%2$I limit $2 for update skip locked))',
                 rule.relation, rule.since, rule.condition)
-            using rule.keep, max;
+            using rule.keep, rule.batch;
 
             get diagnostics n = row_count;
-            more := more or n >= max;
+            more := more or n >= rule.batch;
 
         exception
             when others then
@@ -44,4 +44,4 @@ end
 $$;
 
 
-grant execute on function gateway.housekeeping(int) to sallyport_gateway;
+grant execute on function gateway.housekeeping() to sallyport_gateway;

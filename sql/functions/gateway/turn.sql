@@ -50,8 +50,8 @@ as $$
 begin
     insert into gateway.ledger (id, user_id, character_id, chat_id,
         provider, model, finish, finish_reason, status, attempts,
-        prompt_tokens, completion_tokens, cached_tokens, reported, stream, first_byte_ms,
-        total_ms, at)
+        prompt_tokens, completion_tokens, cached_tokens, reported, stream,
+        first_byte_ms, total_ms, at)
     values ((turn ->> 'id')::uuid,
         nullif(turn ->> 'user_id', '')::uuid,
         nullif(turn ->> 'character_id', '')::uuid,

@@ -44,8 +44,8 @@ $$;
 -- items: [{"id","hash","embedding" or null}].  Returns how many were written;
 -- NULL: the lease was lost.  A text that was edited meanwhile keeps waiting.
 
-create or replace function mem.embed_apply(job_id bigint, job_epoch bigint, items jsonb,
-    model text)
+create or replace function mem.embed_apply(job_id bigint, job_epoch bigint,
+    items jsonb, model text)
 returns int
 language plpgsql
 set search_path = ''

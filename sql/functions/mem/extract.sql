@@ -107,7 +107,8 @@ $$;
 
 -- Share of the content words of a memory that occur in its source.
 
-create or replace function mem.grounding(content text, source text) returns real
+create or replace function mem.grounding(content text, source text)
+returns real
 language sql immutable
 set search_path = ''
 as $$
@@ -204,8 +205,8 @@ $$;
 
 -- One item of the model: "added", "replaced", "confirmed" or "refused".
 
-create or replace function mem.extract_one(s mem.scope, from_seq bigint, to_seq bigint,
-    item jsonb, refs uuid[], model text)
+create or replace function mem.extract_one(s mem.scope, from_seq bigint,
+    to_seq bigint, item jsonb, refs uuid[], model text)
 returns text
 language plpgsql
 set search_path = ''

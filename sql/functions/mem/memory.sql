@@ -24,8 +24,8 @@ as $$
 $$;
 
 
-create or replace function mem.insert_memory(s mem.scope, content text, kind text,
-    subject text, importance int, event_on date, src bigint,
+create or replace function mem.insert_memory(s mem.scope, content text,
+    kind text, subject text, importance int, event_on date, src bigint,
     embedding jsonb, model text, actor text)
 returns uuid
 language plpgsql

@@ -17,7 +17,8 @@ as $$
 $$;
 
 
-create or replace function mem.lexical_candidates(in_scope bigint, query tsquery)
+create or replace function mem.lexical_candidates(in_scope bigint,
+    query tsquery)
 returns setof mem.candidate
 language sql stable
 set search_path = ''
@@ -36,8 +37,8 @@ $$;
 -- plpgsql, because the column and the type may not exist: a statement is
 -- looked at when it is first run
 
-create or replace function mem.vector_candidates(in_scope bigint, query tsquery,
-    embedding text, model text)
+create or replace function mem.vector_candidates(in_scope bigint,
+    query tsquery, embedding text, model text)
 returns setof mem.candidate
 language plpgsql stable
 set search_path = ''

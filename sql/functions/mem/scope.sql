@@ -4,7 +4,8 @@
 -- Places for n messages in a scope, made on first use; locks the scope.
 -- NULL: none wanted, or the user has paused this scope.
 
-create or replace function mem.take_places(for_user uuid, for_character uuid, n int)
+create or replace function mem.take_places(for_user uuid, for_character uuid,
+    n int)
 returns bigint
 language plpgsql
 set search_path = ''

@@ -4,7 +4,8 @@
 -- SQLSTATE SP001: another runner has the lane.  The lock keeps it ours until
 -- the commit.
 
-create or replace function mint.fence(p_lane text, p_job bigint, p_epoch bigint)
+create or replace function mint.fence(p_lane text, p_job bigint,
+    p_epoch bigint)
 returns void
 language plpgsql
 set search_path = ''
@@ -26,8 +27,8 @@ $$;
 
 -- The first nonce comes from the chain, once.
 
-create or replace function mint.lane_init(p_lane text, p_job bigint, p_epoch bigint,
-    p_nonce bigint)
+create or replace function mint.lane_init(p_lane text, p_job bigint,
+    p_epoch bigint, p_nonce bigint)
 returns void
 language plpgsql
 set search_path = ''
@@ -47,10 +48,11 @@ $$;
 -- never past one that is not sent yet: its nonce would hold them up.
 --
 -- work: "none" (nothing is left), "wait" (nothing for wait_ms), "init" (the
--- lane has no nonce yet), or the state of the job in the row.
+-- lane has no nonce yet), or the state of the job in the row.  wait_ms is NULL
+-- with "none" and "init".  Who names no lane, job or epoch holds none.
 
-create or replace function mint.lane_next(p_lane text, p_job bigint, p_epoch bigint,
-    p_in_flight int)
+create or replace function mint.lane_next(p_lane text, p_job bigint,
+    p_epoch bigint, p_in_flight int)
 returns table (work text, wait_ms bigint, id uuid, contract text,
     wallet text, uri text, deadline bigint, salt text, signature text,
     digest text, nonce bigint, gas bigint, tip numeric, cap numeric,
@@ -68,6 +70,11 @@ declare
     unsent   boolean;
     wake_at  timestamptz;
 begin
+    if p_in_flight is null then
+        raise null_value_not_allowed using
+            message = 'mint.lane_next() needs the most mints in flight';
+    end if;
+
     perform mint.fence(p_lane, p_job, p_epoch);
 
     select * into l from mint.lane as m where m.id = p_lane;
@@ -119,8 +126,13 @@ begin
     end if;
 
     if j.id is null then
-        work := case when wake_at is null then 'none' else 'wait' end;
-        wait_ms := greatest(extract(epoch from wake_at - at) * 1000, 1);
+        work := 'none';
+
+        if wake_at is not null then
+            work := 'wait';
+            wait_ms := greatest(extract(epoch from wake_at - at) * 1000, 1);
+        end if;
+
         return next;
         return;
     end if;
@@ -145,8 +157,8 @@ $$;
 
 -- ready -> assigned: the slot and the nonce in one commit.
 
-create or replace function mint.assign(p_lane text, p_job bigint, p_epoch bigint,
-    p_id uuid, p_gas bigint)
+create or replace function mint.assign(p_lane text, p_job bigint,
+    p_epoch bigint, p_id uuid, p_gas bigint)
 returns bigint
 language plpgsql
 set search_path = ''

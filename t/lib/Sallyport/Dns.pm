@@ -130,6 +130,7 @@ sub serve {
 
         next if $mode eq 'silent';
 
+        # waits: the answer of a slow server, told by the test
         sleep $said->{delay} if $said && $said->{delay};
 
         my @addrs = $type == 1 && $said ? @{ $said->{addrs} || [] } : ();

@@ -121,7 +121,8 @@ sub serve {
 
     $self->mark("request-$$");
 
-    # the test opens it by a file, and ends this process if it never does
+    # waits: a poll, of the file by which the test opens it; the test ends
+    # this process if it never does
     sleep 0.01 until -e "$self->{file}/open";
 
     my $request = $json->decode($body);

@@ -10,7 +10,7 @@ use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP ();
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 
 my $json = JSON::PP->new->utf8->allow_nonref;
@@ -32,6 +32,8 @@ sub connect {
 
     return bless {
         socket  => $socket,
+        ports   => $arg{address} =~ m{^/}
+                   ? [] : [ $socket->sockport, $socket->peerport ],
         timeout => $arg{timeout} || 10,
         raw     => '',          # received, not yet decoded
         body    => '',          # decoded, not yet taken
@@ -295,6 +297,71 @@ sub close {
 
     CORE::close $socket;
     return;
+}
+
+
+# The other end in /proc/net/tcp: its state there, and the bytes on the way to
+# it that it has not read; nothing when it is gone.
+
+my ($established, $close_wait) = qw(01 08);
+
+sub peer {
+    my ($self) = @_;
+
+    my ($ours, $theirs) = map { sprintf ':%04X', $_ } @{ $self->{ports} };
+    my ($state, $unread) = (undef, 0);
+
+    open my $table, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!\n";
+
+    while (my $line = <$table>) {
+        my (undef, $local, $remote, $st, $queues) = split ' ', $line;
+        my ($unsent, $received) = split /:/, $queues;
+
+        if ($local =~ /$ours$/ && $remote =~ /$theirs$/) {
+            $unread += hex $unsent;
+
+        } elsif ($local =~ /$theirs$/ && $remote =~ /$ours$/) {
+            $state = $st;
+            $unread += hex $received;
+        }
+    }
+
+    return ($state, $unread);
+}
+
+
+sub wait_peer {
+    my ($self, $what, $check) = @_;
+
+    my $deadline = time + $self->{timeout};
+
+    until ($check->($self->peer)) {
+        die "the server does not $what\n" if time > $deadline;
+        sleep 0.005;    # waits: a poll, the kernel tells nobody
+    }
+
+    return $self;
+}
+
+
+# waits until the server has read what was sent, and so has begun to work on it
+
+sub taken {
+    my ($self) = @_;
+
+    return $self->wait_peer('read', sub { !defined $_[0] || !$_[1] });
+}
+
+
+# closes, and waits until the server has seen it and closed too
+
+sub leave {
+    my ($self) = @_;
+
+    $self->close;
+    return $self->wait_peer('close', sub {
+        !defined $_[0] || $_[0] ne $established && $_[0] ne $close_wait;
+    });
 }
 
 

@@ -8,11 +8,11 @@ Sallyport::HTTP2 - HTTP/2 by hand, where curl hides what happens
 
     my $c = Sallyport::HTTP2->connect("127.0.0.1:$port");
     my $id = $c->request('POST', '/x', { 'Content-Type' => '..' }, $body);
-    my $res = $c->reply($id);            # { status, body, json, complete }
+    my $res = $c->reply($id);    # { status, headers, body, json, complete }
     $c->reset($id);                      # the client leaves this stream
 
-An answer that comes before the whole body was taken is read as well.  Of the
-headers of a reply only the status is looked at.
+An answer that comes before the whole body was taken is read as well: curl
+takes the reset of a stream that sends on for an error.
 
 =cut
 
@@ -26,8 +26,33 @@ use Time::HiRes qw(time);
 use Sallyport::HTTP;
 
 
-my %indexed = (8 => 200, 9 => 204, 10 => 206, 11 => 304, 12 => 400,
-               13 => 404, 14 => 500);
+# HPACK: what NGINX uses of the static table, and of Huffman's code the
+# characters of a header; the code is canonical, so that their order by length
+# is all of it
+
+my %static = (8 => [ ':status', 200 ], 9 => [ ':status', 204 ],
+              10 => [ ':status', 206 ], 11 => [ ':status', 304 ],
+              12 => [ ':status', 400 ], 13 => [ ':status', 404 ],
+              14 => [ ':status', 500 ], 26 => [ 'content-encoding' ],
+              28 => [ 'content-length' ], 31 => [ 'content-type' ],
+              33 => [ 'date' ], 44 => [ 'last-modified' ],
+              46 => [ 'location' ], 54 => [ 'server' ], 59 => [ 'vary' ]);
+
+my %huffman = do {
+    my @by_length = (5 => '012aceiost', 6 => ' %-./3456789=A_bdfghlmnpru',
+        7 => ':BCDEFGHIJKLMNOPQRSTUVWYjkqvwxyz', 8 => '&*,;XZ',
+        10 => '!"()?', 11 => q{'+|}, 12 => '#>', 13 => "\0\$\@[]~",
+        14 => '^}', 15 => '<`{');
+    my ($code, $bits, %all) = (0, 0);
+
+    while (my ($length, $chars) = splice @by_length, 0, 2) {
+        $code <<= $length - $bits;
+        $bits = $length;
+        $all{sprintf '%0*b', $bits, $code++} = $_ for split //, $chars;
+    }
+
+    %all;
+};
 
 
 sub connect {
@@ -60,6 +85,22 @@ sub bytes {
     my ($self, $bytes) = @_;
     local $SIG{PIPE} = 'IGNORE';
     return print { $self->{socket} } $bytes;
+}
+
+
+# one request on a connection of its own, as Sallyport::HTTP::curl_http2();
+# "hold", an array, keeps the connection open for what goes on after the reply
+
+sub once {
+    my (%arg) = @_;
+
+    my $self = __PACKAGE__->connect($arg{address});
+    my $id = $self->request(@arg{qw(method path)}, $arg{headers} || {},
+                            $arg{body});
+    my $res = $self->reply($id, $arg{timeout});
+
+    $arg{hold} ? push @{ $arg{hold} }, $self : $self->close;
+    return $res;
 }
 
 
@@ -169,8 +210,9 @@ sub reply {
         $self->take($deadline) or last;
     }
 
-    return { status => $s->{status} || 0, body => $s->{body},
-             json => Sallyport::HTTP::decode_json_or_undef($s->{body}),
+    return { status => $s->{headers}{':status'} || 0, body => $s->{body},
+             headers => $s->{headers} || {},
+             json => scalar Sallyport::HTTP::decode_json_or_undef($s->{body}),
              complete => $s->{end} ? 1 : 0 };
 }
 
@@ -212,7 +254,7 @@ sub act {
         $s->{body} .= $payload;
 
     } elsif ($type == 1) {
-        $s->{status} = status($payload);
+        $s->{headers} = headers($payload);
 
     } elsif ($type == 3) {
         $s->{reset} = 1;
@@ -241,14 +283,72 @@ sub act {
 }
 
 
-# NGINX begins with it: indexed, or a literal of three digits
+# a block of headers: { name => value }
 
-sub status {
+sub headers {
     my ($block) = @_;
 
-    $block =~ s/^[\x20-\x3f]//;         # size of the table
-    return $indexed{ord($block) & 127} || 0 if ord($block) & 128;
-    return $block =~ /^[\x08\x18\x48]\x03([0-9]{3})/ ? $1 + 0 : 0;
+    my %headers;
+
+    while (length $block) {
+        my $first = ord $block;
+        my $bits = $first & 0x80 ? 7 : $first & 0x40 ? 6
+                   : $first & 0x20 ? 5 : 4;
+        my $index = number(\$block, $bits);
+
+        next if $bits == 5;     # the size of the table
+
+        my ($name, $value) = $index ? @{ $static{$index} || [ "#$index" ] }
+                                    : (text(\$block));
+
+        $value = text(\$block) if $bits != 7;
+        $headers{$name} = defined $headers{$name} ? "$headers{$name}, $value"
+                                                  : $value;
+    }
+
+    return \%headers;
+}
+
+
+# a number with a prefix of so many bits
+
+sub number {
+    my ($block, $bits) = @_;
+
+    my $max = (1 << $bits) - 1;
+    my $n = ord(substr $$block, 0, 1, '') & $max;
+
+    return $n if $n < $max;
+
+    for (my $shift = 0; ; $shift += 7) {
+        my $byte = ord substr $$block, 0, 1, '';
+        $n += ($byte & 127) << $shift;
+        return $n unless $byte & 128;
+    }
+}
+
+
+sub text {
+    my ($block) = @_;
+
+    my $huffman = ord($$block) & 0x80;
+    my $bytes = substr $$block, 0, number($block, 7), '';
+
+    return $bytes unless $huffman;
+
+    my ($text, $bits) = ('', '');
+
+    for my $bit (split //, unpack 'B*', $bytes) {
+        $bits .= $bit;
+        next unless defined $huffman{$bits};
+        $text .= $huffman{$bits};
+        $bits = '';
+    }
+
+    # what is left fills the last byte with ones
+    die "HTTP/2: a header of other characters: $text\n"
+        unless $bits =~ /^1{0,7}$/;
+    return $text;
 }
 
 

@@ -156,7 +156,7 @@ sub wait_event {
     do {
         return time - $start || 1e-6
             if grep { $_->{n} == $n } $self->events($event);
-        sleep 0.005;
+        sleep 0.005;    # waits: a poll of the log
     } while time - $start < ($timeout || 5);
 
     return undef;

@@ -16,6 +16,7 @@ package Sallyport::Proxy;
 #   $proxy->inject("bytes");      sends bytes that nobody asked for
 #   $proxy->count;                connections accepted so far
 #   $proxy->open;                 connections open now
+#   $proxy->held;                 answers that are held now
 #
 # A call returns when the proxy has done it.
 
@@ -79,6 +80,8 @@ sub inject { return $_[0]->ask('inject', unpack 'H*', $_[1]) }
 sub count { return $_[0]->ask('count') }
 
 sub open { return $_[0]->ask('open') }
+
+sub held { return $_[0]->ask('held') }
 
 
 sub ask {
@@ -177,6 +180,7 @@ sub command {
     }
 
     return $state->{count} if $name eq 'count';
+    return scalar @{ $state->{held} } if $name eq 'held';
 
     my @pairs = values %{ $state->{pairs} };
 
@@ -282,6 +286,7 @@ sub release {
         } elsif ($mode eq 'split') {
             for my $byte (split //, $data) {
                 send_all($pair->{client}, $byte);
+                # waits: so that each byte is a packet, and read alone
                 select undef, undef, undef, 0.0002;
             }
 

@@ -84,7 +84,7 @@ sub reap {
 
         return 1 if $got == $pid || $got == -1;
         return 0 if time > $deadline;
-        sleep 0.01;
+        sleep 0.01;     # waits: a poll with a deadline
     }
 }
 
@@ -144,7 +144,7 @@ sub wait_for {
             }
             die "$what did not start within $timeout s:\n$tail";
         }
-        sleep 0.02;
+        sleep 0.02;     # waits: a poll
     }
 
     return 1;

@@ -61,6 +61,7 @@ use Test::More ();
 use Time::HiRes qw(sleep time);
 
 use Sallyport::HTTP;
+use Sallyport::HTTP2;
 use Sallyport::Server;
 
 
@@ -585,9 +586,7 @@ sub stop {
 
     for my $pid (grep { $lives->($_) } @workers) {
         # a worker whose master was killed by the test
-        my $deadline = time + 10;
-        sleep 0.02 while $lives->($pid) && time < $deadline;
-        next unless $lives->($pid);
+        next if $self->wait_until(sub { !$lives->($pid) }, 10);
         kill 'KILL', $pid;
         $clean = 0;
     }
@@ -621,7 +620,7 @@ sub wait_until {
 
     until ($value = $check->()) {
         return $value if time > $deadline;
-        sleep 0.02;
+        sleep 0.02;     # waits: this is the poll that tests use
     }
 
     return $value;
@@ -630,7 +629,8 @@ sub wait_until {
 
 # -- requests
 
-# options: http2, port (a number or a name of port()), timeout, raw
+# options: http2 (1: by curl; "frames": by Sallyport::HTTP2, which hides nothing
+# either, with hold), port (a number or a name of port()), timeout, raw
 
 sub request {
     my ($self, $method, $path, $headers, $body, $opt) = @_;
@@ -647,6 +647,8 @@ sub request {
         my %arg = (%$opt, method => $method, path => $path, body => $body,
                    headers => $headers,
                    address => $self->address({ port => 'H2', %$opt }));
+
+        return Sallyport::HTTP2::once(%arg) if $opt->{http2} eq 'frames';
 
         $arg{body_file} = $self->file('request.body', $body) if defined $body;
         return Sallyport::HTTP::curl_http2(%arg);
@@ -673,7 +675,8 @@ sub post {
 
 
 # a connection on which the request was sent and the reply can be read in
-# pieces: read_until, rest, status, header, close, closed (Sallyport::HTTP)
+# pieces: read_until, rest, status, header, close, closed; taken and leave wait
+# for what the server does (Sallyport::HTTP)
 
 sub stream {
     my ($self, $method, $path, $headers, $body, $opt) = @_;
