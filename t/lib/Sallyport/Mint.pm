@@ -162,14 +162,15 @@ sub http {
 
 # the fault proxy before the node: its URL
 
-# the lines of http {} for a mint "local" on a chain "local": this node, behind the proxy
+# the lines of http {} for a mint "local" on a chain "local": this node, behind
+# the proxy, and behind other endpoints
 
 sub conf {
-    my ($self, $confirmations) = @_;
+    my ($self, $confirmations, @endpoints) = @_;
 
     my $jwks = $self->keys_file;
     my $chain = $self->{chain};
-    my $proxy = $self->proxy;
+    my $rpc = join ' ', map { "rpc $_;" } @endpoints, $self->proxy;
 
     return <<"EOF";
     pg_server main "%%PG%%" timeout=2s;
@@ -177,7 +178,7 @@ sub conf {
 
     chain local {
         chain_id      $chain->{chain_id};
-        rpc           $proxy;
+        $rpc
         rpc_timeout   1s;
         confirmations $confirmations;
     }
