@@ -312,4 +312,5 @@ ok($t->wait_until(sub { ($node->calls)[-1] }, 2), 'a call is in flight');
 ok($t->stop('TERM'), '.. when the gateway ends');
 $s->close;
 
+$t->finish;
 done_testing;
