@@ -98,9 +98,12 @@ ngx_sp_rpc_submit(ngx_sp_rpc_t *rpc, ngx_sp_rpc_op_t *op)
 
 
 void
-ngx_sp_rpc_distrust(ngx_sp_rpc_t *rpc, const ngx_sp_rpc_op_t *op)
+ngx_sp_rpc_distrust(ngx_sp_rpc_t *rpc, ngx_sp_rpc_op_t *op)
 {
-    ngx_sp_rpc_skip(rpc, op->endpoint);
+    if (op->fault < NGX_SP_RPC_TRANSPORT) {
+        ngx_sp_rpc_skip(rpc, op->endpoint);
+        op->failed++;
+    }
 }
 
 
@@ -205,6 +208,7 @@ ngx_sp_rpc_cancel(ngx_sp_op_t *op)
 
     if (op->timer.timedout) {
         ngx_sp_rpc_skip(call->rpc, call->endpoint);
+        call->op->failed++;
     }
 
     ngx_sp_rpc_free(call);

@@ -71,7 +71,7 @@ typedef struct {
      * all endpoints, one after the other.
      */
 
-    const char          *method;
+    const char          *method;      /* written as it is */
     ngx_str_t            params;      /* JSON; empty: [] */
     size_t               max_body;    /* of the response; 0 is 1 MiB */
 
@@ -100,10 +100,10 @@ typedef struct {
 void ngx_sp_rpc_submit(ngx_sp_rpc_t *rpc, ngx_sp_rpc_op_t *op);
 
 /*
- * In "done": the endpoint of this op has answered, but with something that
- * makes it no use.  The next call begins with the one after it.
+ * In "done": if an endpoint has answered, then with something that is no use.
+ * It has failed: the next call begins with the one after it.
  */
-void ngx_sp_rpc_distrust(ngx_sp_rpc_t *rpc, const ngx_sp_rpc_op_t *op);
+void ngx_sp_rpc_distrust(ngx_sp_rpc_t *rpc, ngx_sp_rpc_op_t *op);
 
 
 #endif /* _NGX_SP_RPC_H_INCLUDED_ */

@@ -147,13 +147,13 @@ ngx_http_sp_mint_rpc_done(ngx_sp_op_t *op)
                       ngx_http_sp_mint_state_name(run->state),
                       run->call.endpoint + 1, run->call.status,
                       &run->reason);
+    }
 
+    if (run->rpc == NGX_HTTP_SP_MINT_RPC_ERROR) {
         ngx_sp_rpc_distrust(&run->mint->chain->rpc, &run->call);
     }
 
-    ngx_sp_metric_add(run->mint->rpc_errors,
-                      run->call.failed
-                      + (run->rpc == NGX_HTTP_SP_MINT_RPC_ERROR));
+    ngx_sp_metric_add(run->mint->rpc_errors, run->call.failed);
 
     run->done(run);
 }

@@ -180,16 +180,16 @@ ngx_http_sp_mint_no_answer(ngx_http_sp_mint_run_t *run)
         return;
     }
 
-    /* when none has answered, there is no other one to be asked */
+    if (run->rpc != NGX_HTTP_SP_MINT_RPC_UNKNOWN) {
+        ngx_sp_rpc_distrust(rpc, &run->call);
 
-    ngx_sp_rpc_distrust(rpc, &run->call);
-
-    if (run->rpc != NGX_HTTP_SP_MINT_RPC_UNKNOWN
-        && ++run->failures < rpc->endpoints.nelts)
-    {
-        ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_NEXT);
-        return;
+        if (++run->failures < rpc->endpoints.nelts) {
+            ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_NEXT);
+            return;
+        }
     }
+
+    /* each endpoint was asked */
 
     ngx_http_sp_mint_leave(run, 2000, "no endpoint of the chain answers");
 }

@@ -59,6 +59,7 @@ http {
         location = /one/void  { chain_probe one \$arg_m; }
         location = /one/ten   { chain_probe one \$arg_m [] times=10; }
         location = /one/eight { chain_probe one \$arg_m [] times=8; }
+        location = /two/doubt { chain_probe two \$arg_m [] distrust; }
         location = /metrics   { metrics; }
     }
 }
@@ -177,7 +178,8 @@ $node->fault('one');
 # -- time
 
 $node->fault(one => 'hang');
-like(probe('one'), qr/^timeout fault=transport endpoint=1 .*elapsed=[4-9]\d\d /,
+like(probe('one'),
+     qr/^timeout fault=transport endpoint=1 failed=1 .*elapsed=[4-9]\d\d /,
      'no answer');
 $node->fault(one => 'chain:hang');
 like(probe('one'), qr/^timeout fault=transport .*sent=0 elapsed=[4-9]\d\d /,
@@ -217,7 +219,7 @@ like(probe('two'), qr/^ok .*endpoint=2 failed=1 .*elapsed=[4-9]\d\d /,
      'one hangs: the next has the rest of the time');
 $node->fault('two-b' => 'hang');
 $node->fault('two-a');
-like(probe('two/hasty'), qr/^timeout .*endpoint=2 failed=0 /,
+like(probe('two/hasty'), qr/^timeout .*endpoint=2 failed=1 /,
      'a deadline before the next is asked');
 like(probe('two'), qr/^ok .*endpoint=1 failed=0 /,
      '.. the slow one is not the first any more');
@@ -229,8 +231,23 @@ like(probe('two'), qr/^rejected fault=error endpoint=1 failed=0 /,
 is(calls, 'two-a get', '.. really');
 
 
+$node->fault('two-a');
+$node->fault('two-b');
+like(probe('two/doubt'), qr/^ok .*endpoint=1 failed=1 /,
+     'an answer that the caller does not trust');
+like(probe('two'), qr/^ok .*endpoint=2 failed=0 /, '.. the next is asked then');
+$node->fault('two-b' => 'status=503');
+like(probe('two/doubt'), qr/^ok .*endpoint=1 failed=2 /,
+     'one fails, the other is not trusted');
+$node->fault('two-a' => 'status=503');
+like(probe('two/doubt'), qr/^unavailable .*failed=2 /, 'no answer to distrust');
+$node->fault('two-a');
+$node->fault('two-b');
+
+
 # -- of the right chain, before anything else
 
+calls();
 $node->fault('other-a' => 'chain:answer="0x8"');
 like(probe('other'), qr/^ok .*endpoint=2 failed=1 /,
      'an endpoint of another chain is left out');

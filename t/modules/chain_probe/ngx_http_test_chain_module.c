@@ -5,10 +5,11 @@
  * For tests only: a plugin that calls the nodes of a chain, and prints what
  * became of the call.
  *
- *     chain_probe NAME METHOD PARAMS [max_body=SIZE] [timeout=TIME] [times=N];
+ *     chain_probe NAME METHOD PARAMS [max_body=SIZE] [timeout=TIME] [times=N]
+ *                 [distrust];
  *
  * METHOD and PARAMS may have variables.  With times=N so many calls are made
- * at once.
+ * at once.  With "distrust" no answer is good enough.
  */
 
 
@@ -26,6 +27,7 @@ typedef struct {
     ngx_uint_t                     max_body;
     ngx_uint_t                     times;
     ngx_msec_t                     timeout;
+    ngx_uint_t                     distrust;
 } ngx_http_test_chain_loc_conf_t;
 
 
@@ -139,6 +141,9 @@ ngx_http_test_chain_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         } else if (ngx_sp_conf_arg(&value[i], "timeout=", &text)) {
             lcf->timeout = (ngx_msec_t) ngx_parse_time(&text, 0);
 
+        } else if (ngx_strcmp(value[i].data, "distrust") == 0) {
+            lcf->distrust = 1;
+
         } else if (!ngx_sp_conf_arg(&value[i], "times=", &text)
                    || ngx_sp_conf_number(cf, "chain_probe", "times=", &text,
                                          1, NGX_HTTP_TEST_CHAIN_TIMES,
@@ -248,7 +253,8 @@ ngx_http_test_chain_start(ngx_http_request_t *r,
 static void
 ngx_http_test_chain_done(ngx_sp_op_t *op)
 {
-    ngx_http_test_chain_call_t  *call;
+    ngx_http_test_chain_call_t      *call;
+    ngx_http_test_chain_loc_conf_t  *lcf;
 
     call = op->data;
     call->done++;
@@ -257,6 +263,13 @@ ngx_http_test_chain_done(ngx_sp_op_t *op)
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "chain probe: done called %ui times, inside submit: "
                       "%ui", call->done, call->ctx->submitting);
+    }
+
+    lcf = ngx_http_get_module_loc_conf(call->ctx->request,
+                                       ngx_http_test_chain_module);
+
+    if (lcf->distrust) {
+        ngx_sp_rpc_distrust(&lcf->chain->rpc, &call->rpc);
     }
 
     call->ctx->pending--;
