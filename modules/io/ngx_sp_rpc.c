@@ -36,7 +36,7 @@ typedef struct {
 } ngx_sp_rpc_call_t;
 
 
-static void ngx_sp_rpc_clear(ngx_sp_rpc_op_t *op);
+static void ngx_sp_rpc_clear(ngx_sp_rpc_op_t *op, ngx_uint_t endpoint);
 static ngx_sp_rpc_call_t *ngx_sp_rpc_create(ngx_sp_rpc_t *rpc,
     ngx_sp_rpc_op_t *op);
 static ngx_int_t ngx_sp_rpc_text(ngx_sp_rpc_call_t *call, ngx_str_t *text,
@@ -68,11 +68,8 @@ ngx_sp_rpc_submit(ngx_sp_rpc_t *rpc, ngx_sp_rpc_op_t *op)
 {
     ngx_sp_rpc_call_t  *call;
 
-    ngx_sp_rpc_clear(op);
+    ngx_sp_rpc_clear(op, rpc->first);
 
-    op->fault = NGX_SP_RPC_TRANSPORT;
-    op->endpoint = rpc->first;
-    op->status = 0;
     op->failed = 0;
     op->op.server = rpc;
 
@@ -107,11 +104,14 @@ ngx_sp_rpc_distrust(ngx_sp_rpc_t *rpc, ngx_sp_rpc_op_t *op)
 }
 
 
-/* what a response has said */
+/* of this endpoint nothing has come yet */
 
 static void
-ngx_sp_rpc_clear(ngx_sp_rpc_op_t *op)
+ngx_sp_rpc_clear(ngx_sp_rpc_op_t *op, ngx_uint_t endpoint)
 {
+    op->fault = NGX_SP_RPC_TRANSPORT;
+    op->endpoint = endpoint;
+    op->status = 0;
     op->answer = NULL;
     op->code = 0;
     ngx_str_null(&op->message);
@@ -240,15 +240,15 @@ ngx_sp_rpc_send(ngx_sp_rpc_call_t *call)
     endpoint += call->endpoint;
 
     call->checking = (call->rpc->chain_id != 0 && !endpoint->checked);
-    call->op->endpoint = call->endpoint;
 
+    ngx_sp_rpc_clear(call->op, call->endpoint);
     ngx_memzero(&call->fetch, sizeof(ngx_sp_fetch_op_t));
 
     call->fetch.url = endpoint->url;
     call->fetch.headers = headers;
     call->fetch.nheaders = 2;
     call->fetch.body = call->checking ? call->check : call->body;
-    call->fetch.max_body = call->max_body;
+    call->fetch.max_body = call->checking ? NGX_SP_RPC_BODY : call->max_body;
     call->fetch.op.done = ngx_sp_rpc_done;
     call->fetch.op.data = call;
     call->fetch.op.timeout = call->rpc->timeout;
@@ -334,9 +334,10 @@ ngx_sp_rpc_failed(ngx_sp_rpc_call_t *call, ngx_sp_rpc_fault_e fault,
 {
     ngx_sp_op_result_e  result;
 
-    ngx_sp_rpc_clear(call->op);
+    ngx_sp_rpc_clear(call->op, call->endpoint);
 
     call->op->fault = fault;
+    call->op->status = call->fetch.status;
 
     /* the transfer was one of fetch, so there is room, or the worker ends */
 
@@ -344,7 +345,7 @@ ngx_sp_rpc_failed(ngx_sp_rpc_call_t *call, ngx_sp_rpc_fault_e fault,
         ngx_log_error(NGX_LOG_ERR, call->op->op.log, 0,
                       "rpc: endpoint %ui of \"%V\" has failed, http status "
                       "%ui: %s", call->endpoint + 1, &call->rpc->name,
-                      call->op->status, reason);
+                      call->fetch.status, reason);
 
         ngx_sp_rpc_skip(call->rpc, call->endpoint);
         call->op->failed++;

@@ -55,7 +55,7 @@ http {
     server {
         listen 127.0.0.1:%%PORT%%;
         $locations
-        location = /one/small { chain_probe one \$arg_m [] max_body=1000; }
+        location = /one/small { chain_probe one \$arg_m [] max_body=10; }
         location = /one/void  { chain_probe one \$arg_m; }
         location = /one/ten   { chain_probe one \$arg_m [] times=10; }
         location = /one/eight { chain_probe one \$arg_m [] times=8; }
@@ -165,13 +165,13 @@ for ([ 'http', 500, 'a page with status 500', qr/not JSON/, 'status=500' ],
 
 $node->fault('one');
 calls();
-like(probe('one'), qr/^ok /, 'the endpoint is back');
-is(calls, 'one eth_chainId, one get', '.. and has told its chain again');
-
-$node->fault(one => 'large');
 like(probe('one/small'), qr/^rejected fault=too_large .*failed=0 .*its cap/,
      'over the cap');
-like(probe('one'), qr/^ok .*answer="x{99}/, '.. below it');
+is(calls, 'one eth_chainId, one get',
+   '.. the endpoint is back, and has told its chain, which has no such cap');
+
+$node->fault(one => 'large');
+like(probe('one'), qr/^ok .*answer="x{99}/, '.. a large one below it');
 $node->fault('one');
 
 
@@ -223,6 +223,17 @@ like(probe('two/hasty'), qr/^timeout .*endpoint=2 failed=1 /,
      'a deadline before the next is asked');
 like(probe('two'), qr/^ok .*endpoint=1 failed=0 /,
      '.. the slow one is not the first any more');
+$node->fault('two-a' => 'status=503');
+like(probe('two/hasty'),
+     qr/^timeout fault=transport endpoint=2 failed=2 status=0 .*answer=-$/,
+     'one fails, the next is slow');
+probe('two/hasty');
+$node->fault('two-a' => 'hang');
+like(probe('two/hasty'),
+     qr/^timeout fault=transport endpoint=1 failed=1 status=0 .*answer=-$/,
+     'slow after it has told its chain');
+$node->fault('two-a');
+probe('two');
 $node->fault('two-b' => 'large');
 $node->fault('two-a' => "body={\"id\":\$ID,$error}");
 calls();
