@@ -43,6 +43,8 @@
 #include "ngx_sp_redis.h"
 #include "ngx_sp_pg.h"
 #include "ngx_sp_fetch.h"
+#include "ngx_sp_rpc.h"
+#include "ngx_sp_chain.h"
 #include "ngx_sp_name.h"
 #include "ngx_sp_key.h"
 #include "ngx_sp_secret.h"

@@ -40,11 +40,12 @@ ngx_flag_t ngx_http_sp_has_model(ngx_conf_t *cf);
 const sp_dialect_t *ngx_http_sp_client_dialect(ngx_http_request_t *r);
 
 
-/* Servers: "redis_server" and "pg_server" of the configuration */
+/* Servers: "redis_server", "pg_server" and "chain" of the configuration */
 
 /* NULL after logging that the name is unknown, with file and line */
 ngx_sp_redis_t *ngx_http_sp_redis(ngx_conf_t *cf, const ngx_str_t *name);
 ngx_sp_pg_t *ngx_http_sp_pg(ngx_conf_t *cf, const ngx_str_t *name);
+ngx_sp_chain_t *ngx_http_sp_chain(ngx_conf_t *cf, const ngx_str_t *name);
 
 /*
  * This server has the schema of sql/: what has been over for long is deleted

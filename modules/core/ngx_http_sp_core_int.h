@@ -64,6 +64,7 @@ typedef struct {
     ngx_array_t                    ends;          /* const end_t * */
     ngx_array_t                    redis;         /* ngx_sp_redis_t * */
     ngx_array_t                    pg;            /* ngx_sp_pg_t * */
+    ngx_array_t                    chains;        /* ngx_sp_chain_t * */
     ngx_array_t                    probes;        /* probe_t */
     ngx_array_t                    ops;           /* ops_t */
     ngx_array_t                    pg_roles;      /* pg_role_t */
@@ -345,6 +346,8 @@ ngx_int_t ngx_http_sp_servers_create(ngx_conf_t *cf,
 char *ngx_http_sp_servers_redis(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_sp_servers_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_sp_servers_chain(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 ngx_int_t ngx_http_sp_servers_init_process(
     ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
 void ngx_http_sp_servers_exit_process(ngx_http_sp_core_main_conf_t *mcf);

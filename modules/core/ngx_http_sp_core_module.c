@@ -46,6 +46,13 @@ static ngx_command_t  ngx_http_sp_core_commands[] = {
       0,
       NULL },
 
+    { ngx_string("chain"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_sp_servers_chain,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("fetch_trusted_certificate"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
@@ -244,6 +251,7 @@ ngx_http_sp_core_create_main_conf(ngx_conf_t *cf)
            != NGX_OK
         || ngx_array_init(&mcf->redis, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->pg, cf->pool, 2, sizeof(void *)) != NGX_OK
+        || ngx_array_init(&mcf->chains, cf->pool, 2, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->ops, cf->pool, 4, sizeof(ngx_http_sp_ops_t))
            != NGX_OK
         || ngx_array_init(&mcf->pg_roles, cf->pool, 2,

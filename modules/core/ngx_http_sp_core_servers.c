@@ -2,8 +2,8 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * "redis_server", "pg_server" and the fetch client: made at configuration,
- * connected in workers only.
+ * "redis_server", "pg_server", "chain" and the fetch client: made at
+ * configuration, connected in workers only.
  */
 
 
@@ -156,6 +156,49 @@ ngx_http_sp_servers_pg(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+char *
+ngx_http_sp_servers_chain(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_core_main_conf_t *mcf = conf;
+
+    ngx_str_t        *value;
+    ngx_uint_t        i;
+    ngx_sp_chain_t  **elt, *chain;
+
+    value = cf->args->elts;
+    elt = mcf->chains.elts;
+
+    for (i = 0; i < mcf->chains.nelts; i++) {
+        if (elt[i]->name.len == value[1].len
+            && ngx_strncmp(elt[i]->name.data, value[1].data, value[1].len)
+               == 0)
+        {
+            return "has the name of an earlier one";
+        }
+    }
+
+    chain = ngx_sp_chain_create(cf);
+    if (chain == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    elt = ngx_array_push(&mcf->chains);
+    if (elt == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *elt = chain;
+
+    if (ngx_http_sp_servers_count(cf, mcf, "rpc", &chain->name, &chain->rpc)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 ngx_sp_redis_t *
 ngx_http_sp_redis(ngx_conf_t *cf, const ngx_str_t *name)
 {
@@ -203,6 +246,31 @@ ngx_http_sp_pg(ngx_conf_t *cf, const ngx_str_t *name)
     }
 
     (void) ngx_http_sp_servers_unknown(cf, "pg_server", name);
+
+    return NULL;
+}
+
+
+ngx_sp_chain_t *
+ngx_http_sp_chain(ngx_conf_t *cf, const ngx_str_t *name)
+{
+    ngx_uint_t                     i;
+    ngx_sp_chain_t               **elt;
+    ngx_http_sp_core_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
+
+    elt = mcf->chains.elts;
+
+    for (i = 0; i < mcf->chains.nelts; i++) {
+        if (elt[i]->name.len == name->len
+            && ngx_strncmp(elt[i]->name.data, name->data, name->len) == 0)
+        {
+            return elt[i];
+        }
+    }
+
+    (void) ngx_http_sp_servers_unknown(cf, "chain", name);
 
     return NULL;
 }

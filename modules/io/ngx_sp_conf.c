@@ -11,6 +11,7 @@
 
 
 #define NGX_SP_CONF_MSEC_MAX  (3600 * 1000)
+#define NGX_SP_CONF_NAME_MAX  64
 
 
 typedef struct {
@@ -43,6 +44,37 @@ ngx_sp_conf_arg(const ngx_str_t *arg, const char *key, ngx_str_t *value)
     value->len = arg->len - len;
 
     return 1;
+}
+
+
+ngx_int_t
+ngx_sp_conf_name(ngx_conf_t *cf)
+{
+    u_char       c;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+
+    for (i = 0; i < value[1].len; i++) {
+        c = value[1].data[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'
+              || c == '_'))
+        {
+            break;
+        }
+    }
+
+    if (i != value[1].len || i == 0 || i > NGX_SP_CONF_NAME_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%V \"%V\" needs a name of 1 to %d characters of "
+                           "a-z, 0-9, \"-\" and \"_\"", &value[0],
+                           &value[1], NGX_SP_CONF_NAME_MAX);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

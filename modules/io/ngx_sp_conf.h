@@ -21,6 +21,12 @@
 ngx_uint_t ngx_sp_conf_arg(const ngx_str_t *arg, const char *key,
     ngx_str_t *value);
 
+/*
+ * The first argument of a directive as a name, which becomes a label of
+ * metrics and part of answers: 1 to 64 of a-z, 0-9, "-" and "_".
+ */
+ngx_int_t ngx_sp_conf_name(ngx_conf_t *cf);
+
 /* a time between 1 ms and an hour */
 ngx_int_t ngx_sp_conf_msec(ngx_conf_t *cf, const char *directive,
     const char *key, const ngx_str_t *value, ngx_msec_t *out);

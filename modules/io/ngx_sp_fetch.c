@@ -77,7 +77,7 @@ ngx_sp_fetch_submit(ngx_sp_fetch_op_t *op)
         return;
     }
 
-    if (fetch->nactive >= fetch->conf->max_active) {
+    if (!ngx_sp_fetch_room()) {
         ngx_sp_op_finish_later(&op->op, NGX_SP_OP_UNAVAILABLE,
                                "too many transfers");
         return;
@@ -108,6 +108,17 @@ ngx_sp_fetch_submit(ngx_sp_fetch_op_t *op)
 
     ngx_queue_insert_tail(&fetch->transfers, &tr->queue);
     fetch->nactive++;
+}
+
+
+ngx_uint_t
+ngx_sp_fetch_room(void)
+{
+    ngx_sp_fetch_t  *fetch;
+
+    fetch = ngx_sp_fetch_state();
+
+    return fetch != NULL && fetch->nactive < fetch->conf->max_active;
 }
 
 

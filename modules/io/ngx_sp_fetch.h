@@ -49,5 +49,8 @@ void ngx_sp_fetch_exit_process(void);
 
 void ngx_sp_fetch_submit(ngx_sp_fetch_op_t *op);
 
+/* 0: what is submitted now is UNAVAILABLE, and it is not the server's fault */
+ngx_uint_t ngx_sp_fetch_room(void);
+
 
 #endif /* _NGX_SP_FETCH_H_INCLUDED_ */

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * An op is one asynchronous piece of work on redis, pg or fetch.
+ * An op is one asynchronous piece of work on redis, pg, fetch or rpc.
  *
  *  1. "done" is called exactly once for every submitted op,
  *  2. never from inside submit, and
@@ -18,8 +18,8 @@
  *                                              \-> cancel -> IDLE
  *
  * The caller owns the memory of the op, usually as the first member of an
- * adapter's op (ngx_sp_redis_op_t, ngx_sp_pg_op_t, ngx_sp_fetch_op_t) inside
- * the request context.  The memory must live until "done" has returned or
+ * adapter's op (ngx_sp_redis_op_t, ngx_sp_pg_op_t and the like) inside the
+ * request context.  The memory must live until "done" has returned or
  * ngx_sp_op_cancel() was called; after that no adapter touches it, whatever
  * the backend still answers.  A DONE op may be zeroed and submitted again.
  *
@@ -106,7 +106,7 @@ struct ngx_sp_op_s {
     ngx_msec_t                elapsed;
     unsigned                  sent:1;
 
-    /* the redis or pg server; NULL: fetch */
+    /* the redis or pg server, the rpc; NULL: fetch */
     const void               *server;
 
     /* the adapter's own */

@@ -21,9 +21,6 @@
 #define sp_base64_len(n)     (((n) + 2) / 3 * 4)
 #define sp_base64url_len(n)  (((n) * 4 + 2) / 3)
 
-/* enough for what n characters decode to */
-#define sp_base64_decoded_len(n)  ((n) / 4 * 3 + 3)
-
 
 /* returns the characters written: sp_base64_len(len), sp_base64url_len(len) */
 size_t sp_base64_encode(char *dst, const uint8_t *src, size_t len);

@@ -39,16 +39,17 @@
 #define NGX_HTTP_SP_MINT_CALL_MAX  (NGX_HTTP_SP_MINT_URI_MAX + 512)
 #define NGX_HTTP_SP_MINT_RAW_MAX   (NGX_HTTP_SP_MINT_CALL_MAX + SP_TX_OVERHEAD)
 
+/* until what will not pass by itself is tried again, in ms */
+#define NGX_HTTP_SP_MINT_LONG      15000
 
-/* one mint_chain block; read-only after start */
+
+/* one mint block; read-only after start */
 
 typedef struct {
     ngx_str_t                name;
-    uint64_t                 id;
-    sp_u256_t                id_word;
 
-    ngx_array_t             *rpc;            /* of ngx_str_t */
-    ngx_msec_t               rpc_timeout;
+    ngx_str_t                chain_name;
+    ngx_sp_chain_t          *chain;
 
     uint8_t                  contract[SP_ETH_ADDRESS_LEN];
     ngx_str_t                contract_text;  /* EIP-55 */
@@ -61,7 +62,6 @@ typedef struct {
     ngx_str_t                signer_text;    /* EIP-55 */
     ngx_str_t                lane;           /* "<id>:<signer>" */
 
-    ngx_uint_t               confirmations;
     ngx_uint_t               in_flight;
     ngx_msec_t               poll;
     ngx_msec_t               resend;
@@ -80,17 +80,17 @@ typedef struct {
     ngx_sp_metric_t         *unknown_sends;
     ngx_sp_metric_t         *reorgs;
     ngx_sp_metric_t         *rpc_errors;
-} ngx_http_sp_mint_chain_t;
+} ngx_http_sp_mint_t;
 
 
 typedef struct {
-    ngx_array_t              chains;   /* of ngx_http_sp_mint_chain_t * */
+    ngx_array_t              mints;    /* of ngx_http_sp_mint_t * */
     secp256k1_context       *secp;
 } ngx_http_sp_mint_main_conf_t;
 
 
 typedef struct {
-    ngx_http_sp_mint_chain_t  *chain;
+    ngx_http_sp_mint_t      *mint;
 } ngx_http_sp_mint_loc_conf_t;
 
 
@@ -123,7 +123,6 @@ typedef void (*ngx_http_sp_mint_run_pt)(ngx_http_sp_mint_run_t *run);
 
 typedef enum {
     NGX_HTTP_SP_MINT_START = 0,
-    NGX_HTTP_SP_MINT_CHAIN,
     NGX_HTTP_SP_MINT_NEXT,
     NGX_HTTP_SP_MINT_WAIT,
     NGX_HTTP_SP_MINT_NONCE,
@@ -196,10 +195,8 @@ struct ngx_http_sp_mint_run_s {
     ngx_queue_t                    queue;
     ngx_sp_job_t                  *job;
     ngx_http_sp_mint_main_conf_t  *mmcf;
-    const ngx_http_sp_mint_chain_t *chain;
+    const ngx_http_sp_mint_t      *mint;
     ngx_http_sp_mint_state_e       state;
-    ngx_uint_t                     endpoint;      /* of chain->rpc */
-    unsigned                       unchecked:1;   /* its chain id */
     ngx_http_sp_mint_item_t        item;
 
     /* fees of the chain, for as long as they are fresh */
@@ -223,9 +220,9 @@ struct ngx_http_sp_mint_run_s {
     ngx_sp_pg_query_t              query;
     PGresult                      *result;        /* valid in done */
 
-    ngx_sp_fetch_op_t              fetch;
+    ngx_sp_rpc_op_t                call;
     ngx_http_sp_mint_rpc_e         rpc;
-    json_t                        *answer;        /* owned by the item */
+    json_t                        *answer;        /* valid in done */
     ngx_str_t                      reason;
 };
 
@@ -233,9 +230,9 @@ struct ngx_http_sp_mint_run_s {
 extern ngx_module_t  ngx_http_sp_mint_module;
 
 
-/* chain: the mint_chain block */
+/* conf: the mint block */
 
-char *ngx_http_sp_mint_chain_block(ngx_conf_t *cf, ngx_command_t *cmd,
+char *ngx_http_sp_mint_block(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /* key: NGX_OK, or NGX_ERROR after logging what is wrong, file and line */
@@ -249,10 +246,10 @@ ngx_int_t ngx_http_sp_mint_keystore(ngx_conf_t *cf, ngx_str_t *path,
 
 ngx_int_t ngx_http_sp_mint_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_mint_intake(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain);
+    const ngx_http_sp_mint_t *mint);
 ngx_int_t ngx_http_sp_mint_pg_error(ngx_http_request_t *r,
     ngx_sp_pg_op_t *op);
-void ngx_http_sp_mint_digest(const ngx_http_sp_mint_chain_t *chain,
+void ngx_http_sp_mint_digest(const ngx_http_sp_mint_t *mint,
     ngx_http_sp_mint_auth_t *auth);
 
 /* runner: the states, and what all of them use */
@@ -267,7 +264,7 @@ const char *ngx_http_sp_mint_state_name(ngx_http_sp_mint_state_e state);
 void ngx_http_sp_mint_leave(ngx_http_sp_mint_run_t *run, ngx_msec_t delay,
     const char *reason);
 
-/* no use of this endpoint now: the next one, or the lane later */
+/* what was answered, or nothing, is no use: the next one, or the lane later */
 void ngx_http_sp_mint_no_answer(ngx_http_sp_mint_run_t *run);
 
 /* stays in the stored state with so many looks, looks after the delay */
@@ -292,7 +289,6 @@ void ngx_http_sp_mint_store_move(ngx_http_sp_mint_run_t *run);
 
 /* prepare: from the first nonce to the bytes that are sent */
 
-void ngx_http_sp_mint_chain_id(ngx_http_sp_mint_run_t *run);
 void ngx_http_sp_mint_nonce(ngx_http_sp_mint_run_t *run);
 void ngx_http_sp_mint_estimate(ngx_http_sp_mint_run_t *run);
 void ngx_http_sp_mint_fees(ngx_http_sp_mint_run_t *run);

@@ -32,11 +32,11 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_sp_mint_domain(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain);
+    const ngx_http_sp_mint_t *mint);
 static ngx_int_t ngx_http_sp_mint_reader(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_str_t *rest);
+    const ngx_http_sp_mint_t *mint, ngx_str_t *rest);
 static ngx_int_t ngx_http_sp_mint_ask(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_http_sp_mint_reader_t *ctx,
+    const ngx_http_sp_mint_t *mint, ngx_http_sp_mint_reader_t *ctx,
     ngx_str_t *rest);
 static ngx_int_t ngx_http_sp_mint_tell(ngx_http_request_t *r,
     ngx_http_sp_mint_reader_t *ctx);
@@ -94,7 +94,7 @@ ngx_http_sp_mint_handler(ngx_http_request_t *r)
 
     if (rest.len == 0) {
         if (r->method == NGX_HTTP_POST) {
-            return ngx_http_sp_mint_intake(r, mlcf->chain);
+            return ngx_http_sp_mint_intake(r, mlcf->mint);
         }
 
     } else {
@@ -106,10 +106,10 @@ ngx_http_sp_mint_handler(ngx_http_request_t *r)
     }
 
     if (rest.len == 6 && ngx_strncmp(rest.data, "domain", 6) == 0) {
-        return ngx_http_sp_mint_domain(r, mlcf->chain);
+        return ngx_http_sp_mint_domain(r, mlcf->mint);
     }
 
-    return ngx_http_sp_mint_reader(r, mlcf->chain, &rest);
+    return ngx_http_sp_mint_reader(r, mlcf->mint, &rest);
 }
 
 
@@ -137,14 +137,14 @@ ngx_http_sp_mint_pg_error(ngx_http_request_t *r, ngx_sp_pg_op_t *op)
 
 static ngx_int_t
 ngx_http_sp_mint_domain(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain)
+    const ngx_http_sp_mint_t *mint)
 {
     size_t     len;
     u_char    *p;
     ngx_str_t  body, name, version;
 
-    name.len = 6 * chain->domain_name.len;
-    version.len = 6 * chain->domain_version.len;
+    name.len = 6 * mint->domain_name.len;
+    version.len = 6 * mint->domain_version.len;
     len = name.len + version.len;
 
     p = ngx_pnalloc(r->pool, 2 * len + 1024);
@@ -154,14 +154,14 @@ ngx_http_sp_mint_domain(ngx_http_request_t *r,
 
     name.data = p;
     name.len = sp_json_escape((char *) p, name.len,
-                              (char *) chain->domain_name.data,
-                              chain->domain_name.len);
+                              (char *) mint->domain_name.data,
+                              mint->domain_name.len);
     p += name.len;
 
     version.data = p;
     version.len = sp_json_escape((char *) p, version.len,
-                                 (char *) chain->domain_version.data,
-                                 chain->domain_version.len);
+                                 (char *) mint->domain_version.data,
+                                 mint->domain_version.len);
     p += version.len;
 
     body.data = p;
@@ -175,7 +175,8 @@ ngx_http_sp_mint_domain(ngx_http_request_t *r,
         "{\"name\":\"deadline\",\"type\":\"uint256\"},"
         "{\"name\":\"salt\",\"type\":\"bytes32\"}]},"
         "\"chain\":\"%V\"}",
-        &name, &version, chain->id, &chain->contract_text, &chain->name)
+        &name, &version, mint->chain->id, &mint->contract_text,
+        &mint->chain->name)
         - p;
 
     return ngx_http_sp_send_json(r, NGX_HTTP_OK, &body);
@@ -184,7 +185,7 @@ ngx_http_sp_mint_domain(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_sp_mint_reader(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_str_t *rest)
+    const ngx_http_sp_mint_t *mint, ngx_str_t *rest)
 {
     ngx_http_sp_mint_ctx_t     *mctx;
     ngx_http_sp_mint_reader_t  *ctx;
@@ -206,7 +207,7 @@ ngx_http_sp_mint_reader(ngx_http_request_t *r,
     ctx = mctx->reader;
 
     if (!ctx->submitted) {
-        return ngx_http_sp_mint_ask(r, chain, ctx, rest);
+        return ngx_http_sp_mint_ask(r, mint, ctx, rest);
     }
 
     if (!ngx_sp_op_finished(&ctx->pg.op)) {
@@ -219,7 +220,7 @@ ngx_http_sp_mint_reader(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_sp_mint_ask(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_http_sp_mint_reader_t *ctx,
+    const ngx_http_sp_mint_t *mint, ngx_http_sp_mint_reader_t *ctx,
     ngx_str_t *rest)
 {
     u_char     *p;
@@ -268,7 +269,7 @@ ngx_http_sp_mint_ask(ngx_http_request_t *r,
     }
 
     ctx->submitted = 1;
-    ngx_sp_pg_submit(chain->pg, &ctx->pg);
+    ngx_sp_pg_submit(mint->pg, &ctx->pg);
 
     return NGX_AGAIN;
 }

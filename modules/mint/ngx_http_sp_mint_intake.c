@@ -41,14 +41,14 @@ typedef struct {
 static void ngx_http_sp_mint_intake_state(ngx_http_sp_mint_intake_t *ctx,
     ngx_http_sp_mint_intake_e state);
 static ngx_int_t ngx_http_sp_mint_refuse(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_http_sp_mint_intake_t *ctx);
+    const ngx_http_sp_mint_t *mint, ngx_http_sp_mint_intake_t *ctx);
 static ngx_int_t ngx_http_sp_mint_idempotency_key(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_int_t ngx_http_sp_mint_read(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, json_t *body,
+    const ngx_http_sp_mint_t *mint, json_t *body,
     ngx_http_sp_mint_auth_t *auth, sp_eth_signature_t *signature);
 static ngx_int_t ngx_http_sp_mint_read_place(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, json_t *body);
+    const ngx_http_sp_mint_t *mint, json_t *body);
 static ngx_int_t ngx_http_sp_mint_unknown(ngx_http_request_t *r,
     json_t *body);
 static ngx_int_t ngx_http_sp_mint_field(ngx_http_request_t *r,
@@ -56,13 +56,13 @@ static ngx_int_t ngx_http_sp_mint_field(ngx_http_request_t *r,
 static ngx_int_t ngx_http_sp_mint_read_uri(json_t *body,
     ngx_http_sp_mint_auth_t *auth);
 static ngx_int_t ngx_http_sp_mint_verify(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_http_sp_mint_auth_t *auth,
+    const ngx_http_sp_mint_t *mint, ngx_http_sp_mint_auth_t *auth,
     sp_eth_signature_t *signature);
 static ngx_int_t ngx_http_sp_mint_store(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_http_sp_mint_intake_t *ctx);
+    const ngx_http_sp_mint_t *mint, ngx_http_sp_mint_intake_t *ctx);
 static void ngx_http_sp_mint_stored(ngx_sp_op_t *op);
 static ngx_int_t ngx_http_sp_mint_answer(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_http_sp_mint_intake_t *ctx);
+    const ngx_http_sp_mint_t *mint, ngx_http_sp_mint_intake_t *ctx);
 static ngx_int_t ngx_http_sp_mint_accepted(ngx_http_request_t *r,
     ngx_http_sp_mint_intake_t *ctx);
 
@@ -90,7 +90,7 @@ static const char *ngx_http_sp_mint_fields[] = {
 
 ngx_int_t
 ngx_http_sp_mint_intake(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain)
+    const ngx_http_sp_mint_t *mint)
 {
     ngx_int_t                   rc;
     ngx_http_sp_mint_ctx_t     *mctx;
@@ -115,14 +115,14 @@ ngx_http_sp_mint_intake(ngx_http_request_t *r,
     switch (ctx->state) {
 
     case NGX_HTTP_SP_MINT_BODY:
-        rc = ngx_http_sp_mint_refuse(r, chain, ctx);
+        rc = ngx_http_sp_mint_refuse(r, mint, ctx);
 
         if (rc == NGX_OK) {
-            return ngx_http_sp_mint_store(r, chain, ctx);
+            return ngx_http_sp_mint_store(r, mint, ctx);
         }
 
         if (rc != NGX_AGAIN) {
-            ngx_sp_metric_add(chain->refused, 1);
+            ngx_sp_metric_add(mint->refused, 1);
         }
 
         return rc;
@@ -134,27 +134,27 @@ ngx_http_sp_mint_intake(ngx_http_request_t *r,
         break;
     }
 
-    return ngx_http_sp_mint_answer(r, chain, ctx);
+    return ngx_http_sp_mint_answer(r, mint, ctx);
 }
 
 
 void
-ngx_http_sp_mint_digest(const ngx_http_sp_mint_chain_t *chain,
+ngx_http_sp_mint_digest(const ngx_http_sp_mint_t *mint,
     ngx_http_sp_mint_auth_t *auth)
 {
     uint8_t           hash[SP_KECCAK256_LEN];
-    sp_eip712_mint_t  mint;
+    sp_eip712_mint_t  message;
 
-    ngx_memzero(&mint, sizeof(sp_eip712_mint_t));
+    ngx_memzero(&message, sizeof(sp_eip712_mint_t));
 
-    ngx_memcpy(mint.to, auth->wallet, SP_ETH_ADDRESS_LEN);
-    mint.uri = (char *) auth->uri.data;
-    mint.uri_len = auth->uri.len;
-    sp_u256_set(&mint.deadline, auth->deadline);
-    ngx_memcpy(mint.salt, auth->salt, sizeof(mint.salt));
+    ngx_memcpy(message.to, auth->wallet, SP_ETH_ADDRESS_LEN);
+    message.uri = (char *) auth->uri.data;
+    message.uri_len = auth->uri.len;
+    sp_u256_set(&message.deadline, auth->deadline);
+    ngx_memcpy(message.salt, auth->salt, sizeof(message.salt));
 
-    sp_eip712_mint(hash, &mint);
-    sp_eip712_digest(auth->digest, chain->separator, hash);
+    sp_eip712_mint(hash, &message);
+    sp_eip712_digest(auth->digest, mint->separator, hash);
 }
 
 
@@ -175,7 +175,7 @@ ngx_http_sp_mint_intake_state(ngx_http_sp_mint_intake_t *ctx,
 
 static ngx_int_t
 ngx_http_sp_mint_refuse(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_http_sp_mint_intake_t *ctx)
+    const ngx_http_sp_mint_t *mint, ngx_http_sp_mint_intake_t *ctx)
 {
     json_t                        *body;
     ngx_int_t                      rc;
@@ -206,12 +206,12 @@ ngx_http_sp_mint_refuse(ngx_http_request_t *r,
         return rc;
     }
 
-    rc = ngx_http_sp_mint_read(r, chain, body, &ctx->auth, &signature);
+    rc = ngx_http_sp_mint_read(r, mint, body, &ctx->auth, &signature);
     if (rc != NGX_OK) {
         return rc;
     }
 
-    return ngx_http_sp_mint_verify(r, chain, &ctx->auth, &signature);
+    return ngx_http_sp_mint_verify(r, mint, &ctx->auth, &signature);
 }
 
 
@@ -265,7 +265,7 @@ ngx_http_sp_mint_idempotency_key(ngx_http_request_t *r, ngx_str_t *key)
 
 static ngx_int_t
 ngx_http_sp_mint_read(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, json_t *body,
+    const ngx_http_sp_mint_t *mint, json_t *body,
     ngx_http_sp_mint_auth_t *auth, sp_eth_signature_t *signature)
 {
     size_t       len;
@@ -284,7 +284,7 @@ ngx_http_sp_mint_read(ngx_http_request_t *r,
         return rc;
     }
 
-    rc = ngx_http_sp_mint_read_place(r, chain, body);
+    rc = ngx_http_sp_mint_read_place(r, mint, body);
     if (rc != NGX_OK) {
         return rc;
     }
@@ -344,7 +344,7 @@ ngx_http_sp_mint_read(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_sp_mint_read_place(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, json_t *body)
+    const ngx_http_sp_mint_t *mint, json_t *body)
 {
     size_t       len;
     json_t      *id;
@@ -357,10 +357,10 @@ ngx_http_sp_mint_read_place(ngx_http_request_t *r,
         return ngx_http_sp_mint_field(r, "chain_id", "must be an integer");
     }
 
-    if ((uint64_t) json_integer_value(id) != chain->id) {
+    if ((uint64_t) json_integer_value(id) != mint->chain->id) {
         return ngx_http_sp_error(r, 422, "mint_wrong_chain",
                                  "this endpoint mints on chain %uL",
-                                 chain->id);
+                                 mint->chain->id);
     }
 
     text = sp_json_string(body, "contract", &len);
@@ -371,10 +371,10 @@ ngx_http_sp_mint_read_place(ngx_http_request_t *r,
         return ngx_http_sp_mint_field(r, "contract", "must be an address");
     }
 
-    if (ngx_memcmp(contract, chain->contract, SP_ETH_ADDRESS_LEN) != 0) {
+    if (ngx_memcmp(contract, mint->contract, SP_ETH_ADDRESS_LEN) != 0) {
         return ngx_http_sp_error(r, 422, "mint_wrong_contract",
                                  "this endpoint mints with the contract %V",
-                                 &chain->contract_text);
+                                 &mint->contract_text);
     }
 
     return NGX_OK;
@@ -466,7 +466,7 @@ ngx_http_sp_mint_read_uri(json_t *body, ngx_http_sp_mint_auth_t *auth)
 
 static ngx_int_t
 ngx_http_sp_mint_verify(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_http_sp_mint_auth_t *auth,
+    const ngx_http_sp_mint_t *mint, ngx_http_sp_mint_auth_t *auth,
     sp_eth_signature_t *signature)
 {
     uint8_t                        session[SP_ETH_ADDRESS_LEN];
@@ -490,7 +490,7 @@ ngx_http_sp_mint_verify(ngx_http_request_t *r,
                                  "passed");
     }
 
-    ngx_http_sp_mint_digest(chain, auth);
+    ngx_http_sp_mint_digest(mint, auth);
 
     mmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_mint_module);
 
@@ -511,7 +511,7 @@ ngx_http_sp_mint_verify(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_sp_mint_store(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_http_sp_mint_intake_t *ctx)
+    const ngx_http_sp_mint_t *mint, ngx_http_sp_mint_intake_t *ctx)
 {
     u_char     *p;
     uint8_t     hash[SHA256_DIGEST_LENGTH], text[128];
@@ -529,15 +529,15 @@ ngx_http_sp_mint_store(ngx_http_request_t *r,
     sp_eth_address_encode((char *) wallet.data, ctx->auth.wallet);
 
     params[0] = ngx_http_sp_identity(r)->sub;
-    params[1] = chain->lane;
-    params[2] = chain->name;
+    params[1] = mint->lane;
+    params[2] = mint->chain->name;
 
     params[3].data = p;
-    p = ngx_sprintf(p, "%uL", chain->id);
+    p = ngx_sprintf(p, "%uL", mint->chain->id);
     params[3].len = p - params[3].data;
 
-    params[4] = chain->signer_text;
-    params[5] = chain->contract_text;
+    params[4] = mint->signer_text;
+    params[5] = mint->contract_text;
     params[6] = wallet;
     params[7] = ctx->auth.uri;
 
@@ -582,7 +582,7 @@ ngx_http_sp_mint_store(ngx_http_request_t *r,
     }
 
     ngx_http_sp_mint_intake_state(ctx, NGX_HTTP_SP_MINT_STORING);
-    ngx_sp_pg_submit(chain->pg, &ctx->pg);
+    ngx_sp_pg_submit(mint->pg, &ctx->pg);
 
     return NGX_AGAIN;
 }
@@ -636,7 +636,7 @@ ngx_http_sp_mint_stored(ngx_sp_op_t *op)
 
 static ngx_int_t
 ngx_http_sp_mint_answer(ngx_http_request_t *r,
-    const ngx_http_sp_mint_chain_t *chain, ngx_http_sp_mint_intake_t *ctx)
+    const ngx_http_sp_mint_t *mint, ngx_http_sp_mint_intake_t *ctx)
 {
     if (ctx->unknown_user) {
         return ngx_http_sp_error(r, NGX_HTTP_FORBIDDEN, "mint_unknown_user",
@@ -650,7 +650,7 @@ ngx_http_sp_mint_answer(ngx_http_request_t *r,
     if (ctx->outcome.len == 7
         && ngx_strncmp(ctx->outcome.data, "created", 7) == 0)
     {
-        ngx_sp_metric_add(chain->accepted, 1);
+        ngx_sp_metric_add(mint->accepted, 1);
         return ngx_http_sp_mint_accepted(r, ctx);
     }
 
@@ -663,7 +663,7 @@ ngx_http_sp_mint_answer(ngx_http_request_t *r,
     if (ctx->outcome.len == 12
         && ngx_strncmp(ctx->outcome.data, "key_conflict", 12) == 0)
     {
-        ngx_sp_metric_add(chain->refused, 1);
+        ngx_sp_metric_add(mint->refused, 1);
         return ngx_http_sp_error(r, NGX_HTTP_CONFLICT,
                                  "idempotency_key_conflict",
                                  "this Idempotency-Key was used for another "
@@ -673,7 +673,7 @@ ngx_http_sp_mint_answer(ngx_http_request_t *r,
     if (ctx->outcome.len == 4
         && ngx_strncmp(ctx->outcome.data, "used", 4) == 0)
     {
-        ngx_sp_metric_add(chain->refused, 1);
+        ngx_sp_metric_add(mint->refused, 1);
         (void) ngx_http_sp_error(r, NGX_HTTP_CONFLICT,
                                  "mint_authorization_used",
                                  "this authorization was accepted before; "

@@ -20,9 +20,9 @@ static void ngx_http_sp_mint_cleanup(void *data);
 
 static ngx_command_t  ngx_http_sp_mint_commands[] = {
 
-    { ngx_string("mint_chain"),
+    { ngx_string("mint"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
-      ngx_http_sp_mint_chain_block,
+      ngx_http_sp_mint_block,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -76,32 +76,32 @@ ngx_http_sp_mint_relay(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t                      *value;
     ngx_uint_t                      i;
+    ngx_http_sp_mint_t            **mint;
     ngx_http_core_loc_conf_t       *clcf;
-    ngx_http_sp_mint_chain_t      **chain;
     ngx_http_sp_mint_main_conf_t   *mmcf;
 
-    if (mlcf->chain != NULL) {
+    if (mlcf->mint != NULL) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
     mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_mint_module);
-    chain = mmcf->chains.elts;
+    mint = mmcf->mints.elts;
 
-    for (i = 0; i < mmcf->chains.nelts; i++) {
-        if (chain[i]->name.len == value[1].len
-            && ngx_strncmp(chain[i]->name.data, value[1].data, value[1].len)
+    for (i = 0; i < mmcf->mints.nelts; i++) {
+        if (mint[i]->name.len == value[1].len
+            && ngx_strncmp(mint[i]->name.data, value[1].data, value[1].len)
                == 0)
         {
-            mlcf->chain = chain[i];
+            mlcf->mint = mint[i];
             break;
         }
     }
 
-    if (mlcf->chain == NULL) {
+    if (mlcf->mint == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "there is no mint_chain \"%V\" before this line",
+                           "there is no \"mint %V ...\" above this line",
                            &value[1]);
         return NGX_CONF_ERROR;
     }
@@ -175,8 +175,8 @@ ngx_http_sp_mint_create_main_conf(ngx_conf_t *cf)
      *     mmcf->secp = NULL;
      */
 
-    if (ngx_array_init(&mmcf->chains, cf->pool, 2,
-                       sizeof(ngx_http_sp_mint_chain_t *))
+    if (ngx_array_init(&mmcf->mints, cf->pool, 2,
+                       sizeof(ngx_http_sp_mint_t *))
         != NGX_OK)
     {
         return NULL;
@@ -189,7 +189,7 @@ ngx_http_sp_mint_create_main_conf(ngx_conf_t *cf)
 static void *
 ngx_http_sp_mint_create_loc_conf(ngx_conf_t *cf)
 {
-    /* mlcf->chain is not inherited: a content handler is not either */
+    /* mlcf->mint is not inherited: a content handler is not either */
 
     return ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_mint_loc_conf_t));
 }
@@ -200,13 +200,13 @@ ngx_http_sp_mint_cleanup(void *data)
 {
     ngx_http_sp_mint_main_conf_t *mmcf = data;
 
-    ngx_uint_t                  i;
-    ngx_http_sp_mint_chain_t  **chain;
+    ngx_uint_t            i;
+    ngx_http_sp_mint_t  **mint;
 
-    chain = mmcf->chains.elts;
+    mint = mmcf->mints.elts;
 
-    for (i = 0; i < mmcf->chains.nelts; i++) {
-        OPENSSL_cleanse(chain[i]->key, sizeof(chain[i]->key));
+    for (i = 0; i < mmcf->mints.nelts; i++) {
+        OPENSSL_cleanse(mint[i]->key, sizeof(mint[i]->key));
     }
 
     secp256k1_context_destroy(mmcf->secp);

@@ -12,65 +12,20 @@
 
 #define NGX_HTTP_SP_MINT_FEES_FRESH  3000
 #define NGX_HTTP_SP_MINT_FEE_BLOCKS  5
-#define NGX_HTTP_SP_MINT_LONG        15000
 
 
-static void ngx_http_sp_mint_chain_id_done(ngx_http_sp_mint_run_t *run);
 static void ngx_http_sp_mint_nonce_done(ngx_http_sp_mint_run_t *run);
 static void ngx_http_sp_mint_estimate_done(ngx_http_sp_mint_run_t *run);
 static void ngx_http_sp_mint_fees_done(ngx_http_sp_mint_run_t *run);
 static ngx_int_t ngx_http_sp_mint_read_fees(ngx_http_sp_mint_run_t *run);
 static uint64_t ngx_http_sp_mint_market_tip(
-    const ngx_http_sp_mint_chain_t *chain, json_t *rewards);
+    const ngx_http_sp_mint_t *mint, json_t *rewards);
 static void ngx_http_sp_mint_priced(ngx_http_sp_mint_run_t *run);
 static void ngx_http_sp_mint_send_done(ngx_http_sp_mint_run_t *run);
 static ngx_int_t ngx_http_sp_mint_calldata(ngx_http_sp_mint_run_t *run,
     ngx_str_t *data);
 static int ngx_libc_cdecl ngx_http_sp_mint_compare(const void *one,
     const void *two);
-
-
-/* a wrong chain behind the URL must not get one signature of ours */
-
-void
-ngx_http_sp_mint_chain_id(ngx_http_sp_mint_run_t *run)
-{
-    static ngx_str_t  params = ngx_string("[]");
-
-    ngx_http_sp_mint_rpc(run, "eth_chainId", &params,
-                         ngx_http_sp_mint_chain_id_done);
-}
-
-
-static void
-ngx_http_sp_mint_chain_id_done(ngx_http_sp_mint_run_t *run)
-{
-    uint64_t  id;
-
-    if (ngx_http_sp_mint_rpc_uint(run, &id) != NGX_OK) {
-        if (++run->failures < run->chain->rpc->nelts) {
-            ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_CHAIN);
-            return;
-        }
-
-        ngx_http_sp_mint_leave(run, 2000, "no endpoint of the chain answers");
-        return;
-    }
-
-    if (id != run->chain->id) {
-        ngx_log_error(NGX_LOG_ERR, run->job->log, 0,
-                      "mint: endpoint %ui of chain \"%V\" has the id %uL, "
-                      "configured is %uL", run->endpoint + 1,
-                      &run->chain->name, id, run->chain->id);
-        ngx_http_sp_mint_leave(run, NGX_HTTP_SP_MINT_LONG,
-                               "an endpoint is of another chain");
-        return;
-    }
-
-    run->failures = 0;
-    run->unchecked = 0;
-    ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_NEXT);
-}
 
 
 /* once in the life of a lane; after that the database counts */
@@ -107,7 +62,7 @@ ngx_http_sp_mint_estimate(ngx_http_sp_mint_run_t *run)
 
     params = ngx_http_sp_mint_text(run, data.len + 256,
                  "[{\"from\":\"%V\",\"to\":\"%V\",\"data\":\"%V\"}]",
-                 &run->chain->signer_text, &run->chain->contract_text, &data);
+                 &run->mint->signer_text, &run->mint->contract_text, &data);
 
     ngx_http_sp_mint_rpc(run, "eth_estimateGas", &params,
                          ngx_http_sp_mint_estimate_done);
@@ -126,7 +81,7 @@ ngx_http_sp_mint_estimate_done(ngx_http_sp_mint_run_t *run)
     }
 
     if (run->rpc == NGX_HTTP_SP_MINT_RPC_REVERT) {
-        ngx_sp_metric_add(run->chain->failed, 1);
+        ngx_sp_metric_add(run->mint->failed, 1);
         ngx_http_sp_mint_move_reason(run, "failed", &run->reason);
         return;
     }
@@ -140,18 +95,18 @@ ngx_http_sp_mint_estimate_done(ngx_http_sp_mint_run_t *run)
 
     run->failures = 0;
 
-    if (gas > run->chain->max_gas) {
+    if (gas > run->mint->max_gas) {
         reason = ngx_http_sp_mint_text(run, 128,
                      "needs %uL gas, max_gas is %ui", gas,
-                     run->chain->max_gas);
-        ngx_sp_metric_add(run->chain->failed, 1);
+                     run->mint->max_gas);
+        ngx_sp_metric_add(run->mint->failed, 1);
         ngx_http_sp_mint_move_reason(run, "failed", &reason);
         return;
     }
 
     /* the state may differ when it is mined: a fifth more, inside the cap */
 
-    run->item.gas = ngx_min(gas + gas / 5, run->chain->max_gas);
+    run->item.gas = ngx_min(gas + gas / 5, run->mint->max_gas);
 
     ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_FEES);
 }
@@ -205,9 +160,9 @@ ngx_http_sp_mint_read_fees(ngx_http_sp_mint_run_t *run)
     size_t                           n;
     json_t                          *base, *bases;
     uint64_t                         fee;
-    const ngx_http_sp_mint_chain_t  *chain;
+    const ngx_http_sp_mint_t  *mint;
 
-    chain = run->chain;
+    mint = run->mint;
     bases = json_object_get(run->answer, "baseFeePerGas");
     n = json_array_size(bases);
 
@@ -221,23 +176,24 @@ ngx_http_sp_mint_read_fees(ngx_http_sp_mint_run_t *run)
            != SP_OK)
     {
         ngx_log_error(NGX_LOG_ERR, run->job->log, 0,
-                      "mint: chain \"%V\" tells no base fee", &chain->name);
+                      "mint: chain \"%V\" tells no base fee",
+                      &mint->chain->name);
         return NGX_ERROR;
     }
 
-    if (fee >= chain->max_fee) {
+    if (fee >= mint->max_fee) {
         ngx_log_error(NGX_LOG_WARN, run->job->log, 0,
                       "mint: chain \"%V\" waits, the base fee is %uL, max_fee "
-                      "is %uL", &chain->name, fee, chain->max_fee);
+                      "is %uL", &mint->chain->name, fee, mint->max_fee);
         return NGX_DECLINED;
     }
 
-    run->tip = ngx_http_sp_mint_market_tip(chain,
+    run->tip = ngx_http_sp_mint_market_tip(mint,
                    json_object_get(run->answer, "reward"));
 
     /* both are at most max_fee, which is below 2^53 */
 
-    run->cap = ngx_min(2 * fee + run->tip, chain->max_fee);
+    run->cap = ngx_min(2 * fee + run->tip, mint->max_fee);
     run->tip = ngx_min(run->tip, run->cap);
     run->fees_at = ngx_current_msec;
     run->fees = 1;
@@ -249,7 +205,7 @@ ngx_http_sp_mint_read_fees(ngx_http_sp_mint_run_t *run)
 /* the median of what was paid; empty blocks say 0 and do not count */
 
 static uint64_t
-ngx_http_sp_mint_market_tip(const ngx_http_sp_mint_chain_t *chain,
+ngx_http_sp_mint_market_tip(const ngx_http_sp_mint_t *mint,
     json_t *rewards)
 {
     size_t     i, n;
@@ -273,12 +229,12 @@ ngx_http_sp_mint_market_tip(const ngx_http_sp_mint_chain_t *chain,
     }
 
     if (n == 0) {
-        return chain->min_tip;
+        return mint->min_tip;
     }
 
     ngx_qsort(tips, n, sizeof(uint64_t), ngx_http_sp_mint_compare);
 
-    return ngx_min(ngx_max(tips[n / 2], chain->min_tip), chain->max_fee);
+    return ngx_min(ngx_max(tips[n / 2], mint->min_tip), mint->max_fee);
 }
 
 
@@ -308,12 +264,12 @@ ngx_http_sp_mint_sign(ngx_http_sp_mint_run_t *run)
 
     ngx_memzero(&tx, sizeof(sp_tx_t));
 
-    tx.chain_id = run->chain->id;
+    tx.chain_id = run->mint->chain->id;
     tx.nonce = run->item.nonce;
     tx.gas = run->item.gas;
     sp_u256_set(&tx.tip, run->tip);
     sp_u256_set(&tx.cap, run->cap);
-    ngx_memcpy(tx.to, run->chain->contract, SP_ETH_ADDRESS_LEN);
+    ngx_memcpy(tx.to, run->mint->contract, SP_ETH_ADDRESS_LEN);
 
     /* the text becomes its bytes again, in place */
 
@@ -322,7 +278,7 @@ ngx_http_sp_mint_sign(ngx_http_sp_mint_run_t *run)
     tx.data = data.data;
 
     rc = sp_tx_sign(run->mmcf->secp, raw, sizeof(raw), &len, hash, &tx,
-                    run->chain->key);
+                    run->mint->key);
 
     if (rc != SP_OK) {
         ngx_log_error(NGX_LOG_ALERT, run->job->log, 0,
@@ -370,7 +326,7 @@ ngx_http_sp_mint_send_done(ngx_http_sp_mint_run_t *run)
     case NGX_HTTP_SP_MINT_RPC_FUNDS:
         ngx_log_error(NGX_LOG_CRIT, run->job->log, 0,
                       "mint: the signer %V of chain \"%V\" cannot pay: \"%V\"",
-                      &run->chain->signer_text, &run->chain->name,
+                      &run->mint->signer_text, &run->mint->chain->name,
                       &run->reason);
         ngx_http_sp_mint_defer(run, 0, NGX_HTTP_SP_MINT_LONG);
         return;
@@ -381,7 +337,7 @@ ngx_http_sp_mint_send_done(ngx_http_sp_mint_run_t *run)
         break;
 
     default:
-        ngx_sp_metric_add(run->chain->unknown_sends, 1);
+        ngx_sp_metric_add(run->mint->unknown_sends, 1);
         run->item.acknowledged = 0;
         break;
     }
@@ -389,7 +345,7 @@ ngx_http_sp_mint_send_done(ngx_http_sp_mint_run_t *run)
     if (run->item.work == NGX_HTTP_SP_MINT_RECONCILE
         && !run->item.acknowledged)
     {
-        ngx_http_sp_mint_defer(run, 0, run->chain->resend);
+        ngx_http_sp_mint_defer(run, 0, run->mint->resend);
         return;
     }
 

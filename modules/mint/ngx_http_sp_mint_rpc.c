@@ -2,14 +2,13 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * JSON-RPC calls of the runner, and what the answers of nodes mean.
+ * Calls of the runner, and what the answers of nodes mean.
  */
 
 
 #include "ngx_http_sp_mint.h"
 
 
-#define NGX_HTTP_SP_MINT_RPC_BODY    1048576
 #define NGX_HTTP_SP_MINT_REASON_MAX  256
 
 
@@ -23,10 +22,8 @@ static void ngx_http_sp_mint_rpc_done(ngx_sp_op_t *op);
 static ngx_http_sp_mint_rpc_e ngx_http_sp_mint_rpc_read(
     ngx_http_sp_mint_run_t *run);
 static ngx_http_sp_mint_rpc_e ngx_http_sp_mint_rpc_error(
-    ngx_http_sp_mint_run_t *run, json_t *error);
-static ngx_int_t ngx_http_sp_mint_rpc_revert(ngx_http_sp_mint_run_t *run,
-    json_t *error);
-static void ngx_http_sp_mint_rpc_free(void *data);
+    ngx_http_sp_mint_run_t *run);
+static ngx_int_t ngx_http_sp_mint_rpc_revert(ngx_http_sp_mint_run_t *run);
 
 
 /*
@@ -67,41 +64,21 @@ void
 ngx_http_sp_mint_rpc(ngx_http_sp_mint_run_t *run, const char *method,
     const ngx_str_t *params, ngx_http_sp_mint_run_pt done)
 {
-    size_t      size;
-    ngx_str_t  *url;
-
-    static const ngx_str_t  headers[] = {
-        ngx_string("Content-Type: application/json"),
-        ngx_string("Accept: application/json")
-    };
-
-    ngx_memzero(&run->fetch, sizeof(ngx_sp_fetch_op_t));
-
-    size = sizeof("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\",\"params\":}")
-           + ngx_strlen(method) + params->len;
-
-    run->fetch.body = ngx_http_sp_mint_text(run, size,
-        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%V}",
-        method, params);
-
-    if (run->fetch.body.data == NULL || params->data == NULL) {
+    if (params->data == NULL) {
         ngx_http_sp_mint_leave(run, 1000, "out of memory");
         return;
     }
 
-    url = run->chain->rpc->elts;
+    ngx_memzero(&run->call, sizeof(ngx_sp_rpc_op_t));
 
     run->done = done;
-    run->fetch.url = url[run->endpoint];
-    run->fetch.headers = headers;
-    run->fetch.nheaders = 2;
-    run->fetch.max_body = NGX_HTTP_SP_MINT_RPC_BODY;
-    run->fetch.op.done = ngx_http_sp_mint_rpc_done;
-    run->fetch.op.data = run;
-    run->fetch.op.timeout = run->chain->rpc_timeout;
-    run->fetch.op.log = run->job->log;
+    run->call.method = method;
+    run->call.params = *params;
+    run->call.op.done = ngx_http_sp_mint_rpc_done;
+    run->call.op.data = run;
+    run->call.op.log = run->job->log;
 
-    ngx_sp_fetch_submit(&run->fetch);
+    ngx_sp_rpc_submit(&run->mint->chain->rpc, &run->call);
 }
 
 
@@ -124,7 +101,7 @@ ngx_http_sp_mint_rpc_count(ngx_http_sp_mint_run_t *run, const char *block,
     ngx_str_t  params;
 
     params = ngx_http_sp_mint_text(run, 128, "[\"%V\",\"%s\"]",
-                                   &run->chain->signer_text, block);
+                                   &run->mint->signer_text, block);
 
     ngx_http_sp_mint_rpc(run, "eth_getTransactionCount", &params, done);
 }
@@ -157,109 +134,67 @@ ngx_http_sp_mint_rpc_done(ngx_sp_op_t *op)
 
     run = op->data;
 
-    run->answer = NULL;
-    ngx_str_null(&run->reason);
-
+    run->answer = run->call.answer;
     run->rpc = ngx_http_sp_mint_rpc_read(run);
 
     if (run->rpc == NGX_HTTP_SP_MINT_RPC_ERROR
         || run->rpc == NGX_HTTP_SP_MINT_RPC_UNKNOWN)
     {
         ngx_log_error(NGX_LOG_ERR, run->job->log, 0,
-                      "mint: chain \"%V\" endpoint %ui failed in state %s, "
-                      "http status %ui, \"%V\"", &run->chain->name,
-                      run->endpoint + 1,
+                      "mint: chain \"%V\" gives no answer in state %s, "
+                      "endpoint %ui, http status %ui: \"%V\"",
+                      &run->mint->chain->name,
                       ngx_http_sp_mint_state_name(run->state),
-                      run->fetch.status, &run->reason);
-
-        ngx_sp_metric_add(run->chain->rpc_errors, 1);
-
-        /* the next call goes to the next one, if it is of the same chain */
-
-        if (run->chain->rpc->nelts > 1) {
-            run->endpoint = (run->endpoint + 1) % run->chain->rpc->nelts;
-            run->unchecked = 1;
-        }
+                      run->call.endpoint + 1, run->call.status,
+                      &run->reason);
     }
+
+    if (run->rpc == NGX_HTTP_SP_MINT_RPC_ERROR) {
+        ngx_sp_rpc_distrust(&run->mint->chain->rpc, &run->call);
+    }
+
+    ngx_sp_metric_add(run->mint->rpc_errors, run->call.failed);
 
     run->done(run);
 }
 
 
-/* a status other than 200 may still carry an error object */
-
 static ngx_http_sp_mint_rpc_e
 ngx_http_sp_mint_rpc_read(ngx_http_sp_mint_run_t *run)
 {
-    json_t              *error, *root;
-    ngx_pool_cleanup_t  *cln;
+    ngx_str_null(&run->reason);
 
-    if (run->fetch.op.result != NGX_SP_OP_OK) {
+    switch (run->call.fault) {
+
+    case NGX_SP_RPC_NONE:
+        return NGX_HTTP_SP_MINT_RPC_OK;
+
+    case NGX_SP_RPC_ERROR:
+        return ngx_http_sp_mint_rpc_error(run);
+
+    default:
         run->reason = ngx_http_sp_mint_text(run, NGX_HTTP_SP_MINT_REASON_MAX,
-                                            "%V", &run->fetch.op.reason);
-        return NGX_HTTP_SP_MINT_RPC_UNKNOWN;
-    }
+                                            "%V", &run->call.op.reason);
 
-    /*
-     * Not sp_json_parse(): nodes put the arguments of a contract's error into
-     * their messages, NUL characters included, and a contract must not be
-     * able to make the answer about its own call unreadable.
-     */
+        /* it may be about this very call, so that others may be answered */
 
-    root = json_loadb((char *) run->fetch.response.data,
-                      run->fetch.response.len,
-                      JSON_REJECT_DUPLICATES|JSON_ALLOW_NUL, NULL);
-
-    if (root == NULL) {
-        ngx_str_set(&run->reason, "the answer is not JSON");
-
-        /* a proxy's error page, or what a node says about this very call */
-
-        return (run->fetch.status == NGX_HTTP_OK)
+        return (run->call.fault == NGX_SP_RPC_TOO_LARGE
+                || run->call.fault == NGX_SP_RPC_MALFORMED)
                ? NGX_HTTP_SP_MINT_RPC_ERROR : NGX_HTTP_SP_MINT_RPC_UNKNOWN;
     }
-
-    cln = ngx_pool_cleanup_add(run->item.pool, 0);
-    if (cln == NULL) {
-        json_decref(root);
-        return NGX_HTTP_SP_MINT_RPC_UNKNOWN;
-    }
-
-    cln->handler = ngx_http_sp_mint_rpc_free;
-    cln->data = root;
-
-    error = json_object_get(root, "error");
-
-    if (error != NULL && !json_is_null(error)) {
-        return ngx_http_sp_mint_rpc_error(run, error);
-    }
-
-    run->answer = json_object_get(root, "result");
-
-    if (run->answer == NULL) {
-        ngx_str_set(&run->reason, "the answer has neither result nor error");
-        return NGX_HTTP_SP_MINT_RPC_UNKNOWN;
-    }
-
-    return NGX_HTTP_SP_MINT_RPC_OK;
 }
 
 
 static ngx_http_sp_mint_rpc_e
-ngx_http_sp_mint_rpc_error(ngx_http_sp_mint_run_t *run, json_t *error)
+ngx_http_sp_mint_rpc_error(ngx_http_sp_mint_run_t *run)
 {
     size_t                           i, len;
     u_char                          *lower;
-    const char                      *message;
+    const u_char                    *message;
     const ngx_http_sp_mint_error_t  *e;
 
-    message = sp_json_string(error, "message", &len);
-
-    if (message == NULL) {
-        message = "";
-    }
-
-    len = ngx_min(len, NGX_HTTP_SP_MINT_REASON_MAX);
+    message = run->call.message.data;
+    len = ngx_min(run->call.message.len, NGX_HTTP_SP_MINT_REASON_MAX);
 
     lower = ngx_pnalloc(run->item.pool, 2 * len + 2);
     if (lower == NULL) {
@@ -273,13 +208,13 @@ ngx_http_sp_mint_rpc_error(ngx_http_sp_mint_run_t *run, json_t *error)
 
     for (i = 0; i < len; i++) {
         run->reason.data[i] = (message[i] >= 0x20 && message[i] < 0x7f)
-                              ? (u_char) message[i] : '?';
+                              ? message[i] : '?';
         lower[i] = ngx_tolower(run->reason.data[i]);
     }
 
     lower[len] = '\0';
 
-    if (ngx_http_sp_mint_rpc_revert(run, error) == NGX_OK) {
+    if (ngx_http_sp_mint_rpc_revert(run) == NGX_OK) {
         return NGX_HTTP_SP_MINT_RPC_REVERT;
     }
 
@@ -296,7 +231,7 @@ ngx_http_sp_mint_rpc_error(ngx_http_sp_mint_run_t *run, json_t *error)
 /* code 3 with revert data, which says more than the message */
 
 static ngx_int_t
-ngx_http_sp_mint_rpc_revert(ngx_http_sp_mint_run_t *run, json_t *error)
+ngx_http_sp_mint_rpc_revert(ngx_http_sp_mint_run_t *run)
 {
     char         text[NGX_HTTP_SP_MINT_REASON_MAX];
     size_t       data_len, len;
@@ -304,14 +239,13 @@ ngx_http_sp_mint_rpc_revert(ngx_http_sp_mint_run_t *run, json_t *error)
     ngx_str_t    reason;
     const char  *hex;
 
-    hex = sp_json_string(error, "data", &len);
+    hex = json_string_value(run->call.data);
 
-    if (json_integer_value(json_object_get(error, "code")) != 3
-        || hex == NULL)
-    {
+    if (run->call.code != 3 || hex == NULL) {
         return NGX_DECLINED;
     }
 
+    len = json_string_length(run->call.data);
     data = ngx_pnalloc(run->item.pool, len / 2 + 1);
 
     if (data == NULL
@@ -327,13 +261,6 @@ ngx_http_sp_mint_rpc_revert(ngx_http_sp_mint_run_t *run, json_t *error)
     run->reason = ngx_http_sp_mint_text(run, reason.len, "%V", &reason);
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_sp_mint_rpc_free(void *data)
-{
-    json_decref(data);
 }
 
 

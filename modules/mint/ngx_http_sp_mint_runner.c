@@ -34,7 +34,6 @@ typedef struct {
 
 static const ngx_http_sp_mint_step_t  ngx_http_sp_mint_steps[] = {
     { "start",    ngx_http_sp_mint_start },
-    { "chain",    ngx_http_sp_mint_chain_id },
     { "next",     ngx_http_sp_mint_next },
     { "wait",     ngx_http_sp_mint_wait },
     { "nonce",    ngx_http_sp_mint_nonce },
@@ -64,20 +63,20 @@ ngx_http_sp_mint_runner_init(ngx_conf_t *cf)
 {
     ngx_uint_t                      i, k;
     ngx_sp_job_kind_t              *kind;
-    ngx_http_sp_mint_chain_t      **chain;
+    ngx_http_sp_mint_t            **mint;
     ngx_http_sp_mint_main_conf_t   *mmcf;
 
     static ngx_str_t  channel = ngx_string("mint_lane");
 
     mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_mint_module);
-    chain = mmcf->chains.elts;
+    mint = mmcf->mints.elts;
 
-    for (i = 0; i < mmcf->chains.nelts; i++) {
+    for (i = 0; i < mmcf->mints.nelts; i++) {
 
         /* once per server */
 
         for (k = 0; k < i; k++) {
-            if (chain[k]->pg == chain[i]->pg) {
+            if (mint[k]->pg == mint[i]->pg) {
                 break;
             }
         }
@@ -99,14 +98,14 @@ ngx_http_sp_mint_runner_init(ngx_conf_t *cf)
 
         kind->abi = NGX_HTTP_SP_ABI;
         ngx_str_set(&kind->name, "mint");
-        kind->max_running = mmcf->chains.nelts;
+        kind->max_running = mmcf->mints.nelts;
         kind->lease = 5;
         kind->run = ngx_http_sp_mint_run;
         kind->cancel = ngx_http_sp_mint_cancel;
         kind->data = mmcf;
 
-        if (ngx_http_sp_add_job_kind(cf, chain[i]->pg, kind) != NGX_OK
-            || ngx_sp_pg_listen(cf, chain[i]->pg, &channel,
+        if (ngx_http_sp_add_job_kind(cf, mint[i]->pg, kind) != NGX_OK
+            || ngx_sp_pg_listen(cf, mint[i]->pg, &channel,
                                 ngx_http_sp_mint_notified, mmcf) != NGX_OK)
         {
             return NGX_ERROR;
@@ -171,12 +170,26 @@ ngx_http_sp_mint_leave(ngx_http_sp_mint_run_t *run, ngx_msec_t delay,
 void
 ngx_http_sp_mint_no_answer(ngx_http_sp_mint_run_t *run)
 {
-    /* the endpoint has been changed already */
+    ngx_sp_rpc_t  *rpc;
 
-    if (++run->failures < run->chain->rpc->nelts) {
-        ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_NEXT);
+    rpc = &run->mint->chain->rpc;
+
+    if (run->call.fault == NGX_SP_RPC_CHAIN) {
+        ngx_http_sp_mint_leave(run, NGX_HTTP_SP_MINT_LONG,
+                               "an endpoint is of another chain");
         return;
     }
+
+    if (run->rpc != NGX_HTTP_SP_MINT_RPC_UNKNOWN) {
+        ngx_sp_rpc_distrust(rpc, &run->call);
+
+        if (++run->failures < rpc->endpoints.nelts) {
+            ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_NEXT);
+            return;
+        }
+    }
+
+    /* each endpoint was asked */
 
     ngx_http_sp_mint_leave(run, 2000, "no endpoint of the chain answers");
 }
@@ -236,27 +249,27 @@ static void
 ngx_http_sp_mint_run(ngx_sp_job_t *job)
 {
     ngx_uint_t                      i;
+    ngx_http_sp_mint_t            **mint;
     ngx_http_sp_mint_run_t         *run;
-    ngx_http_sp_mint_chain_t      **chain;
     ngx_http_sp_mint_main_conf_t   *mmcf;
 
     mmcf = job->kind->data;
-    chain = mmcf->chains.elts;
+    mint = mmcf->mints.elts;
 
-    for (i = 0; i < mmcf->chains.nelts; i++) {
-        if (chain[i]->lane.len == job->lane.len
-            && ngx_strncmp(chain[i]->lane.data, job->lane.data,
+    for (i = 0; i < mmcf->mints.nelts; i++) {
+        if (mint[i]->lane.len == job->lane.len
+            && ngx_strncmp(mint[i]->lane.data, job->lane.data,
                            job->lane.len) == 0)
         {
             break;
         }
     }
 
-    if (i == mmcf->chains.nelts) {
+    if (i == mmcf->mints.nelts) {
 
         /* another gateway's, or of a configuration that is gone */
 
-        ngx_sp_job_retry(job, 10000, "no mint_chain here has this lane");
+        ngx_sp_job_retry(job, 10000, "no mint here has this lane");
         return;
     }
 
@@ -274,7 +287,7 @@ ngx_http_sp_mint_run(ngx_sp_job_t *job)
 
     run->job = job;
     run->mmcf = mmcf;
-    run->chain = chain[i];
+    run->mint = mint[i];
     job->ctx = run;
 
     ngx_queue_insert_tail(&ngx_http_sp_mint_runners, &run->queue);
@@ -298,7 +311,7 @@ static void
 ngx_http_sp_mint_release(ngx_http_sp_mint_run_t *run)
 {
     ngx_sp_op_cancel(&run->pg.op);
-    ngx_sp_op_cancel(&run->fetch.op);
+    ngx_sp_op_cancel(&run->call.op);
 
     ngx_queue_remove(&run->queue);
 
@@ -314,7 +327,7 @@ ngx_http_sp_mint_release(ngx_http_sp_mint_run_t *run)
 static void
 ngx_http_sp_mint_start(ngx_http_sp_mint_run_t *run)
 {
-    ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_CHAIN);
+    ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_NEXT);
 }
 
 

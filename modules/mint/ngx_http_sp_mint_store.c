@@ -83,11 +83,6 @@ ngx_http_sp_mint_next(ngx_http_sp_mint_run_t *run)
 {
     ngx_str_t  params[NGX_HTTP_SP_MINT_PARAMS];
 
-    if (run->unchecked) {
-        ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_CHAIN);
-        return;
-    }
-
     /* what belonged to the mint before goes, so that a long run stays flat */
 
     if (run->item.pool != NULL) {
@@ -104,7 +99,7 @@ ngx_http_sp_mint_next(ngx_http_sp_mint_run_t *run)
 
     ngx_http_sp_mint_fence(run, params);
     params[3] = ngx_http_sp_mint_text(run, NGX_INT_T_LEN, "%ui",
-                                      run->chain->in_flight);
+                                      run->mint->in_flight);
 
     ngx_http_sp_mint_pg(run, &ngx_http_sp_mint_next_sql, params,
                         ngx_http_sp_mint_next_done);
@@ -181,7 +176,7 @@ ngx_http_sp_mint_store_sent(ngx_http_sp_mint_run_t *run)
     }
 
     params[6] = ngx_http_sp_mint_text(run, NGX_INT64_LEN, "%M",
-                                      run->chain->poll);
+                                      run->mint->poll);
 
     ngx_http_sp_mint_pg(run, &ngx_http_sp_mint_sent_sql, params,
                         ngx_http_sp_mint_again);

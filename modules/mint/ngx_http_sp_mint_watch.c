@@ -71,7 +71,7 @@ ngx_http_sp_mint_head_done(ngx_http_sp_mint_run_t *run)
     run->failures = 0;
 
     if (run->head < run->item.block_number) {
-        ngx_http_sp_mint_defer(run, 0, run->chain->poll);
+        ngx_http_sp_mint_defer(run, 0, run->mint->poll);
         return;
     }
 
@@ -145,10 +145,10 @@ ngx_http_sp_mint_no_receipt(ngx_http_sp_mint_run_t *run)
 
     ngx_log_error(NGX_LOG_WARN, run->job->log, 0,
                   "mint: \"%V\" left the chain \"%V\" in a reorganization of "
-                  "block %uL", &run->item.id, &run->chain->name,
+                  "block %uL", &run->item.id, &run->mint->chain->name,
                   run->item.block_number);
 
-    ngx_sp_metric_add(run->chain->reorgs, 1);
+    ngx_sp_metric_add(run->mint->reorgs, 1);
 
     ngx_str_set(&facts, "{\"block_number\":null,\"block_hash\":null,"
                         "\"succeeded\":null,\"token_id\":null}");
@@ -215,7 +215,7 @@ ngx_http_sp_mint_find_token(ngx_http_sp_mint_run_t *run,
 
         if (ngx_http_sp_mint_read_log(run, json_array_get(logs, i), &log)
             != NGX_OK
-            || ngx_memcmp(log.address, run->chain->contract,
+            || ngx_memcmp(log.address, run->mint->contract,
                           SP_ETH_ADDRESS_LEN) != 0
             || sp_abi_transfer(&log, &transfer) != SP_OK)
         {
@@ -338,18 +338,18 @@ ngx_http_sp_mint_confirm(ngx_http_sp_mint_run_t *run,
         ngx_log_error(NGX_LOG_WARN, run->job->log, 0,
                       "mint: \"%V\" was moved to another block, %uL",
                       &run->item.id, receipt->number);
-        ngx_sp_metric_add(run->chain->reorgs, 1);
+        ngx_sp_metric_add(run->mint->reorgs, 1);
         ngx_http_sp_mint_mined(run, receipt);
         return;
     }
 
-    if (run->head - receipt->number + 1 < run->chain->confirmations) {
-        ngx_http_sp_mint_defer(run, 0, run->chain->poll);
+    if (run->head - receipt->number + 1 < run->mint->chain->confirmations) {
+        ngx_http_sp_mint_defer(run, 0, run->mint->poll);
         return;
     }
 
     if (receipt->succeeded && receipt->token) {
-        ngx_sp_metric_add(run->chain->confirmed, 1);
+        ngx_sp_metric_add(run->mint->confirmed, 1);
         ngx_str_set(&reason, "{}");
         ngx_http_sp_mint_move(run, "confirmed", reason, 0);
         return;
@@ -362,7 +362,7 @@ ngx_http_sp_mint_confirm(ngx_http_sp_mint_run_t *run,
         ngx_str_set(&reason, "the transaction was reverted");
     }
 
-    ngx_sp_metric_add(run->chain->reverted, 1);
+    ngx_sp_metric_add(run->mint->reverted, 1);
     ngx_http_sp_mint_move_reason(run, "reverted", &reason);
 }
 
@@ -401,12 +401,12 @@ ngx_http_sp_mint_count_done(ngx_http_sp_mint_run_t *run)
 
     if (run->count <= item->nonce) {
 
-        if (!item->acknowledged || item->since_sent >= run->chain->resend) {
+        if (!item->acknowledged || item->since_sent >= run->mint->resend) {
             ngx_http_sp_mint_set_state(run, NGX_HTTP_SP_MINT_SEND);
             return;
         }
 
-        ngx_http_sp_mint_defer(run, 0, run->chain->poll);
+        ngx_http_sp_mint_defer(run, 0, run->mint->poll);
         return;
     }
 
@@ -424,12 +424,12 @@ ngx_http_sp_mint_count_done(ngx_http_sp_mint_run_t *run)
                       &item->id, item->nonce);
 
         ngx_str_set(&facts, "{}");
-        ngx_http_sp_mint_move(run, "reconcile", facts, run->chain->poll);
+        ngx_http_sp_mint_move(run, "reconcile", facts, run->mint->poll);
         return;
     }
 
     if (item->looks + 1 < NGX_HTTP_SP_MINT_LOOKS_RECONCILE) {
-        ngx_http_sp_mint_defer(run, item->looks + 1, run->chain->poll);
+        ngx_http_sp_mint_defer(run, item->looks + 1, run->mint->poll);
         return;
     }
 
@@ -459,7 +459,7 @@ ngx_http_sp_mint_used(ngx_http_sp_mint_run_t *run)
 
     params = ngx_http_sp_mint_text(run, 256,
                  "[{\"to\":\"%V\",\"data\":\"%V%V\"},\"finalized\"]",
-                 &run->chain->contract_text, &hex, &digest);
+                 &run->mint->contract_text, &hex, &digest);
 
     ngx_http_sp_mint_rpc(run, "eth_call", &params,
                          ngx_http_sp_mint_used_done);
@@ -491,7 +491,7 @@ ngx_http_sp_mint_used_done(ngx_http_sp_mint_run_t *run)
                  "nonce %uL was used by another transaction of the signer",
                  run->item.nonce);
 
-    ngx_sp_metric_add(run->chain->failed, 1);
+    ngx_sp_metric_add(run->mint->failed, 1);
     ngx_http_sp_mint_move_reason(run, "failed", &reason);
 }
 
@@ -515,7 +515,7 @@ ngx_http_sp_mint_logs(ngx_http_sp_mint_run_t *run)
     params = ngx_http_sp_mint_text(run, 512,
                  "[{\"address\":\"%V\",\"fromBlock\":\"earliest\","
                  "\"toBlock\":\"finalized\",\"topics\":[\"%V\",\"%V\"]}]",
-                 &run->chain->contract_text, &hex, &run->item.digest);
+                 &run->mint->contract_text, &hex, &run->item.digest);
 
     ngx_http_sp_mint_rpc(run, "eth_getLogs", &params,
                          ngx_http_sp_mint_logs_done);
@@ -549,7 +549,7 @@ ngx_http_sp_mint_logs_done(ngx_http_sp_mint_run_t *run)
         ngx_log_error(NGX_LOG_ERR, run->job->log, 0,
                       "mint: \"%V\" was minted by another transaction, which "
                       "cannot be found", &run->item.id);
-        ngx_http_sp_mint_defer(run, run->item.looks, run->chain->resend);
+        ngx_http_sp_mint_defer(run, run->item.looks, run->mint->resend);
         return;
     }
 

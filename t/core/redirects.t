@@ -11,6 +11,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use JSON::PP ();
 use Sallyport::JWT qw(jwks);
 use Sallyport::Test;
 use Test::More;
@@ -20,6 +21,8 @@ my $t = Sallyport::Test->new;
 my $key = Sallyport::JWT->new('EdDSA', kid => 'k');
 
 $t->file('jwks.json', jwks($key));
+$t->file('sign.jwk', JSON::PP::encode_json($key->private), 0600);
+$t->file('relay.key', '11' x 32, 0600);
 $t->file('good.rules', "[w category=word]\nforbidden\n");
 
 my $chat = '{"model":"demo","messages":[{"role":"user","content":"%s"}]}';
@@ -60,6 +63,15 @@ my %refusals = (
     llm405 => { pass => 'llm_pass demo;', method => 'PUT', body => 'x',
                 status => 405, code => 'method_not_allowed',
                 says => 'allow' },
+    jwks405 => { pass => 'wallet_jwks;', method => 'PUT', body => 'x',
+                 reads => 1, status => 405, code => 'method_not_allowed',
+                 says => 'allow' },
+    mint405 => { pass => 'mint_relay gone;', method => 'PUT', body => 'x',
+                 reads => 1, status => 405, code => 'method_not_allowed',
+                 says => 'allow' },
+    data405 => { pass => 'pg_call gone api;', method => 'LOCK', body => 'x',
+                 reads => 1, status => 405, code => 'method_not_allowed',
+                 says => 'allow' },
     body413 => { steps => 'moderation input; body_max_size 60;',
                  body => 'x' x 100, status => 413,
                  code => 'body_too_large' },
@@ -76,12 +88,14 @@ my %refusals = (
 my @names = sort keys %refusals;
 
 # where an error_page leads: a place of ours with the same steps, or without,
-# or a page, or one that has the same steps
+# sign-in, mints, or a page, or one that has the same steps
 
 my %targets = (
     same => sub { my ($r) = @_; ($r->{steps} || '') . ' '
                                 . ($r->{pass} || 'test_content;') },
     relay => sub { 'test_content;' },
+    auth => sub { 'rewrite ^ $at/nonce break; wallet_auth redis=gone pg=gone;' },
+    mint => sub { 'rewrite ^ $at/domain break; mint_relay gone;' },
     page => sub { 'rewrite ^ /page.txt break;' },
     guarded => sub { my ($r) = @_;
                      ($r->{steps} || '') . ' rewrite ^ /page break; '
@@ -130,14 +144,14 @@ for my $name (@names) {
     my $pass = $r->{pass} || 'test_content;';
 
     for my $to (keys %targets) {
-        my $what = $targets{$to}->($r);
+        my $what = $targets{$to}->($r) =~ s{\$at}{/to/$name-$to}r;
 
         $what .= " error_page $r->{status} = \@$name-relay; "
                  . 'recursive_error_pages on;'
             if $to eq 'same';
 
         $locations .= "location = /to/$name-$to { $what }\n"
-                      . "location \@$name-$to { $what }\n";
+                      . named("$name-$to", $what);
 
         for my $exit (keys %exits) {
             my $page = sprintf $exits{$exit}, "$name-$to";
@@ -167,12 +181,23 @@ my %handlers = (
     llm_models => 'llm_models;', pg_call => 'pg_call gone api;',
     demo_model => 'demo_model;', health => 'health live;',
     metrics => 'metrics;', not_found => 'not_found;',
+    wallet_auth => 'wallet_auth redis=gone pg=gone;',
+    wallet_jwks => 'wallet_jwks;', mint_relay => 'mint_relay gone;',
 );
 my @handlers = sort keys %handlers;
 
-$locations .= "location = /handler/$_ { test_steps on; set \$args a=refuse; "
-              . "error_page 429 = \@handler-$_; test_content; }\n"
-              . "location \@handler-$_ { $handlers{$_} }\n" for @handlers;
+for my $name (@handlers) {
+    $locations .= "location = /to/handler-$name { $handlers{$name} }\n"
+                  . named("handler-$name", $handlers{$name});
+
+    for my $exit (keys %exits) {
+        my $page = sprintf $exits{$exit}, "handler-$name";
+
+        $locations .= "location = /handler/$name-$exit { test_steps on; "
+                      . 'set $args a=refuse; '
+                      . "error_page 429 $page; test_content; }\n";
+    }
+}
 
 my $conf = <<'EOC';
 %%LOAD%%
@@ -188,6 +213,12 @@ http {
     redis_server gone 127.0.0.1:%%PORT9%%;
     quota_redis gone;
     quota_policy one { requests 1/h; }
+    token_issuer http://127.0.0.1:%%PORT%% key_file=%%DIR%%/sign.jwk;
+    chain gone { chain_id 1; rpc http://127.0.0.1:%%PORT9%%; }
+    mint gone {
+        chain gone; pg gone; signer key_file=%%DIR%%/relay.key;
+        contract 0x5FbDB2315678afecb367f032d93F642f64180aa3;
+    }
     llm_provider demo { url http://127.0.0.1:%%PORT2%%/v1; model demo; }
 
     log_format cells '$request_uri|$uri|$status|$sent_http_x_trace';
@@ -250,14 +281,25 @@ for my $name (@names) {
 # every other content handler of ours, in the place of a page
 
 for my $name (@handlers) {
-    my $res = $t->get("/handler/$name");
+    for my $exit (sort keys %exits) {
+        my $res = $t->get("/handler/$name-$exit");
 
-    is("$res->{status} $res->{json}{error}{code}", '429 test_refused',
-       "a refusal, then $name");
+        is("$res->{status} $res->{json}{error}{code}", '429 test_refused',
+           "a refusal, then $name, error_page $exit");
+    }
 }
 
 $t->finish;
 done_testing;
+
+
+# mint_relay has no named location: another of ours stands there
+
+sub named {
+    my ($name, $what) = @_;
+    return "location \@$name { " . $what =~ s/mint_relay \w+/test_content/r
+           . " }\n";
+}
 
 
 # a group of cells is one test
@@ -315,6 +357,7 @@ sub led {
 
     # NGINX makes GET of the method on these ways
     return if $entry eq 'accel' && $r->{pass}
+              || $entry =~ /^(?:auth|any)$/ && $r->{reads}
               || $part && $entry ne 'mirror' && $r->{method}
               || $entry eq 'index' && $r->{method};
 

@@ -206,7 +206,7 @@ is(hex $m->rpc('eth_getTransactionCount', $chain->{relayer}, 'latest'),
    $t->sql('select next_nonce from mint.lane'), 'no nonce is left over');
 
 like($t->get('/metrics')->{body},
-     qr/^sallyport_mint_confirmed_total\{chain="local"\} $confirmed$/m,
+     qr/^sallyport_mint_confirmed_total\{mint="local"\} $confirmed$/m,
      'counted');
 
 $t->finish;

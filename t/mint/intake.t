@@ -36,9 +36,13 @@ http {
     pg_server main "%%PG%%" timeout=2s;
     auth_jwt_key_file $jwks;
 
-    mint_chain local {
-        id       31337;
+    chain local {
+        chain_id 31337;
         rpc      http://127.0.0.1:1;
+    }
+
+    mint local {
+        chain    local;
         contract 0x5FbDB2315678afecb367f032d93F642f64180aa3;
         signer   key_file=$key;
     }

@@ -71,7 +71,7 @@ sub sends {
 
 sub reorgs {
     my ($n) = $t->get('/metrics')->{body}
-              =~ /^sallyport_mint_reorgs_total\{chain="local"\} (\d+)$/m;
+              =~ /^sallyport_mint_reorgs_total\{mint="local"\} (\d+)$/m;
     return $n;
 }
 

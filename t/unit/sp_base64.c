@@ -115,7 +115,7 @@ main(void)
 
         len = sp_base64_encode(text, in, n);
 
-        if (len != sp_base64_len(n) || len > 4 * sp_base64_decoded_len(n)
+        if (len != sp_base64_len(n)
             || sp_base64_decode(out, n, &len, text, len) != SP_OK
             || len != n || memcmp(in, out, n) != 0)
         {

@@ -162,28 +162,33 @@ sub http {
 
 # the fault proxy before the node: its URL
 
-# the lines of http {} for mint_chain "local": this node, behind the proxy
+# the lines of http {} for a mint "local" on a chain "local": this node, behind
+# the proxy, and behind other endpoints
 
 sub conf {
-    my ($self, $confirmations) = @_;
+    my ($self, $confirmations, @endpoints) = @_;
 
     my $jwks = $self->keys_file;
     my $chain = $self->{chain};
-    my $proxy = $self->proxy;
+    my $rpc = join ' ', map { "rpc $_;" } @endpoints, $self->proxy;
 
     return <<"EOF";
     pg_server main "%%PG%%" timeout=2s;
     auth_jwt_key_file $jwks;
 
-    mint_chain local {
-        id            $chain->{chain_id};
-        rpc           $proxy;
-        contract      $chain->{contract};
-        signer        key_file=$chain->{key_file};
-        confirmations $confirmations;
-        poll          50ms;
-        resend        300ms;
+    chain local {
+        chain_id      $chain->{chain_id};
+        $rpc
         rpc_timeout   1s;
+        confirmations $confirmations;
+    }
+
+    mint local {
+        chain    local;
+        contract $chain->{contract};
+        signer   key_file=$chain->{key_file};
+        poll     50ms;
+        resend   300ms;
     }
 EOF
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# mint_chain, mint_relay: what "nginx -t" takes and refuses, and says.
+# mint, mint_relay: what "nginx -t" takes and refuses, and says.
 
 use strict;
 use warnings;
@@ -35,8 +35,7 @@ my $keystore = $t->file('keystore.json', <<'END', 0600);
 END
 
 my %base = (
-    id       => '43113',
-    rpc      => 'http://127.0.0.1:1',
+    chain    => 'fuji',
     contract => '0x5FbDB2315678afecb367f032d93F642f64180aa3',
     signer   => "key_file=$key",
 );
@@ -47,7 +46,7 @@ sub block {
 
     my %line = (%base, %with);
 
-    return "mint_chain $name {\n"
+    return "mint $name {\n"
            . join('', map { "$_ $line{$_};\n" }
                       grep { defined $line{$_} } sort keys %line)
            . "}\n";
@@ -57,7 +56,7 @@ sub block {
 sub check {
     my ($blocks, $location) = @_;
 
-    $location = 'location /m { mint_relay fuji; }'
+    $location = 'location /m { mint_relay characters; }'
         unless defined $location;
 
     return $t->check_conf(<<"END");
@@ -67,6 +66,9 @@ events { }
 http {
     %%HTTP%%
     pg_server main "host=%%DIR%% dbname=sallyport user=sallyport";
+    chain fuji { chain_id 43113; rpc http://127.0.0.1:1; }
+    chain other { chain_id 1; rpc http://127.0.0.1:1; }
+    chain again { chain_id 43113; rpc http://127.0.0.1:2; }
     $blocks
     server {
         listen 127.0.0.1:%%PORT%%;
@@ -92,48 +94,34 @@ sub refused {
 }
 
 
-accepted('the least', block('fuji'));
-accepted('everything', block('fuji', confirmations => 12, in_flight => 4,
-    poll => '250ms', resend => '30s', rpc_timeout => '2s',
+accepted('the least', block('characters'));
+accepted('everything', block('characters', in_flight => 4, poll => '250ms', resend => '30s',
     max_gas => 300000, max_fee => '50gwei', min_tip => '25gwei', pg => 'main',
     domain => '"Another name" 2'));
-accepted('two endpoints', block('fuji', rpc => 'http://127.0.0.1:1; rpc '
-                                . 'https://rpc.example/v1'));
-accepted('an endpoint of a file', block('fuji', rpc => 'url_file=' . $t->file(
-    'rpc', "https://rpc.example/v1/SECRET-0123\n", 0600)));
-accepted('a keystore', block('fuji',
+accepted('a keystore', block('characters',
     signer => "keystore=$keystore password_file=$password"));
-accepted('a contract in lower case', block('fuji', contract => lc
+accepted('a contract in lower case', block('characters', contract => lc
                                            $base{contract}));
-accepted('two chains', block('fuji') . block('other', id => 1));
-accepted('two signers', block('fuji')
+accepted('two chains', block('characters') . block('other', chain => 'other'));
+accepted('two signers', block('characters')
          . block('other', signer => "key_file=$other"));
 
-refused("no $_", qr/mint_chain "fuji" needs "$_"/, block('fuji', $_ => undef))
-    for qw(id rpc contract signer);
+refused("no $_", qr/mint "characters" needs "$_"/, block('characters', $_ => undef))
+    for qw(chain contract signer);
 
 my @bad = (
-    [ 'id 0', id => '0', qr/"id" .* decimal/ ],
-    [ 'a hexadecimal id', id => '0x1', qr/"id" .* decimal/ ],
-    [ 'a huge id', id => '9007199254740992', qr/"id" .* 2\^53/ ],
-    [ 'an ftp endpoint', rpc => 'ftp://x', qr/"rpc" .* http/ ],
-    [ 'an endpoint of a file that all may read', rpc => 'url_file=' . $t->file(
-        'rpc-open', "https://rpc.example/v1\n", 0644), qr/0644.*0600/ ],
-    [ 'an endpoint of no file', rpc => 'url_file=/nonexistent',
-      qr/nonexistent/ ],
-    [ 'an endpoint of a file of words', rpc => 'url_file=' . $t->file(
-        'rpc-words', "SECRET-0123\n", 0600), qr/"rpc" .* http(?!.*SECRET)/s ],
+    [ 'an unknown chain', chain => 'goerli', qr/no "chain goerli/ ],
     [ 'a wrong checksum', contract =>
       '0x5fbDB2315678afecb367f032d93F642f64180aa3', qr/EIP-55/ ],
     [ 'half a contract', contract => '0x5FbDB231', qr/"contract" .* 40/ ],
-    [ 'no confirmations', confirmations => '0', qr/1 to 1000/ ],
+    [ 'nothing in flight', in_flight => '0', qr/1 to 1000/ ],
     [ 'a poll of 1ms', poll => '1ms', qr/10ms to 1h/ ],
     [ 'a fee in eth', max_fee => '1eth', qr/"max_fee" .*gwei/ ],
     [ 'a fee that overflows', max_fee => '99999999999gwei', qr/"max_fee"/ ],
     [ 'gas below a transfer', max_gas => '20999', qr/21000/ ],
     [ 'an unknown line', gas_price => '1',
-      qr/unknown parameter "gas_price" in mint_chain, expected id, .* or min_tip/ ],
-    [ 'too many arguments', id => '1 2', qr/number of arguments/ ],
+      qr/unknown parameter "gas_price" in mint, expected chain, .* or min_tip/ ],
+    [ 'too many arguments', chain => '1 2', qr/number of arguments/ ],
     [ 'an unknown server', pg => 'nowhere', qr/nowhere/ ],
     [ 'a key that all may read', signer => "key_file=$open", qr/0644.*0600/ ],
     [ 'a short key', signer => "key_file=$short", qr/64 hexadecimal/ ],
@@ -149,29 +137,31 @@ my @bad = (
     [ 'a key in the configuration', signer => '11' x 32, qr/key_file=/ ],
 );
 
-refused($_->[0], $_->[3], block('fuji', $_->[1] => $_->[2])) for @bad;
+refused($_->[0], $_->[3], block('characters', $_->[1] => $_->[2])) for @bad;
 
-for ([ 'id', 'id 2' ], [ 'contract', "contract $base{contract}" ],
+for ([ 'chain', 'chain other' ], [ 'contract', "contract $base{contract}" ],
      [ 'signer', "signer key_file=$key" ])
 {
-    refused("two $_->[0]", qr/"$_->[0]" of mint_chain is duplicate/,
-            block('fuji', $_->[0] => "$base{$_->[0]}; $_->[1]"));
+    refused("two $_->[0]", qr/"$_->[0]" of mint is duplicate/,
+            block('characters', $_->[0] => "$base{$_->[0]}; $_->[1]"));
 }
 
-refused('one name twice', qr/mint_chain "fuji" is duplicate/,
-        block('fuji') . block('fuji', id => 1));
-refused('one lane twice', qr/its own/, block('fuji') . block('other'));
+refused('one name twice', qr/mint "characters" is duplicate/,
+        block('characters') . block('characters', chain => 'other'));
+refused('one lane twice', qr/its own/, block('characters') . block('other'));
+refused('one lane by two names of a chain', qr/its own/, block('characters')
+        . block('other', chain => 'again'));
 refused('a name with quotes', qr/characters of a-z/, block(q('a"b')));
 refused('a name of nothing', qr/name of 1 to 64/, block('""'));
 refused('a long name', qr/name of 1 to 64/, block('a' x 65));
-refused('an unknown chain', qr/no mint_chain "goerli"/, block('fuji'),
+refused('an unknown mint', qr/no "mint goerli \.\.\." above/, block('characters'),
         'location /m { mint_relay goerli; }');
 refused('a relay in a regex location', qr/location with a path/,
-        block('fuji'), 'location ~ /m { mint_relay fuji; }');
-refused('two relays', qr/duplicate/, block('fuji'),
-        'location /m { mint_relay fuji; mint_relay fuji; }');
+        block('characters'), 'location ~ /m { mint_relay characters; }');
+refused('two relays', qr/duplicate/, block('characters'),
+        'location /m { mint_relay characters; mint_relay characters; }');
 
-my ($ok, $out) = check(block('fuji', signer => "key_file=$short"));
+my ($ok, $out) = check(block('characters', signer => "key_file=$short"));
 
 unlike($out, qr/1111/, 'no key is printed');
 
