@@ -44,6 +44,7 @@ http {
         read_timeout $arg{read_timeout};
         model real-model as=default;
         model real-small as=small context=200;
+        model real-embed as=embedding kind=embedding;
     }
 
     $arg{http}
@@ -57,7 +58,7 @@ http {
             $arg{location}
         }
 
-        location = /v1/embeddings { llm_embeddings default; }
+        location = /v1/embeddings { llm_embeddings embedding; }
         location = /v1/models { llm_models; }
         location = /metrics { metrics; }
         $arg{server}
