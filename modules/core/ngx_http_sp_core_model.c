@@ -106,7 +106,8 @@ ngx_http_sp_find_model(ngx_http_request_t *r, const ngx_str_t *alias,
     mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
     model = ngx_http_sp_model_lookup(mcf, alias);
 
-    return (model != NULL && model->kind == kind) ? model : NULL;
+    return (model != NULL && model->kind == kind && !model->internal)
+           ? model : NULL;
 }
 
 
@@ -176,7 +177,7 @@ ngx_http_sp_model_get(ngx_conf_t *cf, const ngx_str_t *alias)
 
 /*
  * model REAL [as=ALIAS] [kind=chat|embedding] [context=TOKENS]
- *       [weight=NUMBER] [backup]
+ *       [weight=NUMBER] [backup] [internal]
  */
 
 char *
@@ -254,10 +255,15 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
         return NGX_OK;
     }
 
+    if (ngx_strcmp(arg->data, "internal") == 0) {
+        model->internal = 1;
+        return NGX_OK;
+    }
+
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" of \"model\", expected "
                        "as=ALIAS, kind=chat, kind=embedding, context=TOKENS, "
-                       "weight=NUMBER or backup", arg);
+                       "weight=NUMBER, backup or internal", arg);
 
     return NGX_ERROR;
 }
@@ -281,6 +287,7 @@ ngx_http_sp_model_add_target(ngx_conf_t *cf, const ngx_http_sp_model_t *line,
     }
 
     model->kind = line->kind;
+    model->internal = line->internal;
 
     t = ngx_array_push(&model->targets);
     if (t == NULL) {
@@ -309,6 +316,14 @@ ngx_http_sp_model_check(ngx_conf_t *cf, const ngx_http_sp_model_t *model,
                            ngx_http_sp_model_kinds[line->kind],
                            ngx_http_sp_model_kinds[model->kind],
                            &t[0].provider->name);
+        return NGX_ERROR;
+    }
+
+    if (model->targets.nelts != 0 && model->internal != line->internal) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is internal here or in llm_provider "
+                           "\"%V\": say it in both, or in none",
+                           &model->alias, &t[0].provider->name);
         return NGX_ERROR;
     }
 

@@ -73,6 +73,7 @@ typedef struct {
     ngx_str_t                     alias;
     ngx_http_sp_model_kind_e      kind;
     ngx_array_t                   targets;     /* ngx_http_sp_target_t */
+    unsigned                      internal:1;  /* clients cannot name it */
 } ngx_http_sp_model_t;
 
 
@@ -86,7 +87,7 @@ ngx_http_sp_model_t *ngx_http_sp_model(ngx_conf_t *cf,
     const ngx_str_t *alias, ngx_http_sp_model_kind_e kind,
     ngx_uint_t beside);
 
-/* at run time: one of this kind, or NULL */
+/* at run time: one of this kind that a client may name, or NULL */
 ngx_http_sp_model_t *ngx_http_sp_find_model(ngx_http_request_t *r,
     const ngx_str_t *alias, ngx_http_sp_model_kind_e kind);
 

@@ -86,7 +86,8 @@ static ngx_sp_conf_setting_t  ngx_http_sp_provider_params[] = {
       offsetof(ngx_http_sp_provider_t, endpoint.upstream.buffer_size),
       &ngx_http_sp_provider_buffer },
 
-    { ngx_string("model"), NGX_CONF_TAKE1234|NGX_CONF_TAKE5|NGX_CONF_TAKE6,
+    { ngx_string("model"), NGX_CONF_TAKE1234|NGX_CONF_TAKE5|NGX_CONF_TAKE6
+                                           |NGX_CONF_TAKE7,
       ngx_http_sp_model_conf, 0, 0, NULL },
 
       ngx_null_command

@@ -20,6 +20,8 @@ static void *ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf);
+static void ngx_http_sp_llm_write_listing(const ngx_array_t *models,
+    sp_out_t *out);
 static ngx_int_t ngx_http_sp_llm_init_process(ngx_cycle_t *cycle);
 static void ngx_http_sp_llm_exit_process(ngx_cycle_t *cycle);
 
@@ -357,61 +359,74 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
-/* {"object":"list","data":[{"id":...}]} */
-
 static ngx_int_t
 ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf)
 {
-    size_t                        len;
-    u_char                       *p;
-    ngx_uint_t                    i;
+    sp_out_t                      out;
     const ngx_array_t            *models;
-    ngx_http_sp_model_t         **model;
-    ngx_http_sp_target_t         *target;
     ngx_http_sp_llm_main_conf_t  *lmcf;
 
-    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_llm_module);
-
     models = ngx_http_sp_models(cf);
-    model = models->elts;
-    len = sizeof("{\"object\":\"list\",\"data\":[]}");
 
-    for (i = 0; i < models->nelts; i++) {
-        target = model[i]->targets.elts;
+    ngx_memzero(&out, sizeof(sp_out_t));
 
-        len += sizeof(",{\"id\":\"\",\"object\":\"model\",\"created\":0,"
-                      "\"owned_by\":\"\"}")
-               + sp_json_escape(NULL, 0, (char *) model[i]->alias.data,
-                                model[i]->alias.len)
-               + target->provider->name.len;
-    }
+    ngx_http_sp_llm_write_listing(models, &out);
 
-    lmcf->listing.data = ngx_pnalloc(cf->pool, len);
-    if (lmcf->listing.data == NULL) {
+    out.dst = ngx_pnalloc(cf->pool, out.len);
+    if (out.dst == NULL) {
         return NGX_ERROR;
     }
 
-    p = ngx_sprintf(lmcf->listing.data, "{\"object\":\"list\",\"data\":[");
+    out.size = out.len;
+    out.len = 0;
 
-    for (i = 0; i < models->nelts; i++) {
-        target = model[i]->targets.elts;
+    ngx_http_sp_llm_write_listing(models, &out);
 
-        p = ngx_sprintf(p, "%s{\"id\":\"", i ? "," : "");
+    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_llm_module);
 
-        p += sp_json_escape((char *) p,
-                            lmcf->listing.data + len - p,
-                            (char *) model[i]->alias.data,
-                            model[i]->alias.len);
-
-        p = ngx_sprintf(p, "\",\"object\":\"model\",\"created\":0,"
-                        "\"owned_by\":\"%V\"}", &target->provider->name);
-    }
-
-    p = ngx_sprintf(p, "]}");
-
-    lmcf->listing.len = p - lmcf->listing.data;
+    lmcf->listing.data = (u_char *) out.dst;
+    lmcf->listing.len = out.len;
 
     return ngx_http_sp_llm_init_filter(cf);
+}
+
+
+/* {"object":"list","data":[{"id":...}]} */
+
+static void
+ngx_http_sp_llm_write_listing(const ngx_array_t *models, sp_out_t *out)
+{
+    ngx_uint_t             i;
+    const char            *comma;
+    ngx_http_sp_model_t  **model;
+    ngx_http_sp_target_t  *target;
+
+    model = models->elts;
+    comma = "";
+
+    sp_out_str(out, "{\"object\":\"list\",\"data\":[");
+
+    for (i = 0; i < models->nelts; i++) {
+
+        if (model[i]->internal) {
+            continue;
+        }
+
+        target = model[i]->targets.elts;
+
+        sp_out_str(out, comma);
+        sp_out_str(out, "{\"id\":\"");
+        sp_out_text(out, (char *) model[i]->alias.data, model[i]->alias.len);
+        sp_out_str(out, "\",\"object\":\"model\",\"created\":0,"
+                        "\"owned_by\":\"");
+        sp_out_text(out, (char *) target->provider->name.data,
+                    target->provider->name.len);
+        sp_out_str(out, "\"}");
+
+        comma = ",";
+    }
+
+    sp_out_str(out, "]}");
 }
 
 

@@ -71,6 +71,8 @@ for my $case (
       qr/invalid parameter "kind=image" .*, kind=chat, kind=embedding, / ],
     [ "llm_provider x { $url model m as=a; model e as=a kind=embedding; }",
       qr/"a" is kind=embedding here and kind=chat in llm_provider "x"/ ],
+    [ "llm_provider x { $url model m as=a; model n as=a internal; }",
+      qr/"a" is internal here or in llm_provider "x": say it in both/ ],
     [ "llm_provider x { $url model m as=a kind=chat context=8k weight=2 backup;
        model m as=a; }", qr/model "m" is named twice for "a" in llm_provide/ ])
 {

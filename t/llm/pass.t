@@ -14,7 +14,8 @@ use Sallyport::Llm;
 
 binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
 
-my ($t, $p) = Sallyport::Llm::gateway();
+my ($t, $p) = Sallyport::Llm::gateway(
+    server => 'location = /hidden { llm_pass hidden; }');
 
 
 for my $http2 (0, 1) {
@@ -205,10 +206,17 @@ for my $case (
        "embeddings: $name");
 }
 
-$res = $t->post('/v1/chat/completions', {}, { model => 'embedding',
+for my $model ('embedding', 'hidden') {
+    $res = $t->post('/v1/chat/completions', {}, { model => $model,
+        messages => [ { role => 'user', content => 'hi' } ] });
+    is("$res->{status} $res->{json}{error}{code}", '404 model_not_found',
+       "a model that clients have no chats with: $model");
+}
+
+$res = $t->post('/hidden', {}, {
     messages => [ { role => 'user', content => 'hi' } ] });
-is("$res->{status} $res->{json}{error}{code}", '404 model_not_found',
-   'a model for embeddings has no chats');
+is($res->{status}, 200, 'a location may have an internal one');
+is($p->last_request->{json}{model}, 'real-hidden', 'and answers by it');
 
 $res = $t->get('/v1/models');
 

@@ -45,6 +45,7 @@ http {
         model real-model as=default;
         model real-small as=small context=200;
         model real-embed as=embedding kind=embedding;
+        model real-hidden as=hidden internal;
     }
 
     $arg{http}

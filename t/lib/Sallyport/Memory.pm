@@ -68,7 +68,7 @@ sub new {
         llm_provider embedder { url $embedder;
             model demo-embedding as=embedding kind=embedding; }"
         . ($arg{extractor} ? "llm_provider extractor { url $arg{extractor};
-                                  model demo as=extraction; }" : '');
+                                  model demo as=extraction internal; }" : '');
     my $http = $arg{http} || 'memory_timeout 2s;';
 
     $_ = defined $_ ? $_ : '' for @arg{qw(location server)};
