@@ -154,28 +154,31 @@ $m->finish;
 # TLS: the certificate is verified, by that of the provider where it has one
 
 my $dir = tempdir(CLEANUP => 1);
-my $openssl = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
-    . "-nodes -keyout $dir/key -out $dir/cert -days 2 -subj /CN=x "
-    . "-addext subjectAltName=IP:127.0.0.1 2>&1";
-my $said = `$openssl`;
 
-is($?, 0, 'a certificate') or diag($said);
+for my $name ('ours', 'other') {
+    my $said = `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 \\
+        -nodes -keyout $dir/$name.key -out $dir/$name.pem -days 2 -subj /CN=x \\
+        -addext subjectAltName=IP:127.0.0.1 2>&1`;
+
+    is($?, 0, "a certificate: $name") or diag($said);
+}
 
 $m = Sallyport::Memory->new(
-    files => { map { ("tls.$_" => Sallyport::Test::slurp("$dir/$_")) }
-               'key', 'cert' },
+    files => { map { ($_ => Sallyport::Test::slurp("$dir/$_")) }
+               'ours.key', 'ours.pem', 'other.pem' },
     http => 'memory_timeout 2s;
         server {
             listen 127.0.0.1:%%PORT6%% ssl;
-            ssl_certificate %%DIR%%/tls.cert;
-            ssl_certificate_key %%DIR%%/tls.key;
+            ssl_certificate %%DIR%%/ours.pem;
+            ssl_certificate_key %%DIR%%/ours.key;
             location /v1/ { demo_model; }
         }',
     models => '
         llm_provider strange { url https://127.0.0.1:%%PORT6%%/v1;
+            trusted_certificate %%DIR%%/other.pem;
             model demo-embedding as=embedding kind=embedding; }
         llm_provider trusted { url https://127.0.0.1:%%PORT6%%/v1;
-            trusted_certificate %%DIR%%/tls.cert;
+            trusted_certificate %%DIR%%/ours.pem;
             model demo-embedding as=embedding kind=embedding backup; }');
 $t = $m->t;
 $m->user(1);
