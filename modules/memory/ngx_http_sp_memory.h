@@ -25,6 +25,8 @@
 
 typedef struct {
     ngx_http_sp_model_t      *model;       /* NULL: off */
+    ngx_str_t                 file;        /* where it is named */
+    ngx_uint_t                line;
     ngx_msec_t                timeout;
     ngx_uint_t                dimensions;  /* 0: the model's own */
 } ngx_http_sp_memory_model_t;

@@ -93,6 +93,8 @@ ngx_http_sp_memory_model(ngx_conf_t *cf, ngx_http_sp_memory_model_t *model,
 
     value = cf->args->elts;
     model->timeout = NGX_HTTP_SP_MEMORY_TIMEOUT;
+    model->file = cf->conf_file->file.name;
+    model->line = cf->conf_file->line;
 
     if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
         return NGX_CONF_OK;
@@ -177,9 +179,11 @@ ngx_http_sp_memory_models(ngx_conf_t *cf, ngx_http_sp_memory_main_conf_t *mmcf)
                           "\"memory_embedder\" names model \"%V\", which is "
                           "\"%V\" of llm_provider \"%V\" and \"%V\" of "
                           "\"%V\": vectors of two models do not compare, "
-                          "give it targets of one name", &model->alias,
+                          "give it targets of one name in %V:%ui",
+                          &model->alias,
                           &target[0].name, &target[0].provider->name,
-                          &target[i].name, &target[i].provider->name);
+                          &target[i].name, &target[i].provider->name,
+                          &mmcf->embedder.file, mmcf->embedder.line);
             return NGX_ERROR;
         }
     }

@@ -75,8 +75,7 @@ http {
 EOF
     is($accepted ? 1 : 0, $refusal ? 0 : 1, $directive) or diag $said;
     like($said, qr/$refusal.*$/m, '.. with why') if $refusal;
-    like($said, qr/ in \S*check\.conf:\d+/, '.. and where')
-        if $refusal && $directive !~ /two/;
+    like($said, qr/ in \S*check\.conf:\d+/, '.. and where') if $refusal;
 }
 
 
