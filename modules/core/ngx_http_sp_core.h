@@ -9,6 +9,7 @@
  *     ngx_http_sp_core_request.h   body, identity, answers
  *     ngx_http_sp_core_filter.h    texts that are judged as they flow
  *     ngx_http_sp_core_chat.h      what goes into a prompt, turns
+ *     ngx_http_sp_core_model.h     providers, models, calls beside requests
  *     ngx_http_sp_core_conf.h      variables, servers, metrics, jobs
  *
  * ngx_http_sp_core_abi.h is made by configure: NGX_HTTP_SP_ABI, a hash of
@@ -56,6 +57,8 @@
 #include "sp_dialect.h"
 #include "sp_json.h"
 
+#include "ngx_http_sp_relay.h"
+
 #include "ngx_http_sp_core_abi.h"
 
 
@@ -77,6 +80,7 @@ static const char *const  ngx_http_sp_load_order
 #include "ngx_http_sp_core_request.h"
 #include "ngx_http_sp_core_filter.h"
 #include "ngx_http_sp_core_chat.h"
+#include "ngx_http_sp_core_model.h"
 #include "ngx_http_sp_core_conf.h"
 
 

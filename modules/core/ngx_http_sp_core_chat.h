@@ -41,6 +41,16 @@ typedef enum {
 } ngx_http_sp_finish_e;
 
 
+/* what a model was called for; column "kind" of the ledger */
+
+typedef enum {
+    NGX_HTTP_SP_CALL_CHAT = 0,
+    NGX_HTTP_SP_CALL_EMBEDDING,
+    NGX_HTTP_SP_CALL_EXTRACTION,
+    NGX_HTTP_SP_CALLS
+} ngx_http_sp_call_e;
+
+
 /*
  * Who writes what: "id", "total" the core; "memory" the memory step; the rest
  * the content handler, when it begins ("started", "store") and when it ends.
@@ -48,10 +58,12 @@ typedef enum {
 
 struct ngx_http_sp_turn_s {
     u_char                    id[36];          /* UUID, made by the core */
+    ngx_http_sp_call_e        kind;
     ngx_str_t                 character_id;    /* empty: none */
     ngx_str_t                 chat_id;         /* empty: none */
     ngx_str_t                 provider;
-    ngx_str_t                 model;
+    ngx_str_t                 model;           /* the provider's name of it */
+    ngx_str_t                 alias;           /* the client's */
     ngx_str_t                 user_text;
     ngx_str_t                 assistant_text;
     ngx_str_t                 finish_reason;   /* the provider's */

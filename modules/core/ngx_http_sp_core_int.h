@@ -68,6 +68,9 @@ typedef struct {
     ngx_array_t                    probes;        /* probe_t */
     ngx_array_t                    ops;           /* ops_t */
     ngx_array_t                    pg_roles;      /* pg_role_t */
+    ngx_array_t                    providers;     /* provider_t * */
+    ngx_array_t                    models;        /* model_t * */
+    ngx_array_t                    model_uses;    /* model_use_t */
 
     ngx_sp_fetch_conf_t            fetch;
     ngx_sp_name_conf_t             names;
@@ -293,6 +296,27 @@ ngx_int_t ngx_http_sp_dialects_create(ngx_conf_t *cf,
     ngx_http_sp_core_main_conf_t *mcf);
 char *ngx_http_sp_dialect_error_format(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/* ngx_http_sp_core_provider.c */
+
+char *ngx_http_sp_provider_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+void ngx_http_sp_providers_watch(ngx_http_sp_core_main_conf_t *mcf);
+void ngx_http_sp_providers_exit_process(ngx_http_sp_core_main_conf_t *mcf);
+
+/* ngx_http_sp_core_model.c */
+
+ngx_int_t ngx_http_sp_models_create(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
+char *ngx_http_sp_model_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_sp_models_init(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
+
+/* ngx_http_sp_core_turn.c */
+
+/* a turn that belongs to no request; "user_id" may be empty */
+ngx_int_t ngx_http_sp_turn_store(ngx_pool_t *pool, ngx_http_sp_turn_t *turn,
+    const ngx_str_t *user_id);
 
 /* ngx_http_sp_core_error.c */
 

@@ -81,6 +81,13 @@ static ngx_command_t  ngx_http_sp_core_commands[] = {
       offsetof(ngx_http_sp_core_main_conf_t, fetch.max_active),
       NULL },
 
+    { ngx_string("llm_provider"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_sp_provider_conf,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("turn_store"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
       ngx_http_sp_work_store,
@@ -224,6 +231,8 @@ ngx_http_sp_core_postconfiguration(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    ngx_http_sp_providers_watch(mcf);
+
     if (ngx_sp_name_configure(cf, &mcf->names, clcf->resolver) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -244,6 +253,7 @@ ngx_http_sp_core_create_main_conf(ngx_conf_t *cf)
     }
 
     if (ngx_http_sp_dialects_create(cf, mcf) != NGX_OK
+        || ngx_http_sp_models_create(cf, mcf) != NGX_OK
         || ngx_array_init(&mcf->steps, cf->pool, 8, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->filters, cf->pool, 4, sizeof(void *))
            != NGX_OK
@@ -304,6 +314,10 @@ ngx_http_sp_core_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     ngx_conf_init_size_value(mcf->metrics_size, 1024 * 1024);
+
+    if (ngx_http_sp_models_init(cf, mcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     return (ngx_sp_spool_init(cf, mcf->work.spool) == NGX_OK)
            ? NGX_CONF_OK : NGX_CONF_ERROR;
@@ -460,6 +474,7 @@ ngx_http_sp_core_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_sp_work_exit_process(&mcf->work);
+    ngx_http_sp_providers_exit_process(mcf);
     ngx_http_sp_servers_exit_process(mcf);
     ngx_sp_metrics_exit_process(mcf->work.metrics);
 }

@@ -20,8 +20,12 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_sp_turn_id(u_char *id);
-static ngx_int_t ngx_http_sp_turn_line(ngx_http_request_t *r,
-    const ngx_http_sp_turn_t *turn, ngx_str_t *line);
+static ngx_int_t ngx_http_sp_turn_append(ngx_http_sp_core_main_conf_t *mcf,
+    ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
+    const ngx_str_t *user_id);
+static ngx_int_t ngx_http_sp_turn_line(ngx_pool_t *pool,
+    const ngx_http_sp_turn_t *turn, const ngx_str_t *user_id,
+    ngx_str_t *line);
 static size_t ngx_http_sp_turn_print(u_char *p,
     const ngx_http_sp_turn_text_t *text);
 
@@ -102,10 +106,11 @@ ngx_http_sp_turn_id(u_char *id)
 ngx_int_t
 ngx_http_sp_settle(ngx_http_request_t *r)
 {
-    ngx_str_t                      line;
+    ngx_str_t                      nobody;
     ngx_http_sp_turn_t            *turn;
     ngx_http_sp_core_ctx_t        *ctx;
     ngx_http_sp_core_main_conf_t  *mcf;
+    const ngx_http_sp_identity_t  *identity;
 
     ctx = ngx_http_sp_core_find_ctx(r);
 
@@ -118,13 +123,55 @@ ngx_http_sp_settle(ngx_http_request_t *r)
     turn = ctx->turn;
     turn->total = ngx_current_msec - turn->started;
 
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
+    if (turn->status == 0) {
+        turn->status = r->headers_out.status;
+    }
 
-    if (mcf->turns == NULL || turn->finish == NGX_HTTP_SP_TURN_NONE) {
+    if (turn->finish == NGX_HTTP_SP_TURN_NONE) {
         return NGX_OK;
     }
 
-    if (ngx_http_sp_turn_line(r, turn, &line) != NGX_OK) {
+    ngx_str_set(&nobody, "");
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
+    identity = ngx_http_sp_identity(r);
+
+    return ngx_http_sp_turn_append(mcf, r->pool, turn,
+                                   (identity != NULL) ? &identity->sub
+                                                      : &nobody);
+}
+
+
+ngx_int_t
+ngx_http_sp_turn_store(ngx_pool_t *pool, ngx_http_sp_turn_t *turn,
+    const ngx_str_t *user_id)
+{
+    ngx_http_sp_core_main_conf_t  *mcf;
+
+    if (ngx_http_sp_turn_id(turn->id) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    turn->total = ngx_current_msec - turn->started;
+
+    mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                              ngx_http_sp_core_module);
+
+    return ngx_http_sp_turn_append(mcf, pool, turn, user_id);
+}
+
+
+static ngx_int_t
+ngx_http_sp_turn_append(ngx_http_sp_core_main_conf_t *mcf, ngx_pool_t *pool,
+    const ngx_http_sp_turn_t *turn, const ngx_str_t *user_id)
+{
+    ngx_str_t  line;
+
+    if (mcf->turns == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_sp_turn_line(pool, turn, user_id, &line) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -135,26 +182,28 @@ ngx_http_sp_settle(ngx_http_request_t *r)
 /* the record of gateway.store_turns(), and the line of the spool */
 
 static ngx_int_t
-ngx_http_sp_turn_line(ngx_http_request_t *r, const ngx_http_sp_turn_t *turn,
-    ngx_str_t *line)
+ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
+    const ngx_str_t *user_id, ngx_str_t *line)
 {
-    u_char                        *p;
-    ngx_str_t                      id, none;
-    ngx_uint_t                     i;
-    ngx_time_t                    *tp;
-    const ngx_http_sp_identity_t  *identity;
+    u_char      *p;
+    ngx_str_t    id;
+    ngx_uint_t   i;
+    ngx_time_t  *tp;
 
     static const char  *finish[] = {
         "none", "complete", "partial", "failed"
     };
 
+    static const char  *kinds[] = { "chat", "embedding", "extraction" };
+
     ngx_http_sp_turn_text_t  texts[] = {
         { "id", &id },
-        { "user_id", &none },
+        { "user_id", user_id },
         { "character_id", &turn->character_id },
         { "chat_id", &turn->chat_id },
         { "provider", &turn->provider },
         { "model", &turn->model },
+        { "alias", &turn->alias },
         { "finish_reason", &turn->finish_reason },
         { "user_text", &turn->user_text },
         { "assistant_text", &turn->assistant_text },
@@ -164,21 +213,13 @@ ngx_http_sp_turn_line(ngx_http_request_t *r, const ngx_http_sp_turn_t *turn,
     id.data = (u_char *) turn->id;
     id.len = sizeof(turn->id);
 
-    ngx_str_set(&none, "");
-
-    identity = ngx_http_sp_identity(r);
-
-    if (identity != NULL) {
-        texts[1].value = &identity->sub;
-    }
-
     line->len = NGX_HTTP_SP_TURN_FIXED;
 
     for (i = 0; texts[i].name != NULL; i++) {
         line->len += ngx_http_sp_turn_print(NULL, &texts[i]);
     }
 
-    p = ngx_pnalloc(r->pool, line->len);
+    p = ngx_pnalloc(pool, line->len);
     if (p == NULL) {
         return NGX_ERROR;
     }
@@ -192,14 +233,13 @@ ngx_http_sp_turn_line(ngx_http_request_t *r, const ngx_http_sp_turn_t *turn,
 
     tp = ngx_timeofday();
 
-    p = ngx_sprintf(p, "\"finish\":\"%s\",\"status\":%ui,\"attempts\":%ui,"
+    p = ngx_sprintf(p, "\"kind\":\"%s\","
+                    "\"finish\":\"%s\",\"status\":%ui,\"attempts\":%ui,"
                     "\"prompt_tokens\":%ui,\"completion_tokens\":%ui,"
                     "\"cached_tokens\":%ui,\"first_byte_ms\":%M,"
                     "\"total_ms\":%M,\"reported\":%s,\"stream\":%s,"
                     "\"store\":%s,\"memory\":%s,\"at\":%T.%03M}\n",
-                    finish[turn->finish],
-                    (turn->status != 0) ? turn->status
-                                        : r->headers_out.status,
+                    kinds[turn->kind], finish[turn->finish], turn->status,
                     turn->attempts, turn->prompt_tokens,
                     turn->completion_tokens,
                     turn->cached_tokens, turn->first_byte, turn->total,

@@ -505,10 +505,13 @@ ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr)
 {
     int                         bad;
     CURL                       *easy;
+    const ngx_str_t            *trusted;
     const ngx_sp_fetch_conf_t  *conf;
 
     easy = tr->easy;
     conf = tr->fetch->conf;
+    trusted = (tr->op->trusted_certificate.len != 0)
+              ? &tr->op->trusted_certificate : &conf->trusted_certificate;
 
     bad = 0;
 
@@ -550,9 +553,8 @@ ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr)
     ngx_sp_fetch_set(CURLOPT_SSL_VERIFYHOST, 2L);
     ngx_sp_fetch_set(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 
-    if (conf->trusted_certificate.len != 0) {
-        ngx_sp_fetch_set(CURLOPT_CAINFO,
-                         (char *) conf->trusted_certificate.data);
+    if (trusted->len != 0) {
+        ngx_sp_fetch_set(CURLOPT_CAINFO, (char *) trusted->data);
     }
 
 #undef ngx_sp_fetch_set

@@ -25,6 +25,7 @@ typedef struct {
     ngx_uint_t         nheaders;
     ngx_str_t          body;
     size_t             max_body;   /* of the response; 0 is 1 MiB */
+    ngx_str_t          trusted_certificate;   /* empty: fetch_...'s */
 
     /* valid in "done" when the result is OK */
 

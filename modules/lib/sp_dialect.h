@@ -128,6 +128,21 @@ typedef struct {
 } sp_call_t;
 
 
+/* Embeddings: texts that become vectors */
+
+typedef struct {
+    const sp_slice_t         *texts;     /* UTF-8, not escaped */
+    size_t                    n;
+    const char               *model;     /* the provider's name of it */
+    size_t                    model_len;
+    size_t                    dimensions;    /* 0: the model's own */
+} sp_embed_t;
+
+
+/* the vector of text "index", a JSON array; not 0: stop */
+typedef int (*sp_vector_pt)(void *data, size_t index, const json_t *vector);
+
+
 /* what write_event() needs at most beside 6 bytes for each of the slices */
 #define SP_DIALECT_EVENT  2048
 
@@ -137,12 +152,10 @@ typedef struct {
     const char           *name;
     const char           *type;          /* of an answer */
     const char           *stream_type;
-    const char           *url;           /* where it is at home, or NULL */
     size_t                reader_size;   /* of scan_event()'s state; or 0 */
     size_t                writer_size;   /* of write_event()'s state; or 0 */
     const char *const    *bulky;         /* see sp_json_limits_t; or NULL */
     unsigned              lines:1;       /* an event is a line, no SSE */
-    unsigned              embeddings:1;  /* and they are as OpenAI's */
 
     /* client: NULL for a dialect that only providers speak */
 
@@ -205,6 +218,19 @@ typedef struct {
     /* the same for a whole answer, or for the body of an HTTP error */
     int                 (*scan_answer)(const char *text, size_t len,
                               sp_delta_pt sink, void *data,
+                              sp_event_t *event);
+
+    /* embeddings: NULL for a dialect that has none */
+
+    void                (*write_embed)(const sp_embed_t *embed,
+                              sp_out_t *out);
+
+    /*
+     * The vectors, each once and in any order: nothing of their numbers is
+     * checked.  0, or -1: not an answer of this dialect.
+     */
+    int                 (*scan_embed)(const char *text, size_t len,
+                              sp_vector_pt sink, void *data,
                               sp_event_t *event);
 } sp_dialect_t;
 

@@ -28,10 +28,8 @@ const sp_dialect_t  sp_openai = {
     .name = "openai",
     .type = "application/json",
     .stream_type = "text/event-stream",
-    .url = "https://api.openai.com/v1",
     .writer_size = SP_CHAT_MAX_CHOICES,
     .bulky = sp_openai_bulky,
-    .embeddings = 1,
 
     .parse_request = sp_openai_parse_request,
     .write_event = sp_openai_write_event,
@@ -45,7 +43,10 @@ const sp_dialect_t  sp_openai = {
     .edit_size = sp_openai_edit_size,
     .edit = sp_openai_edit,
     .scan_event = sp_openai_scan_event,
-    .scan_answer = sp_openai_scan_answer
+    .scan_answer = sp_openai_scan_answer,
+
+    .write_embed = sp_openai_write_embed,
+    .scan_embed = sp_openai_scan_embed
 };
 
 

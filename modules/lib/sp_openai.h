@@ -45,5 +45,10 @@ void sp_openai_write_answer(sp_writer_t *w, const sp_delta_t *deltas,
 int sp_openai_write_request(const sp_call_t *call, sp_out_t *out,
     sp_chat_error_t *error);
 
+/* sp_openai_embed.c */
+void sp_openai_write_embed(const sp_embed_t *embed, sp_out_t *out);
+int sp_openai_scan_embed(const char *text, size_t len, sp_vector_pt sink,
+    void *data, sp_event_t *event);
+
 
 #endif /* _SP_OPENAI_H_INCLUDED_ */

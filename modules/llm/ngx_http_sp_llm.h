@@ -13,13 +13,6 @@
 #include "sp_prompt.h"
 
 
-/* idle connections per worker and provider */
-#define NGX_HTTP_SP_LLM_KEEPALIVE  32
-
-/* an alias is not sent around for ever */
-#define NGX_HTTP_SP_LLM_TARGETS    16
-
-
 typedef enum {
     NGX_HTTP_SP_LLM_ALLOW = 0,
     NGX_HTTP_SP_LLM_MERGE,
@@ -27,63 +20,15 @@ typedef enum {
 } ngx_http_sp_llm_system_e;
 
 
-typedef enum {
-    NGX_HTTP_SP_LLM_CHAT = 0,
-    NGX_HTTP_SP_LLM_EMBEDDINGS
-} ngx_http_sp_llm_kind_e;
-
-
 typedef struct {
-    ngx_str_t                     name;
-    const sp_dialect_t           *dialect;
-
-    ngx_http_sp_relay_endpoint_t  endpoint;
-    ngx_str_t                     key;          /* never logged */
-    ngx_str_t                     headers;      /* of every request */
-    ngx_flag_t                    stream_usage;
-    ngx_uint_t                    models;       /* of the block */
-
-    ngx_sp_metric_t              *complete;
-    ngx_sp_metric_t              *partial;
-    ngx_sp_metric_t              *failed;
-    ngx_sp_metric_t              *unterminated;
-    ngx_sp_metric_t              *prompt_tokens;
-    ngx_sp_metric_t              *completion_tokens;
-    ngx_sp_metric_t              *first_byte;
-} ngx_http_sp_llm_provider_t;
-
-
-/* a model of a provider, where requests for an alias may go */
-typedef struct {
-    ngx_str_t                     name;         /* the provider's */
-    size_t                        context;      /* tokens; 0: not known */
-    ngx_uint_t                    weight;
-    ngx_http_sp_llm_provider_t   *provider;
-    unsigned                      backup:1;
-} ngx_http_sp_llm_target_t;
-
-
-typedef struct {
-    ngx_str_t                     alias;
-    ngx_array_t                   targets; /* ngx_http_sp_llm_target_t */
-} ngx_http_sp_llm_model_t;
-
-
-typedef struct {
-    ngx_array_t                   providers;
-                                         /* ngx_http_sp_llm_provider_t * */
-    ngx_array_t                   models;  /* ngx_http_sp_llm_model_t */
     ngx_str_t                     listing; /* the answer of llm_models */
 } ngx_http_sp_llm_main_conf_t;
 
 
 typedef struct {
-    ngx_str_t                     alias;        /* of llm_pass */
-    u_char                       *file;         /* where it stands */
-    ngx_uint_t                    line;
-    ngx_http_sp_llm_model_t      *model;
+    ngx_http_sp_model_t          *model;        /* of llm_pass; NULL: off */
+    ngx_http_sp_model_kind_e      kind;         /* of the location's models */
 
-    ngx_uint_t                    kind;
     ngx_uint_t                    system;
     ngx_uint_t                    message_limit;
     ngx_uint_t                    context_size;
@@ -106,7 +51,7 @@ typedef struct {
 /* what was asked for, as llm_check has found it */
 typedef struct {
     ngx_http_sp_llm_loc_conf_t   *conf;
-    ngx_http_sp_llm_model_t      *model;
+    ngx_http_sp_model_t          *model;
     sp_chat_request_t            *chat;         /* NULL: embeddings */
     const sp_dialect_t           *dialect;      /* the client's */
 
@@ -129,7 +74,7 @@ typedef struct {
 
 /* one try at a provider, and the head of what came back */
 typedef struct {
-    ngx_http_sp_llm_target_t     *target;
+    const ngx_http_sp_target_t   *target;
     const sp_dialect_t           *dialect;      /* the provider's */
 
     ngx_str_t                     retry_after;
@@ -192,7 +137,7 @@ typedef struct {
     ngx_http_sp_llm_check_t       check;
     ngx_http_sp_llm_character_t   persona;
 
-    ngx_http_sp_llm_target_t    **targets;      /* in the order of trying */
+    const ngx_http_sp_target_t  **targets;      /* in the order of trying */
     ngx_uint_t                    ntargets;
     ngx_uint_t                    tried;
     ngx_sp_op_t                   lookup;       /* of the only one's name */
@@ -208,11 +153,12 @@ typedef struct {
         ngx_http_sp_find_ctx(r, &ngx_http_sp_llm_module)
 
 
-/* ngx_http_sp_llm_provider.c */
-char *ngx_http_sp_llm_provider(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-ngx_http_sp_llm_model_t *ngx_http_sp_llm_lookup(
-    ngx_http_sp_llm_main_conf_t *lmcf, const ngx_str_t *alias);
+/* where requests like this one are counted, of the provider that is asked */
+#define ngx_http_sp_llm_metrics(ctx)                                          \
+    (&(ctx)->attempt.target->provider->calls[                                 \
+        ((ctx)->check.chat != NULL) ? NGX_HTTP_SP_CALL_CHAT                   \
+                                    : NGX_HTTP_SP_CALL_EMBEDDING])
+
 
 /* ngx_http_sp_llm_step.c */
 ngx_int_t ngx_http_sp_llm_check(ngx_http_request_t *r);
@@ -234,7 +180,7 @@ ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
 
 /* the request of an attempt, into ctx->relay; or an HTTP status */
 ngx_int_t ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
-    ngx_http_sp_llm_target_t *target);
+    const ngx_http_sp_target_t *target);
 ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_target.c */

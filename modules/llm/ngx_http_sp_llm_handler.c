@@ -67,7 +67,7 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
 ngx_int_t
 ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
-    ngx_http_sp_llm_target_t *target)
+    const ngx_http_sp_target_t *target)
 {
     ngx_http_sp_llm_attempt_t  *attempt;
 
@@ -454,7 +454,7 @@ ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     size_t length, sp_out_t *out)
 {
     const sp_dialect_t          *dialect;
-    ngx_http_sp_llm_provider_t  *provider;
+    ngx_http_sp_provider_t      *provider;
 
     provider = ctx->attempt.target->provider;
     dialect = ctx->attempt.dialect;

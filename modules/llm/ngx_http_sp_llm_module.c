@@ -20,6 +20,8 @@ static void *ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf);
+static void ngx_http_sp_llm_write_listing(const ngx_array_t *models,
+    sp_out_t *out);
 static ngx_int_t ngx_http_sp_llm_init_process(ngx_cycle_t *cycle);
 static void ngx_http_sp_llm_exit_process(ngx_cycle_t *cycle);
 
@@ -34,25 +36,18 @@ static ngx_conf_enum_t  ngx_http_sp_llm_system[] = {
 
 static ngx_command_t  ngx_http_sp_llm_commands[] = {
 
-    { ngx_string("llm_provider"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
-      ngx_http_sp_llm_provider,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
-      NULL },
-
     { ngx_string("llm_pass"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
       ngx_http_sp_llm_pass_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
-      NGX_HTTP_SP_LLM_CHAT,
+      NGX_HTTP_SP_MODEL_CHAT,
       NULL },
 
     { ngx_string("llm_embeddings"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_sp_llm_pass_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
-      NGX_HTTP_SP_LLM_EMBEDDINGS,
+      NGX_HTTP_SP_MODEL_EMBEDDING,
       NULL },
 
     { ngx_string("llm_models"),
@@ -168,28 +163,21 @@ ngx_http_sp_llm_pass_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_str_t  *value;
 
-    if (llcf->alias.len != 0) {
+    if (llcf->model != NULL) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
 
-    if (value[1].len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" needs the name of a model", &cmd->name);
-        return NGX_CONF_ERROR;
-    }
+    llcf->kind = (ngx_http_sp_model_kind_e) cmd->offset;
+    llcf->model = ngx_http_sp_model(cf, &value[1], llcf->kind, 0);
 
-    llcf->alias = value[1];
-    llcf->kind = cmd->offset;
-
-    if (llcf->kind == NGX_HTTP_SP_LLM_CHAT
-        && ngx_http_sp_llm_pass_dialect(cf) != NGX_OK)
+    if (llcf->model == NULL
+        || (llcf->kind == NGX_HTTP_SP_MODEL_CHAT
+            && ngx_http_sp_llm_pass_dialect(cf) != NGX_OK))
     {
         return NGX_CONF_ERROR;
     }
-    llcf->file = cf->conf_file->file.name.data;
-    llcf->line = cf->conf_file->line;
 
     return ngx_http_sp_set_content(cf, ngx_http_sp_llm_handler, NGX_HTTP_POST);
 }
@@ -315,35 +303,7 @@ ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
 static void *
 ngx_http_sp_llm_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_http_sp_llm_main_conf_t  *lmcf;
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     lmcf->listing = { 0, NULL };
-     *     lmcf->hide_headers = { NULL, 0 };
-     */
-
-    lmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_llm_main_conf_t));
-    if (lmcf == NULL) {
-        return NULL;
-    }
-
-    if (ngx_array_init(&lmcf->providers, cf->pool, 4,
-                       sizeof(ngx_http_sp_llm_provider_t *))
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
-    if (ngx_array_init(&lmcf->models, cf->pool, 8,
-                       sizeof(ngx_http_sp_llm_model_t))
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
-    return lmcf;
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_llm_main_conf_t));
 }
 
 
@@ -355,7 +315,6 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
-     *     llcf->alias = { 0, NULL };
      *     llcf->model = NULL;
      *     llcf->kind = 0;
      */
@@ -384,8 +343,6 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_sp_llm_loc_conf_t *prev = parent;
     ngx_http_sp_llm_loc_conf_t *conf = child;
 
-    ngx_http_sp_llm_main_conf_t  *lmcf;
-
     ngx_conf_merge_uint_value(conf->system, prev->system,
                               NGX_HTTP_SP_LLM_ALLOW);
     ngx_conf_merge_uint_value(conf->message_limit, prev->message_limit, 1000);
@@ -398,87 +355,78 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->character_cache,
                               prev->character_cache, 10000);
 
-    if (conf->alias.len == 0) {
-        return NGX_CONF_OK;
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf)
+{
+    sp_out_t                      out;
+    const ngx_array_t            *models;
+    ngx_http_sp_llm_main_conf_t  *lmcf;
+
+    models = ngx_http_sp_models(cf);
+
+    ngx_memzero(&out, sizeof(sp_out_t));
+
+    ngx_http_sp_llm_write_listing(models, &out);
+
+    out.dst = ngx_pnalloc(cf->pool, out.len);
+    if (out.dst == NULL) {
+        return NGX_ERROR;
     }
 
-    /* providers may stand behind the servers in nginx.conf */
+    out.size = out.len;
+    out.len = 0;
+
+    ngx_http_sp_llm_write_listing(models, &out);
 
     lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_llm_module);
 
-    conf->model = ngx_http_sp_llm_lookup(lmcf, &conf->alias);
+    lmcf->listing.data = (u_char *) out.dst;
+    lmcf->listing.len = out.len;
 
-    if (conf->model == NULL) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "no llm_provider has a model \"%V\" in %s:%ui",
-                      &conf->alias, conf->file, conf->line);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_http_sp_llm_init_filter(cf);
 }
 
 
 /* {"object":"list","data":[{"id":...}]} */
 
-static ngx_int_t
-ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf)
+static void
+ngx_http_sp_llm_write_listing(const ngx_array_t *models, sp_out_t *out)
 {
-    size_t                        len;
-    u_char                       *p;
-    ngx_uint_t                    i;
-    ngx_http_sp_llm_model_t      *model;
-    ngx_http_sp_llm_target_t     *target;
-    ngx_http_sp_llm_provider_t  **provider;
-    ngx_http_sp_llm_main_conf_t  *lmcf;
+    ngx_uint_t             i;
+    const char            *comma;
+    ngx_http_sp_model_t  **model;
+    ngx_http_sp_target_t  *target;
 
-    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_llm_module);
+    model = models->elts;
+    comma = "";
 
-    provider = lmcf->providers.elts;
+    sp_out_str(out, "{\"object\":\"list\",\"data\":[");
 
-    for (i = 0; i < lmcf->providers.nelts; i++) {
-        ngx_http_sp_relay_watch(&provider[i]->endpoint);
+    for (i = 0; i < models->nelts; i++) {
+
+        if (model[i]->internal) {
+            continue;
+        }
+
+        target = model[i]->targets.elts;
+
+        sp_out_str(out, comma);
+        sp_out_str(out, "{\"id\":\"");
+        sp_out_text(out, (char *) model[i]->alias.data, model[i]->alias.len);
+        sp_out_str(out, "\",\"object\":\"model\",\"created\":0,"
+                        "\"owned_by\":\"");
+        sp_out_text(out, (char *) target->provider->name.data,
+                    target->provider->name.len);
+        sp_out_str(out, "\"}");
+
+        comma = ",";
     }
 
-    model = lmcf->models.elts;
-    len = sizeof("{\"object\":\"list\",\"data\":[]}");
-
-    for (i = 0; i < lmcf->models.nelts; i++) {
-        target = model[i].targets.elts;
-
-        len += sizeof(",{\"id\":\"\",\"object\":\"model\",\"created\":0,"
-                      "\"owned_by\":\"\"}")
-               + sp_json_escape(NULL, 0, (char *) model[i].alias.data,
-                                model[i].alias.len)
-               + target->provider->name.len;
-    }
-
-    lmcf->listing.data = ngx_pnalloc(cf->pool, len);
-    if (lmcf->listing.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_sprintf(lmcf->listing.data, "{\"object\":\"list\",\"data\":[");
-
-    for (i = 0; i < lmcf->models.nelts; i++) {
-        target = model[i].targets.elts;
-
-        p = ngx_sprintf(p, "%s{\"id\":\"", i ? "," : "");
-
-        p += sp_json_escape((char *) p,
-                            lmcf->listing.data + len - p,
-                            (char *) model[i].alias.data,
-                            model[i].alias.len);
-
-        p = ngx_sprintf(p, "\",\"object\":\"model\",\"created\":0,"
-                        "\"owned_by\":\"%V\"}", &target->provider->name);
-    }
-
-    p = ngx_sprintf(p, "]}");
-
-    lmcf->listing.len = p - lmcf->listing.data;
-
-    return ngx_http_sp_llm_init_filter(cf);
+    sp_out_str(out, "]}");
 }
 
 
@@ -498,23 +446,5 @@ ngx_http_sp_llm_init_process(ngx_cycle_t *cycle)
 static void
 ngx_http_sp_llm_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_uint_t                     i;
-    ngx_http_sp_llm_provider_t   **provider;
-    ngx_http_sp_llm_main_conf_t   *lmcf;
-
     ngx_http_sp_llm_cache_exit();
-
-    /* NULL without http {} */
-
-    lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_sp_llm_module);
-
-    if (lmcf == NULL) {
-        return;
-    }
-
-    provider = lmcf->providers.elts;
-
-    for (i = 0; i < lmcf->providers.nelts; i++) {
-        ngx_http_sp_relay_disconnect(&provider[i]->endpoint);
-    }
 }

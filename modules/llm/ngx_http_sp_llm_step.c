@@ -28,7 +28,7 @@ ngx_http_sp_llm_check(ngx_http_request_t *r)
 
     llcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_llm_module);
 
-    if (llcf->alias.len == 0) {
+    if (llcf->model == NULL) {
         return NGX_DECLINED;
     }
 
@@ -48,7 +48,7 @@ ngx_http_sp_llm_check(ngx_http_request_t *r)
     ctx->check.conf = llcf;
     ctx->check.dialect = ngx_http_sp_client_dialect(r);
 
-    if (llcf->kind == NGX_HTTP_SP_LLM_EMBEDDINGS) {
+    if (llcf->kind == NGX_HTTP_SP_MODEL_EMBEDDING) {
         rc = ngx_http_sp_llm_check_embeddings(r, ctx);
 
     } else {
@@ -142,20 +142,18 @@ static ngx_int_t
 ngx_http_sp_llm_check_model(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     const char *name, size_t len)
 {
-    ngx_str_t                     alias;
-    ngx_http_sp_llm_main_conf_t  *lmcf;
+    ngx_str_t  alias;
 
     if (name == NULL) {
         ctx->check.model = ctx->check.conf->model;
         return NGX_OK;
     }
 
-    lmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_llm_module);
-
     alias.len = len;
     alias.data = (u_char *) name;
 
-    ctx->check.model = ngx_http_sp_llm_lookup(lmcf, &alias);
+    ctx->check.model = ngx_http_sp_find_model(r, &alias,
+                                              ctx->check.conf->kind);
 
     if (ctx->check.model == NULL) {
         (void) ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND, "model_not_found",

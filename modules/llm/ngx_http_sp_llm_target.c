@@ -11,42 +11,23 @@
 #include "ngx_http_sp_llm.h"
 
 
-static void ngx_http_sp_llm_draw(ngx_http_sp_llm_target_t **targets,
-    ngx_uint_t n);
-
-
 ngx_int_t
 ngx_http_sp_llm_order(ngx_http_sp_llm_ctx_t *ctx)
 {
-    ngx_uint_t                 backup, i, n;
-    ngx_http_sp_llm_target_t  *target;
-    ngx_http_sp_llm_model_t   *model;
+    ngx_http_sp_model_t  *model;
 
     model = ctx->check.model;
-    target = model->targets.elts;
+
+    ctx->ntargets = model->targets.nelts;
+    ctx->tried = 0;
 
     ctx->targets = ngx_palloc(ctx->request->pool,
-                              model->targets.nelts * sizeof(void *));
+                              ctx->ntargets * sizeof(void *));
     if (ctx->targets == NULL) {
         return NGX_ERROR;
     }
 
-    n = 0;
-
-    for (backup = 0; backup < 2; backup++) {
-        ctx->ntargets = n;
-
-        for (i = 0; i < model->targets.nelts; i++) {
-            if (target[i].backup == backup) {
-                ctx->targets[n++] = &target[i];
-            }
-        }
-
-        ngx_http_sp_llm_draw(ctx->targets + ctx->ntargets, n - ctx->ntargets);
-    }
-
-    ctx->ntargets = n;
-    ctx->tried = 0;
+    ngx_http_sp_model_order(model, ctx->targets);
 
     return NGX_OK;
 }
@@ -104,35 +85,6 @@ ngx_http_sp_llm_await(ngx_http_sp_llm_ctx_t *ctx)
 }
 
 
-/* each place goes to one of those that are left, as likely as its weight */
-
-static void
-ngx_http_sp_llm_draw(ngx_http_sp_llm_target_t **targets, ngx_uint_t n)
-{
-    ngx_uint_t                 i, sum, x;
-    ngx_http_sp_llm_target_t  *drawn;
-
-    for ( /* void */ ; n > 1; targets++, n--) {
-
-        sum = 0;
-
-        for (i = 0; i < n; i++) {
-            sum += targets[i]->weight;
-        }
-
-        x = ngx_random() % sum;
-
-        for (i = 0; x >= targets[i]->weight; i++) {
-            x -= targets[i]->weight;
-        }
-
-        drawn = targets[i];
-        targets[i] = targets[0];
-        targets[0] = drawn;
-    }
-}
-
-
 ngx_uint_t
 ngx_http_sp_llm_more(ngx_http_sp_relay_t *relay)
 {
@@ -151,8 +103,8 @@ ngx_http_sp_llm_next(ngx_http_sp_relay_t *relay)
 {
     ngx_int_t                    rc;
     ngx_http_sp_llm_ctx_t       *ctx;
-    ngx_http_sp_llm_target_t    *target;
-    ngx_http_sp_llm_provider_t  *former;
+    ngx_http_sp_provider_t      *former;
+    const ngx_http_sp_target_t  *target;
 
     ctx = relay->data;
 
@@ -165,7 +117,7 @@ ngx_http_sp_llm_next(ngx_http_sp_relay_t *relay)
     if (ctx->tried != 0) {
         former = ctx->attempt.target->provider;
 
-        ngx_sp_metric_add(former->failed, 1);
+        ngx_sp_metric_add(ngx_http_sp_llm_metrics(ctx)->failed, 1);
 
         ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
                       "llm: provider \"%V\" failed, model \"%V\" goes to "

@@ -41,6 +41,7 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
     turn->provider = ctx->attempt.target->provider->name;
     turn->model = ctx->attempt.target->name;
+    turn->alias = ctx->check.model->alias;
     turn->attempts = ctx->tried;
     turn->prompt_tokens = prompt_tokens;
     turn->stream = ctx->check.stream;
@@ -228,8 +229,8 @@ ngx_int_t
 ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_finish_e finish, ngx_uint_t status)
 {
-    ngx_http_sp_turn_t          *turn;
-    ngx_http_sp_llm_provider_t  *provider;
+    ngx_http_sp_turn_t                *turn;
+    const ngx_http_sp_call_metrics_t  *metrics;
 
     if (ctx->response.settled) {
         return NGX_OK;
@@ -237,20 +238,20 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
 
     ctx->response.settled = 1;
 
-    provider = ctx->attempt.target->provider;
+    metrics = ngx_http_sp_llm_metrics(ctx);
 
     switch (finish) {
 
     case NGX_HTTP_SP_TURN_COMPLETE:
-        ngx_sp_metric_add(provider->complete, 1);
+        ngx_sp_metric_add(metrics->complete, 1);
         break;
 
     case NGX_HTTP_SP_TURN_PARTIAL:
-        ngx_sp_metric_add(provider->partial, 1);
+        ngx_sp_metric_add(metrics->partial, 1);
         break;
 
     default:
-        ngx_sp_metric_add(provider->failed, 1);
+        ngx_sp_metric_add(metrics->failed, 1);
     }
 
     turn = ctx->turn;
@@ -266,8 +267,8 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_http_sp_llm_estimate(ctx);
 
-    ngx_sp_metric_add(provider->prompt_tokens, turn->prompt_tokens);
-    ngx_sp_metric_add(provider->completion_tokens,
+    ngx_sp_metric_add(metrics->prompt_tokens, turn->prompt_tokens);
+    ngx_sp_metric_add(metrics->completion_tokens,
                       turn->completion_tokens);
 
     /*

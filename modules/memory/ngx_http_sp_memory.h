@@ -21,32 +21,25 @@
     (NGX_HTTP_SP_MEMORY_FACTS + NGX_HTTP_SP_MEMORY_TURNS)
 
 
-/* content type, and what a dialect adds for the key */
-#define NGX_HTTP_SP_MEMORY_HEADERS  8
-
-
-/* the API of a model that is called from the side */
+/* a model that is called from the side */
 
 typedef struct {
-    const sp_dialect_t       *dialect;
-    ngx_str_t                 url;
-    ngx_str_t                 model;
-    ngx_str_t                 headers[NGX_HTTP_SP_MEMORY_HEADERS];
-    ngx_uint_t                nheaders;
-    ngx_uint_t                dimensions;  /* 0: the model's own */
+    ngx_http_sp_model_t      *model;       /* NULL: off */
+    ngx_str_t                 file;        /* where it is named */
+    ngx_uint_t                line;
     ngx_msec_t                timeout;
-} ngx_http_sp_memory_api_t;
+    ngx_uint_t                dimensions;  /* 0: the model's own */
+} ngx_http_sp_memory_model_t;
 
 
 typedef struct {
     ngx_sp_pg_t              *pg;
 
-    ngx_http_sp_memory_api_t *embedder;    /* NULL: off */
-    ngx_uint_t                embedder_set;
+    ngx_http_sp_memory_model_t  embedder;
     ngx_str_t                 embed_model; /* id stored with each vector */
     ngx_uint_t                cache;       /* entries per worker */
 
-    ngx_http_sp_memory_api_t *extractor;   /* NULL: off */
+    ngx_http_sp_memory_model_t  extractor;
     ngx_sp_job_kind_t         job;
 
     /* counters of recalls by outcome */
@@ -106,7 +99,7 @@ typedef struct {
     ngx_http_sp_memory_recall_t  lexical;
     ngx_http_sp_memory_recall_t  vector;
 
-    ngx_sp_fetch_op_t            fetch;
+    ngx_http_sp_call_t           embed;
     ngx_str_t                    embedding;  /* "[0.1,...]"; empty: none */
 
     ngx_uint_t                   changes;    /* whose it is */
@@ -117,15 +110,15 @@ typedef struct {
 extern ngx_module_t  ngx_http_sp_memory_module;
 
 
-/*
- * conf: parameters 1.. of a directive that names a dialect and the API of a
- * model: url= model= key_file= timeout= dimensions=, and one number of the
- * caller's; chat: what its requests are like, NULL: embeddings.  NULL after
- * logging what is wrong.
- */
-ngx_http_sp_memory_api_t *ngx_http_sp_memory_api(ngx_conf_t *cf,
-    const sp_chat_request_t *chat, const char *number_name,
-    ngx_uint_t *number);
+/* memory_embedder, memory_extractor */
+char *ngx_http_sp_memory_embedder(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sp_memory_extractor(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* all models are known: NGX_ERROR after logging what does not fit */
+ngx_int_t ngx_http_sp_memory_models(ngx_conf_t *cf,
+    ngx_http_sp_memory_main_conf_t *mmcf);
 
 /* step: enrich, rank 200 */
 ngx_int_t ngx_http_sp_memory_step(ngx_http_request_t *r);
@@ -142,17 +135,6 @@ ngx_int_t ngx_http_sp_memory_recall(ngx_http_request_t *r,
 ngx_int_t ngx_http_sp_memory_inject(ngx_http_request_t *r,
     ngx_http_sp_memory_ctx_t *ctx);
 
-/*
- * embed: the request body for n texts, and the vectors of a response as text
- * that pgvector reads; vectors are allocated from the pool, in order
- */
-ngx_int_t ngx_http_sp_memory_embed_request(ngx_pool_t *pool,
-    const ngx_http_sp_memory_api_t *api, const ngx_str_t *texts,
-    ngx_uint_t n, ngx_sp_fetch_op_t *fetch);
-ngx_int_t ngx_http_sp_memory_embed_response(ngx_pool_t *pool,
-    const ngx_http_sp_memory_api_t *api, const ngx_sp_fetch_op_t *fetch,
-    ngx_str_t *vectors, ngx_uint_t n);
-
 /* the cache of the worker: NGX_OK and a copy, or NGX_DECLINED */
 ngx_int_t ngx_http_sp_memory_cache_get(ngx_pool_t *pool,
     const ngx_str_t *text, ngx_str_t *vector);
@@ -166,14 +148,15 @@ void ngx_http_sp_memory_cache_exit(void);
 
 /*
  * job: a statement in a transaction of the gateway, and its one value; a
- * fetch to be submitted.  "done" gets job->ctx
+ * call to be submitted.  "done" gets job->ctx
  */
 ngx_int_t ngx_http_sp_memory_job_query(ngx_sp_job_t *job,
     const ngx_sp_pg_statement_t *statement, const ngx_str_t *params,
     ngx_sp_op_handler_pt done);
 ngx_str_t ngx_http_sp_memory_job_value(ngx_sp_op_t *op);
-ngx_sp_fetch_op_t *ngx_http_sp_memory_job_fetch_op(ngx_sp_job_t *job,
-    const ngx_http_sp_memory_api_t *api, ngx_sp_op_handler_pt done);
+ngx_http_sp_call_t *ngx_http_sp_memory_job_call(ngx_sp_job_t *job,
+    const ngx_http_sp_memory_model_t *model, ngx_http_sp_call_e kind,
+    ngx_sp_op_handler_pt done);
 json_t *ngx_http_sp_memory_job_parse(const ngx_str_t *text);
 void ngx_http_sp_memory_job_again(ngx_sp_job_t *job,
     const char *reason);
@@ -186,23 +169,11 @@ ngx_int_t ngx_http_sp_memory_backfill_init(ngx_conf_t *cf,
 void ngx_http_sp_memory_extract(ngx_sp_job_t *job);
 
 /*
- * extractor: the request to the model about what mem.extract_input gave, and
- * the items of its answer; NULL: it is not what was asked for
+ * extractor: what the model is asked about what mem.extract_input gave, to be
+ * freed; and the items of its answer; NULL: it is not what was asked for
  */
-ngx_int_t ngx_http_sp_memory_extract_request(ngx_pool_t *pool,
-    const ngx_http_sp_memory_api_t *api, json_t *input,
-    ngx_sp_fetch_op_t *fetch);
-json_t *ngx_http_sp_memory_extract_response(ngx_pool_t *pool,
-    const ngx_http_sp_memory_api_t *api, const ngx_sp_fetch_op_t *fetch);
-
-/* a request to the API with this body, whose reference it takes */
-ngx_int_t ngx_http_sp_memory_request(ngx_pool_t *pool,
-    const ngx_http_sp_memory_api_t *api, json_t *body,
-    ngx_sp_fetch_op_t *fetch);
-
-/* where it goes, and its headers */
-void ngx_http_sp_memory_address(const ngx_http_sp_memory_api_t *api,
-    ngx_sp_fetch_op_t *fetch);
+sp_chat_request_t *ngx_http_sp_memory_extract_request(json_t *input);
+json_t *ngx_http_sp_memory_extract_response(const ngx_str_t *text);
 
 /* a JSON value as text from the pool; data NULL: no memory */
 ngx_str_t ngx_http_sp_memory_dump(ngx_pool_t *pool, const json_t *value);

@@ -29,6 +29,7 @@ typedef struct {
     ngx_sp_job_t                          *job;
     const ngx_http_sp_memory_main_conf_t  *mmcf;
 
+    json_t                                *input;
     json_t                                *rows;    /* [[id, hash, text]] */
     ngx_uint_t                             n;
     ngx_uint_t                             next;    /* of them, one by one */
@@ -273,7 +274,7 @@ ngx_http_sp_memory_fill_close(void *data)
 {
     ngx_http_sp_memory_fill_t *ctx = data;
 
-    json_decref(ctx->rows);
+    json_decref(ctx->input);
 }
 
 
@@ -320,7 +321,8 @@ ngx_http_sp_memory_fill_rows(ngx_http_sp_memory_fill_t *ctx,
     json_t      *row, *text;
     ngx_uint_t   i;
 
-    ctx->rows = ngx_http_sp_memory_job_parse(value);
+    ctx->input = ngx_http_sp_memory_job_parse(value);
+    ctx->rows = json_object_get(ctx->input, "rows");
     ctx->n = json_array_size(ctx->rows);
 
     if (ctx->n == 0 || ctx->n > NGX_HTTP_SP_MEMORY_BATCH) {
@@ -350,21 +352,27 @@ static void
 ngx_http_sp_memory_fill_ask(ngx_http_sp_memory_fill_t *ctx, ngx_uint_t first,
     ngx_uint_t n, ngx_sp_op_handler_pt done)
 {
-    ngx_sp_fetch_op_t  *fetch;
+    const char          *owner;
+    ngx_http_sp_call_t  *call;
 
-    fetch = ngx_http_sp_memory_job_fetch_op(ctx->job, ctx->mmcf->embedder,
-                                            done);
-    if (fetch == NULL
-        || ngx_http_sp_memory_embed_request(ctx->job->pool,
-                                            ctx->mmcf->embedder,
-                                            &ctx->texts[first], n, fetch)
-           != NGX_OK)
-    {
+    call = ngx_http_sp_memory_job_call(ctx->job, &ctx->mmcf->embedder,
+                                       NGX_HTTP_SP_CALL_EMBEDDING, done);
+    if (call == NULL) {
         ngx_http_sp_memory_job_again(ctx->job, "out of memory");
         return;
     }
 
-    ngx_sp_fetch_submit(fetch);
+    call->texts = &ctx->texts[first];
+    call->ntexts = n;
+
+    owner = sp_json_string(ctx->input, "user_id", &call->user_id.len);
+    call->user_id.data = (u_char *) owner;
+
+    owner = sp_json_string(ctx->input, "character_id",
+                           &call->character_id.len);
+    call->character_id.data = (u_char *) owner;
+
+    ngx_http_sp_call_submit(call);
 }
 
 
@@ -458,7 +466,7 @@ ngx_http_sp_memory_fill_each_done(ngx_sp_op_t *op)
                       "memory: the embedder refuses %s with %ui",
                       json_string_value(json_array_get(
                                     json_array_get(ctx->rows, ctx->next), 0)),
-                      ((ngx_sp_fetch_op_t *) op)->status);
+                      ((ngx_http_sp_call_t *) op)->status);
 
         ngx_str_null(&ctx->vectors[ctx->next]);
 
@@ -478,26 +486,24 @@ static ngx_int_t
 ngx_http_sp_memory_fill_answer(ngx_http_sp_memory_fill_t *ctx,
     ngx_sp_op_t *op, ngx_uint_t first, ngx_uint_t n)
 {
-    ngx_sp_fetch_op_t  *fetch;
+    ngx_uint_t           i;
+    ngx_http_sp_call_t  *call;
+
+    call = (ngx_http_sp_call_t *) op;
+
+    if (op->result == NGX_SP_OP_REJECTED && call->status != 0) {
+        return NGX_DECLINED;
+    }
 
     if (op->result != NGX_SP_OP_OK) {
         return NGX_ERROR;
     }
 
-    fetch = (ngx_sp_fetch_op_t *) op;
-
-    if (fetch->status == NGX_HTTP_BAD_REQUEST
-        || fetch->status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
-        || fetch->status == 422)
-    {
-        return NGX_DECLINED;
+    for (i = 0; i < n; i++) {
+        ctx->vectors[first + i] = call->vectors[i];
     }
 
-    return (ngx_http_sp_memory_embed_response(ctx->job->pool,
-                                              ctx->mmcf->embedder, fetch,
-                                              &ctx->vectors[first], n)
-            == NGX_OK)
-           ? NGX_OK : NGX_ERROR;
+    return NGX_OK;
 }
 
 

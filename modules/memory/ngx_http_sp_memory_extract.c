@@ -39,8 +39,12 @@ typedef struct {
     json_t                                *payload;
     json_t                                *items;
     json_t                                *refs;
+    json_t                                *owner;   /* [user, character] */
+    sp_chat_request_t                     *chat;
 
     /* items that are being embedded */
+    ngx_str_t                              texts[
+                                               NGX_HTTP_SP_MEMORY_JOB_ITEMS];
     ngx_uint_t                             ntexts;
     size_t                                 index[
                                                NGX_HTTP_SP_MEMORY_JOB_ITEMS];
@@ -62,7 +66,9 @@ static void ngx_http_sp_memory_job_saved(ngx_sp_op_t *op);
 static void ngx_http_sp_memory_job_embed(ngx_http_sp_memory_job_t *ctx);
 static void ngx_http_sp_memory_job_embedded(ngx_sp_op_t *op);
 static ngx_int_t ngx_http_sp_memory_job_vectors(
-    ngx_http_sp_memory_job_t *ctx, const ngx_sp_fetch_op_t *fetch);
+    ngx_http_sp_memory_job_t *ctx, const ngx_http_sp_call_t *call);
+static void ngx_http_sp_memory_job_submit(ngx_http_sp_memory_job_t *ctx,
+    ngx_http_sp_call_t *call);
 static void ngx_http_sp_memory_job_apply(ngx_http_sp_memory_job_t *ctx);
 static void ngx_http_sp_memory_job_applied(ngx_sp_op_t *op);
 
@@ -160,6 +166,7 @@ ngx_http_sp_memory_job_open(ngx_http_sp_memory_job_t *ctx)
     {
         ctx->items = json_incref(json_object_get(result, "items"));
         ctx->refs = json_incref(json_object_get(result, "refs"));
+        ctx->owner = json_incref(json_object_get(result, "owner"));
     }
 
     json_decref(result);
@@ -176,6 +183,9 @@ ngx_http_sp_memory_job_close(void *data)
     json_decref(ctx->payload);
     json_decref(ctx->items);
     json_decref(ctx->refs);
+    json_decref(ctx->owner);
+
+    sp_chat_free(ctx->chat);
 }
 
 
@@ -261,6 +271,7 @@ ngx_http_sp_memory_job_was_read(ngx_sp_op_t *op)
 
     input = ngx_http_sp_memory_job_parse(&value);
     ctx->refs = json_incref(json_object_get(input, "refs"));
+    ctx->owner = json_incref(json_object_get(input, "owner"));
 
     if (input == NULL || ctx->refs == NULL) {
         json_decref(input);
@@ -286,33 +297,58 @@ ngx_http_sp_memory_job_was_read(ngx_sp_op_t *op)
 static void
 ngx_http_sp_memory_job_ask(ngx_http_sp_memory_job_t *ctx, json_t *input)
 {
-    ngx_sp_fetch_op_t  *fetch;
+    ngx_http_sp_call_t  *call;
 
     ngx_http_sp_memory_job_set_state(ctx, NGX_HTTP_SP_MEMORY_ASK);
 
-    fetch = ngx_http_sp_memory_job_fetch_op(ctx->job, ctx->mmcf->extractor,
-                                            ngx_http_sp_memory_job_answered);
+    call = ngx_http_sp_memory_job_call(ctx->job, &ctx->mmcf->extractor,
+                                       NGX_HTTP_SP_CALL_EXTRACTION,
+                                       ngx_http_sp_memory_job_answered);
 
-    if (fetch == NULL
-        || ngx_http_sp_memory_extract_request(ctx->job->pool,
-                                              ctx->mmcf->extractor, input,
-                                              fetch)
-           != NGX_OK)
-    {
+    ctx->chat = ngx_http_sp_memory_extract_request(input);
+
+    if (call == NULL || ctx->chat == NULL) {
         ngx_http_sp_memory_job_again(ctx->job, "out of memory");
         return;
     }
 
-    ngx_sp_fetch_submit(fetch);
+    call->chat = ctx->chat;
+
+    ngx_http_sp_memory_job_submit(ctx, call);
+}
+
+
+/* the account is that of the scope */
+
+static void
+ngx_http_sp_memory_job_submit(ngx_http_sp_memory_job_t *ctx,
+    ngx_http_sp_call_t *call)
+{
+    json_t  *character, *user;
+
+    user = json_array_get(ctx->owner, 0);
+    character = json_array_get(ctx->owner, 1);
+
+    if (json_is_string(user) && json_is_string(character)) {
+        call->user_id.data = (u_char *) json_string_value(user);
+        call->user_id.len = json_string_length(user);
+
+        call->character_id.data = (u_char *) json_string_value(character);
+        call->character_id.len = json_string_length(character);
+    }
+
+    ngx_http_sp_call_submit(call);
 }
 
 
 static void
 ngx_http_sp_memory_job_answered(ngx_sp_op_t *op)
 {
+    ngx_http_sp_call_t        *call;
     ngx_http_sp_memory_job_t  *ctx;
 
     ctx = op->data;
+    call = (ngx_http_sp_call_t *) op;
 
     if (op->result != NGX_SP_OP_OK) {
         ngx_http_sp_memory_job_again(ctx->job,
@@ -320,13 +356,11 @@ ngx_http_sp_memory_job_answered(ngx_sp_op_t *op)
         return;
     }
 
-    ctx->items = ngx_http_sp_memory_extract_response(ctx->job->pool,
-                                                     ctx->mmcf->extractor,
-                                                  (ngx_sp_fetch_op_t *) op);
+    ctx->items = ngx_http_sp_memory_extract_response(&call->text);
+
     if (ctx->items == NULL) {
         ngx_log_error(NGX_LOG_ERR, ctx->job->log, 0,
-                      "memory: the extractor answered %ui without memories",
-                      ((ngx_sp_fetch_op_t *) op)->status);
+                      "memory: the extractor answered without memories");
 
         ngx_http_sp_memory_job_again(ctx->job,
                                      "the extractor's answer is not a list "
@@ -350,7 +384,8 @@ ngx_http_sp_memory_job_save(ngx_http_sp_memory_job_t *ctx)
         json_array_remove(ctx->items, NGX_HTTP_SP_MEMORY_JOB_ITEMS);
     }
 
-    result = json_pack("{s:O, s:O}", "items", ctx->items, "refs", ctx->refs);
+    result = json_pack("{s:O, s:O, s:O*}", "items", ctx->items, "refs",
+                       ctx->refs, "owner", ctx->owner);
 
     params[0] = ctx->job->id;
     params[1] = ctx->job->epoch;
@@ -393,10 +428,9 @@ ngx_http_sp_memory_job_saved(ngx_sp_op_t *op)
 static void
 ngx_http_sp_memory_job_embed(ngx_http_sp_memory_job_t *ctx)
 {
-    size_t              i, len;
-    ngx_str_t           texts[NGX_HTTP_SP_MEMORY_JOB_ITEMS];
-    const char         *text;
-    ngx_sp_fetch_op_t  *fetch;
+    size_t               i, len;
+    const char          *text;
+    ngx_http_sp_call_t  *call;
 
     ctx->ntexts = 0;
 
@@ -406,32 +440,31 @@ ngx_http_sp_memory_job_embed(ngx_http_sp_memory_job_t *ctx)
         text = sp_json_string(json_array_get(ctx->items, i), "text", &len);
 
         if (text != NULL && len > 0 && len <= 1200) {
-            texts[ctx->ntexts].data = (u_char *) text;
-            texts[ctx->ntexts].len = len;
+            ctx->texts[ctx->ntexts].data = (u_char *) text;
+            ctx->texts[ctx->ntexts].len = len;
             ctx->index[ctx->ntexts++] = i;
         }
     }
 
-    if (ctx->mmcf->embedder == NULL || ctx->ntexts == 0) {
+    if (ctx->mmcf->embedder.model == NULL || ctx->ntexts == 0) {
         ngx_http_sp_memory_job_apply(ctx);
         return;
     }
 
     ngx_http_sp_memory_job_set_state(ctx, NGX_HTTP_SP_MEMORY_EMBED);
 
-    fetch = ngx_http_sp_memory_job_fetch_op(ctx->job, ctx->mmcf->embedder,
-                                            ngx_http_sp_memory_job_embedded);
-    if (fetch == NULL
-        || ngx_http_sp_memory_embed_request(ctx->job->pool,
-                                            ctx->mmcf->embedder, texts,
-                                            ctx->ntexts, fetch)
-           != NGX_OK)
-    {
+    call = ngx_http_sp_memory_job_call(ctx->job, &ctx->mmcf->embedder,
+                                       NGX_HTTP_SP_CALL_EMBEDDING,
+                                       ngx_http_sp_memory_job_embedded);
+    if (call == NULL) {
         ngx_http_sp_memory_job_again(ctx->job, "out of memory");
         return;
     }
 
-    ngx_sp_fetch_submit(fetch);
+    call->texts = ctx->texts;
+    call->ntexts = ctx->ntexts;
+
+    ngx_http_sp_memory_job_submit(ctx, call);
 }
 
 
@@ -443,7 +476,7 @@ ngx_http_sp_memory_job_embedded(ngx_sp_op_t *op)
     ctx = op->data;
 
     if (op->result == NGX_SP_OP_OK
-        && ngx_http_sp_memory_job_vectors(ctx, (ngx_sp_fetch_op_t *) op)
+        && ngx_http_sp_memory_job_vectors(ctx, (ngx_http_sp_call_t *) op)
            == NGX_OK)
     {
         ngx_http_sp_memory_job_apply(ctx);
@@ -464,23 +497,14 @@ ngx_http_sp_memory_job_embedded(ngx_sp_op_t *op)
 
 static ngx_int_t
 ngx_http_sp_memory_job_vectors(ngx_http_sp_memory_job_t *ctx,
-    const ngx_sp_fetch_op_t *fetch)
+    const ngx_http_sp_call_t *call)
 {
     json_t      *item, *vector;
-    ngx_str_t    vectors[NGX_HTTP_SP_MEMORY_JOB_ITEMS];
     ngx_uint_t   i;
-
-    if (ngx_http_sp_memory_embed_response(ctx->job->pool,
-                                          ctx->mmcf->embedder, fetch,
-                                          vectors, ctx->ntexts)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
     for (i = 0; i < ctx->ntexts; i++) {
         item = json_array_get(ctx->items, ctx->index[i]);
-        vector = ngx_http_sp_memory_job_parse(&vectors[i]);
+        vector = ngx_http_sp_memory_job_parse(&call->vectors[i]);
 
         if (vector == NULL
             || json_object_set_new(item, "embedding", vector) != 0)

@@ -66,27 +66,63 @@ ngx_http_sp_memory_job_query(ngx_sp_job_t *job,
 }
 
 
-ngx_sp_fetch_op_t *
-ngx_http_sp_memory_job_fetch_op(ngx_sp_job_t *job,
-    const ngx_http_sp_memory_api_t *api, ngx_sp_op_handler_pt done)
+ngx_http_sp_call_t *
+ngx_http_sp_memory_job_call(ngx_sp_job_t *job,
+    const ngx_http_sp_memory_model_t *model, ngx_http_sp_call_e kind,
+    ngx_sp_op_handler_pt done)
 {
-    ngx_sp_fetch_op_t  *fetch;
+    ngx_http_sp_call_t  *call;
 
-    fetch = ngx_pcalloc(job->pool, sizeof(ngx_sp_fetch_op_t));
-    if (fetch == NULL) {
+    call = ngx_pcalloc(job->pool, sizeof(ngx_http_sp_call_t));
+    if (call == NULL) {
         return NULL;
     }
 
-    fetch->op.done = done;
-    fetch->op.data = job->ctx;
-    fetch->op.log = job->log;
-    fetch->op.timeout = api->timeout;
+    call->model = model->model;
+    call->kind = kind;
+    call->pool = job->pool;
+    call->dimensions = model->dimensions;
 
-    if (ngx_sp_job_attach(job, &fetch->op) != NGX_OK) {
+    call->op.done = done;
+    call->op.data = job->ctx;
+    call->op.log = job->log;
+    call->op.timeout = model->timeout;
+
+    if (ngx_sp_job_attach(job, &call->op) != NGX_OK) {
         return NULL;
     }
 
-    return fetch;
+    return call;
+}
+
+
+ngx_str_t
+ngx_http_sp_memory_dump(ngx_pool_t *pool, const json_t *value)
+{
+    size_t     flags;
+    ngx_str_t  text;
+
+    ngx_str_null(&text);
+
+    /* vectors have six digits */
+
+    flags = JSON_COMPACT|JSON_REAL_PRECISION(6);
+
+    text.len = json_dumpb(value, NULL, 0, flags);
+    if (text.len == 0) {
+        return text;
+    }
+
+    text.data = ngx_pnalloc(pool, text.len);
+
+    if (text.data == NULL) {
+        text.len = 0;
+        return text;
+    }
+
+    (void) json_dumpb(value, (char *) text.data, text.len, flags);
+
+    return text;
 }
 
 

@@ -16,10 +16,6 @@ static char *ngx_http_sp_memory_enable(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_sp_memory_server(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_sp_memory_embedder(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_sp_memory_extractor(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static char *ngx_http_sp_memory_weights(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_uint_t ngx_http_sp_memory_is_weight(const ngx_str_t *value);
@@ -65,11 +61,6 @@ static const ngx_sp_metric_slot_t  ngx_http_sp_memory_metrics[] = {
 };
 
 
-/* what the extractor asks for */
-
-static const sp_chat_request_t  ngx_http_sp_memory_no_stream;
-
-
 static ngx_command_t  ngx_http_sp_memory_commands[] = {
 
     { ngx_string("memory"),
@@ -87,14 +78,14 @@ static ngx_command_t  ngx_http_sp_memory_commands[] = {
       NULL },
 
     { ngx_string("memory_embedder"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1234,
       ngx_http_sp_memory_embedder,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("memory_extractor"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
       ngx_http_sp_memory_extractor,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -191,13 +182,19 @@ ngx_http_sp_memory_postconfiguration(ngx_conf_t *cf)
 
     mmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_memory_module);
 
-    if (mmcf->embedder != NULL && mmcf->pg != NULL
+    if (mmcf->embedder.model != NULL
+        && ngx_http_sp_memory_models(cf, mmcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (mmcf->embedder.model != NULL && mmcf->pg != NULL
         && ngx_http_sp_memory_backfill_init(cf, mmcf) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (mmcf->extractor == NULL) {
+    if (mmcf->extractor.model == NULL) {
         return NGX_OK;
     }
 
@@ -340,89 +337,6 @@ ngx_http_sp_memory_server(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* memory_embedder off | DIALECT [parameters] */
-
-static char *
-ngx_http_sp_memory_embedder(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_sp_memory_main_conf_t *mmcf = conf;
-
-    ngx_str_t  *model, *value;
-
-    if (mmcf->embedder_set) {
-        return "is duplicate";
-    }
-
-    mmcf->embedder_set = 1;
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
-        return NGX_CONF_OK;
-    }
-
-    mmcf->cache = 256;
-    mmcf->embedder = ngx_http_sp_memory_api(cf, NULL, "cache=", &mmcf->cache);
-    if (mmcf->embedder == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    /* vectors of another length are another model's */
-
-    model = &mmcf->embed_model;
-
-    model->data = ngx_pnalloc(cf->pool, mmcf->embedder->model.len + 1
-                                        + NGX_INT_T_LEN);
-    if (model->data == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    model->len = ngx_sprintf(model->data, "%V/%ui", &mmcf->embedder->model,
-                             mmcf->embedder->dimensions)
-                 - model->data;
-
-    return NGX_CONF_OK;
-}
-
-
-/* memory_extractor off | DIALECT [parameters] */
-
-static char *
-ngx_http_sp_memory_extractor(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_sp_memory_main_conf_t *mmcf = conf;
-
-    ngx_str_t   *value;
-    ngx_uint_t   lease;
-
-    if (mmcf->job.lease != 0) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-    lease = 120;
-    mmcf->job.lease = lease;
-
-    if (ngx_strcmp(value[1].data, "off") == 0 && cf->args->nelts == 2) {
-        return NGX_CONF_OK;
-    }
-
-    mmcf->extractor = ngx_http_sp_memory_api(cf,
-                                             &ngx_http_sp_memory_no_stream,
-                                             "lease=", &lease);
-    if (mmcf->extractor == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (lease < 1) {
-        return "has a lease of 0 seconds";
-    }
-
-    mmcf->job.lease = lease;
-
-    return NGX_CONF_OK;
-}
-
-
 /* memory_weights [vector=1.0] [lexical=0.7] [floor=0.25] */
 
 static char *
@@ -502,7 +416,7 @@ ngx_http_sp_memory_init_process(ngx_cycle_t *cycle)
     mmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_sp_memory_module);
 
-    if (mmcf == NULL || mmcf->embedder == NULL) {
+    if (mmcf == NULL || mmcf->embedder.model == NULL) {
         return NGX_OK;
     }
 

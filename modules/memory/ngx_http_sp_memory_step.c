@@ -77,7 +77,7 @@ ngx_http_sp_memory_step(ngx_http_request_t *r)
         ngx_http_sp_memory_forget(ctx);
 
         ngx_sp_op_cancel(&ctx->lexical.op.op);
-        ngx_sp_op_cancel(&ctx->fetch.op);
+        ngx_sp_op_cancel(&ctx->embed.op);
         ngx_sp_op_cancel(&ctx->vector.op.op);
 
         ngx_memzero(ctx, sizeof(ngx_http_sp_memory_ctx_t));
@@ -111,7 +111,7 @@ ngx_http_sp_memory_step(ngx_http_request_t *r)
     }
 
     if (ngx_sp_op_pending(&ctx->lexical.op.op)
-        || ngx_sp_op_pending(&ctx->fetch.op)
+        || ngx_sp_op_pending(&ctx->embed.op)
         || ngx_sp_op_pending(&ctx->vector.op.op))
     {
         return NGX_AGAIN;
@@ -178,7 +178,8 @@ ngx_http_sp_memory_start(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (mmcf->embedder != NULL && ngx_http_sp_memory_embed(r, ctx) != NGX_OK)
+    if (mmcf->embedder.model != NULL
+        && ngx_http_sp_memory_embed(r, ctx) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -259,7 +260,7 @@ ngx_http_sp_memory_embed(ngx_http_request_t *r,
     ngx_http_sp_memory_ctx_t *ctx)
 {
     ngx_int_t                        rc;
-    ngx_sp_op_t                     *op;
+    ngx_http_sp_call_t              *call;
     ngx_http_sp_memory_loc_conf_t   *mlcf;
     ngx_http_sp_memory_main_conf_t  *mmcf;
 
@@ -277,24 +278,28 @@ ngx_http_sp_memory_embed(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_sp_memory_embed_request(r->pool, mmcf->embedder,
-                                          &ctx->query, 1, &ctx->fetch);
-    if (rc != NGX_OK) {
+    call = &ctx->embed;
+
+    call->model = mmcf->embedder.model;
+    call->kind = NGX_HTTP_SP_CALL_EMBEDDING;
+    call->pool = r->pool;
+    call->user_id = ngx_http_sp_identity(r)->sub;
+    call->character_id.data = (u_char *) ctx->chat->character_id;
+    call->character_id.len = ngx_strlen(ctx->chat->character_id);
+    call->texts = &ctx->query;
+    call->ntexts = 1;
+    call->dimensions = mmcf->embedder.dimensions;
+
+    call->op.done = ngx_http_sp_memory_embedded;
+    call->op.data = ctx;
+    call->op.log = r->connection->log;
+    call->op.timeout = ngx_min(mlcf->timeout, mmcf->embedder.timeout);
+
+    if (ngx_http_sp_op_attach(r, &call->op) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    op = &ctx->fetch.op;
-
-    op->done = ngx_http_sp_memory_embedded;
-    op->data = ctx;
-    op->log = r->connection->log;
-    op->timeout = ngx_min(mlcf->timeout, mmcf->embedder->timeout);
-
-    if (ngx_http_sp_op_attach(r, op) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_sp_fetch_submit(&ctx->fetch);
+    ngx_http_sp_call_submit(call);
 
     return NGX_OK;
 }
@@ -303,9 +308,7 @@ ngx_http_sp_memory_embed(ngx_http_request_t *r,
 static void
 ngx_http_sp_memory_embedded(ngx_sp_op_t *op)
 {
-    ngx_int_t                        rc;
-    ngx_http_sp_memory_ctx_t        *ctx;
-    ngx_http_sp_memory_main_conf_t  *mmcf;
+    ngx_http_sp_memory_ctx_t  *ctx;
 
     ctx = op->data;
 
@@ -316,18 +319,7 @@ ngx_http_sp_memory_embedded(ngx_sp_op_t *op)
         return;
     }
 
-    mmcf = ngx_http_get_module_main_conf(ctx->request,
-                                         ngx_http_sp_memory_module);
-
-    rc = ngx_http_sp_memory_embed_response(ctx->request->pool,
-                                           mmcf->embedder, &ctx->fetch,
-                                           &ctx->embedding, 1);
-    if (rc != NGX_OK) {
-        ngx_log_error(NGX_LOG_WARN, op->log, 0,
-                      "memory: the embedder answered %ui, recall is lexical",
-                      ctx->fetch.status);
-        return;
-    }
+    ctx->embedding = ctx->embed.vectors[0];
 
     ngx_http_sp_memory_cache_put(&ctx->query, &ctx->embedding);
 }

@@ -177,7 +177,7 @@ for my $name (@names) {
 }
 
 my %handlers = (
-    llm_pass => 'llm_pass demo;', llm_embeddings => 'llm_embeddings demo;',
+    llm_pass => 'llm_pass demo;', llm_embeddings => 'llm_embeddings embed;',
     llm_models => 'llm_models;', pg_call => 'pg_call gone api;',
     demo_model => 'demo_model;', health => 'health live;',
     metrics => 'metrics;', not_found => 'not_found;',
@@ -219,7 +219,8 @@ http {
         chain gone; pg gone; signer key_file=%%DIR%%/relay.key;
         contract 0x5FbDB2315678afecb367f032d93F642f64180aa3;
     }
-    llm_provider demo { url http://127.0.0.1:%%PORT2%%/v1; model demo; }
+    llm_provider demo { url http://127.0.0.1:%%PORT2%%/v1; model demo;
+                        model embed kind=embedding; }
 
     log_format cells '$request_uri|$uri|$status|$sent_http_x_trace';
 

@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static int fuzz_sink(void *data, const sp_delta_t *delta);
 static void fuzz_compare(const json_t *root, const sp_slice_t *slice);
 static int fuzz_write(void *data, const sp_delta_t *delta);
+static int fuzz_vector(void *data, size_t index, const json_t *vector);
 static void fuzz_check(const char *text, size_t len, int strict);
 
 
@@ -153,6 +154,17 @@ fuzz_compare(const json_t *root, const sp_slice_t *slice)
 }
 
 
+static int
+fuzz_vector(void *data, size_t index, const json_t *vector)
+{
+    if (!json_is_array(vector)) {
+        abort();
+    }
+
+    return 0;
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -191,6 +203,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_decref(root);
 
     (void) sp_openai.scan_answer(p, size, fuzz_write, &strict, &event);
+
+    (void) sp_openai.scan_embed(p, size, fuzz_vector, NULL, &event);
 
     n = sp_json_unescape(text, sizeof(text), p, size);
 

@@ -101,7 +101,7 @@ my %seen;
 
 $t->wait_until(sub {
     $seen{$_} = Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
-                            qq{provider="fake",outcome="$_"}) || 0
+                            qq{provider="fake",kind="chat",outcome="$_"}) || 0
         for qw(complete partial failed);
     $seen{partial} + $seen{failed} == 3 * @phases;
 }, 5);

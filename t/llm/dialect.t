@@ -23,6 +23,7 @@ my $conf = 'llm_provider sayer {
                 key_file %%DIR%%/key;
                 read_timeout 1s;
                 model great-sayer as=sayer;
+                model say-embed as=vectors kind=embedding;
             }
             llm_provider down { dialect say; url http://127.0.0.1:%%PORT2%%;
                                 model m as=down; }';
@@ -35,7 +36,7 @@ my ($t, $p) = Sallyport::Llm::gateway(http => $conf, server => '
     location @other { llm_pass default; }
     location = /say-fallback { error_page 502 = @other;
                                llm_pass down dialect=say; }
-    location = /embed { llm_embeddings sayer; }');
+    location = /embed { llm_embeddings vectors; }');
 
 my $hello = $Sallyport::Llm::hello;
 my @http = ({}, { http2 => 1 });
@@ -290,13 +291,13 @@ is($res->{json}{said}, $hello, 'and the client keeps its own');
 
 for my $case ([ 'llm_provider x { dialect talk; url http://127.0.0.1;
                                   model x; }',
-                qr/unknown dialect "talk", allowed: openai, say in/ ],
+                qr/unknown dialect "talk", allowed: openai, say, hush in/ ],
               [ 'server { location / { llm_pass x dialect=talk; } }',
                 qr/unknown dialect "talk"/ ],
               [ 'server { location / { llm_pass x lang=say; } }',
                 qr/invalid parameter "lang=say" of "llm_pass"/ ],
               [ 'error_format talk;',
-                qr/unknown format "talk", allowed: json, html, openai, say/ ])
+                qr/unknown format "talk", allowed: json, html, openai, say, hush/ ])
 {
     my ($bad, $message) = @$case;
     my ($ok, $text) = $t->check_conf("%%LOAD%%\n%%GLOBALS%%\nevents { }\n"

@@ -162,10 +162,10 @@ ok($t->wait_until(sub {
         count(*) from gateway.ledger group by 1, 2, 3'));
 
 cmp_ok(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
-           'provider="one",outcome="failed"'), '>=', 60,
+           'provider="one",kind="chat",outcome="failed"'), '>=', 60,
        'failures are counted by provider');
 is(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
-       'provider="two",outcome="failed"'), 0, 'and only there');
+       'provider="two",kind="chat",outcome="failed"'), 0, 'and only there');
 
 # the listing names an alias once
 

@@ -259,7 +259,7 @@ for my $opt ({}, { http2 => 1 }) {
 }
 
 is(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
-               'provider="down",outcome="failed"'), 4, 'both are counted');
+               'provider="down",kind="chat",outcome="failed"'), 4, 'both are counted');
 
 
 # -- an unreachable provider
@@ -274,7 +274,7 @@ for my $opt ({}, { http2 => 1 }) {
 }
 
 is(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
-               'provider="fake",outcome="partial"'), 0,
+               'provider="fake",kind="chat",outcome="partial"'), 0,
    'who has read [DONE] has it all');
 
 unlike($t->error_log, qr/sk-test/, 'no key in the log');

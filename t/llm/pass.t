@@ -14,7 +14,8 @@ use Sallyport::Llm;
 
 binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
 
-my ($t, $p) = Sallyport::Llm::gateway();
+my ($t, $p) = Sallyport::Llm::gateway(
+    server => 'location = /hidden { llm_pass hidden; }');
 
 
 for my $http2 (0, 1) {
@@ -173,16 +174,16 @@ cmp_ok(scalar keys %conns, '<=', 4, scalar(@all) . ' requests over '
 
 # -- embeddings, models
 
-my $res = $t->post('/v1/embeddings', {}, { model => 'small', input => 'x',
-                                           dimensions => 2 });
+my $res = $t->post('/v1/embeddings', {}, { model => 'embedding',
+                                           input => 'x', dimensions => 2 });
 
 is($res->{status}, 200, 'embeddings');
 is_deeply($res->{json}{data}[0]{embedding}, [ 0.5, -0.5 ], 'the vector');
 is($p->last_request->{line}, 'POST /v1/embeddings HTTP/1.1', 'their path');
-is($p->last_request->{json}{model}, 'real-small', 'their model');
+is($p->last_request->{json}{model}, 'real-embed', 'their model');
 is($p->last_request->{json}{dimensions}, 2, 'their options');
 
-is($t->post('/v1/embeddings', {}, { model => 'small' })->{status}, 400,
+is($t->post('/v1/embeddings', {}, { model => 'embedding' })->{status}, 400,
    'embeddings need an input');
 
 for my $case (
@@ -194,6 +195,8 @@ for my $case (
       'model_invalid' ],
     [ 'another model', { model => 'm' x 256, input => 'x' }, 404,
       'model_not_found' ],
+    [ 'a model for chats', { model => 'small', input => 'x' }, 404,
+      'model_not_found' ],
     [ 'an array', [ 'x' ], 400, 'request_not_object' ],
 ) {
     my ($name, $body, $status, $code) = @$case;
@@ -203,10 +206,22 @@ for my $case (
        "embeddings: $name");
 }
 
+for my $model ('embedding', 'hidden') {
+    $res = $t->post('/v1/chat/completions', {}, { model => $model,
+        messages => [ { role => 'user', content => 'hi' } ] });
+    is("$res->{status} $res->{json}{error}{code}", '404 model_not_found',
+       "a model that clients have no chats with: $model");
+}
+
+$res = $t->post('/hidden', {}, {
+    messages => [ { role => 'user', content => 'hi' } ] });
+is($res->{status}, 200, 'a location may have an internal one');
+is($p->last_request->{json}{model}, 'real-hidden', 'and answers by it');
+
 $res = $t->get('/v1/models');
 
 is_deeply([ map { $_->{id} } @{ $res->{json}{data} } ],
-          [ 'default', 'small' ], 'models are the aliases');
+          [ 'default', 'small', 'embedding' ], 'models are the aliases');
 is($res->{json}{data}[0]{owned_by}, 'fake', 'owned by the provider');
 is($t->post('/v1/models', {}, {})->{status}, 405, 'models take GET');
 

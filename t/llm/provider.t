@@ -76,7 +76,7 @@ like((check(block('url http://no.such.invalid/;')))[1],
 
 my ($ok, $out) = check('', undef, '') ;
 
-ok(!$ok && $out =~ /no llm_provider has a model "default" in \S+:\d+/,
+ok(!$ok && $out =~ /no llm_provider has a model "default" with kind=chat for "llm_pass", allowed: none is there in \S+:\d+/,
    'llm_pass names a model that exists') or diag($out);
 
 # the provider may stand behind the server
@@ -140,7 +140,7 @@ my %bad = (
     'stream_usage' => [ block("$url stream_usage maybe;"),
                         qr/it must be "on" or "off"/ ],
     'a model parameter' => [ block("$url model n color=2;"),
-                             qr/expected as=ALIAS, context=TOKENS, weight=NUMBER or backup/ ],
+                             qr/expected as=ALIAS, kind=chat, kind=embedding, context=TOKENS, weight=NUMBER, backup or internal/ ],
     'a weight' => [ block("$url model n weight=0;"),
                     qr/invalid value "weight=0" in "model", a number from 1 to 1000 / ],
 );
@@ -165,7 +165,11 @@ my %location = (
     'llm_pass default; llm_system_messages maybe;' => qr/invalid value/,
     'llm_pass default; llm_message_limit -1;' => qr/invalid number/,
     'llm_pass default; llm_characters nopg;' => qr/pg_server nopg/,
-    'llm_embeddings other;' => qr/no llm_provider has a model "other"/,
+    'llm_embeddings other;' =>
+        qr/no llm_provider has a model "other" with kind=embedding/,
+    'llm_embeddings default;' =>
+        qr/"default" with kind=embedding for "llm_embeddings", allowed: n/,
+    'llm_pass other;' => qr/"other" with kind=chat .*, allowed: default in /,
 );
 
 for my $text (sort keys %location) {

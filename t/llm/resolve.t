@@ -106,7 +106,7 @@ is($t->post('/fallback', {}, { messages => [ { role => 'user',
                                                content => 'hi' } ] })->{status},
    200, 'another provider answers in its place');
 is(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
-                          'provider="never",outcome="failed"'), 2,
+                          'provider="never",kind="chat",outcome="failed"'), 2,
    'both are counted');
 
 

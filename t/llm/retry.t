@@ -76,7 +76,7 @@ for my $model (qw(default pooled)) {
 }
 
 is(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
-               'provider="fake",outcome="failed"'), 6,
+               'provider="fake",kind="chat",outcome="failed"'), 6,
    'each failure is counted once');
 
 $t->finish;

@@ -196,9 +196,9 @@ is(length $t->sql('select content from chat.message where chat_id = ?
                   'assistant'), 1024, 'llm_answer_size');
 
 is(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
-               'provider="fake",outcome="failed"'), 6, 'metric: failed');
+               'provider="fake",kind="chat",outcome="failed"'), 6, 'metric: failed');
 is(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',
-               'provider="fake",outcome="partial"'), 2, 'metric: partial');
+               'provider="fake",kind="chat",outcome="partial"'), 2, 'metric: partial');
 
 $t->finish;
 done_testing;

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# memory_embedder and memory_extractor: which keys and dialects are refused.
+# memory_embedder and memory_extractor: which models fit; memory for nobody.
 
 use strict;
 use warnings;
@@ -18,60 +18,46 @@ my $t = Sallyport::Test->new;
 my $jwks = JSON::PP::encode_json(
     { keys => [ Sallyport::JWT->new('EdDSA')->public ] });
 
-my %keys = (
-    'one line' => [ "sk-test\n", 0600, undef ],
-    'read by others' => [ "sk-test\n", 0644, qr/mode is 0644, allowed are/ ],
-    'nothing' => [ "\n", 0600, qr/is empty/ ],
-    'two lines' => [ "sk-test\r\nX-Evil: yes\n", 0600, qr/one line of/ ],
-    map({ ("the placeholder $_" => [ "$_\n", 0600,
-                                    qr/placeholder, not a key: put the key/ ]) }
-        qw(sk-... changeme your_api_key your_api_key_here YOUR-API-KEY-HERE
-           sk-your-key-here sk-xxxxxxxxxxxx xxxx 00000000 <api-key> ${API_KEY}
-           $OPENAI_API_KEY {{key}} REPLACE_ME Replace-With-Your-Key
-           insert_key_here TOKEN_HERE __PLACEHOLDER__ ToDo fixme none
-           sk-proj-xxxxxxxxxxxx your-openai-api-key YOUR_HF_TOKEN
-           OPENAI_API_KEY sk-...your_key)),
-    map({ ("the key $_" => [ "$_\n", 0600, undef ]) }
-        qw(sk-proj-9sKq2xYbT3 sk-ant-api03-x1Y2 0123456789abcdef
-           AIzaSyD-9tSrke72PouQMnMX-a7eZSW0jkFMBWY monkey-business-here1
-           todo-list-7f3a9 your1-4f9b2c sk-1111abcd tokenizer-x2)),
-);
+# what is said of a model, after a provider with the aliases "chat", "vectors",
+# "two" (of two names) and "same" (of two providers)
 
-for my $directive ('memory_embedder', 'memory_extractor') {
-    for my $name (sort keys %keys) {
-        my ($text, $mode, $refusal) = @{ $keys{$name} };
-
-        unlink $t->dir . '/api.key';
-        my $file = $t->file('api.key', $text, $mode);
-
-        my ($accepted, $said) = $t->check_conf(<<"EOF");
-%%LOAD%%
-%%GLOBALS%%
-events { }
-http {
-    %%HTTP%%
-    pg_server main "host=/nonexistent user=u";
-    memory_server main;
-    $directive openai model=m url=http://127.0.0.1:1 key_file=$file;
-}
-EOF
-        is($accepted ? 1 : 0, $refusal ? 0 : 1, "$directive: $name");
-        like($said, qr/$refusal.*check\.conf:\d+/s, '.. with why and where')
-            if $refusal;
-        unlike($said, qr/sk-test/, '.. without the key');
-    }
-}
-
-# dialects; "say" is that of t/modules/dialect_probe
+my $providers = <<'EOP';
+    llm_provider a { url http://127.0.0.1:1/v1; model c as=chat;
+                     model v as=vectors kind=embedding;
+                     model v as=two kind=embedding;
+                     model w as=two kind=embedding;
+                     model v as=same kind=embedding; }
+    llm_provider b { dialect say; url http://127.0.0.1:1; model s as=saying;
+                     model v as=same kind=embedding; }
+    llm_provider c { url http://unix:/tmp/x.sock:/v1; model x as=socket; }
+    llm_provider d { url http://api.test; upstream pool; model x as=pool; }
+    upstream pool { server 127.0.0.1:1; }
+EOP
 
 for my $case (
-    [ 'memory_extractor say model=m url=http://127.0.0.1:1;' ],
-    [ 'memory_extractor openai model=m;' ],
-    [ 'memory_extractor say model=m;', qr/"memory_extractor" needs "url="/ ],
-    [ 'memory_extractor talk model=m;',
-      qr/unknown dialect "talk", allowed: openai, say/ ],
-    [ 'memory_embedder say model=m url=http://127.0.0.1:1;',
-      qr/dialect "say" cannot serve "memory_embedder"/ ])
+    [ 'memory_extractor chat;' ],
+    [ 'memory_extractor saying timeout=1s lease=5;' ],
+    [ 'memory_extractor off; memory_embedder off;' ],
+    [ 'memory_embedder vectors dimensions=256 cache=0 timeout=2s;' ],
+    [ 'memory_embedder same;' ],
+    [ 'memory_embedder two;',
+      qr/"two", which is "v" of llm_provider "a" and "w" of "a": vectors of/ ],
+    [ 'memory_embedder chat;',
+      qr/"chat" with kind=embedding for "memory_embedder", allowed: vectors, / ],
+    [ 'memory_extractor vectors;',
+      qr/kind=chat for "memory_extractor", allowed: chat, saying, socket, p/ ],
+    [ 'memory_extractor nothing;', qr/no llm_provider has a model "nothing"/ ],
+    [ 'memory_extractor "";', qr/"memory_extractor" needs the name of a mo/ ],
+    [ 'memory_extractor socket;', qr/provider "c" of model "socket" has a unix/ ],
+    [ 'memory_extractor pool;', qr/"d" of model "pool" has an "upstream", "m/ ],
+    [ 'memory_extractor chat; memory_extractor chat;', qr/is duplicate/ ],
+    [ 'memory_embedder vectors; memory_embedder off;', qr/is duplicate/ ],
+    [ 'memory_extractor chat url=http://x;',
+      qr/parameter "url=http:\/\/x" .*; the name of a model, lease=, timeout= / ],
+    [ 'memory_embedder vectors lease=5;', qr/model, dimensions=, cache=, ti/ ],
+    [ 'memory_embedder vectors dimensions=3901;', qr/from 1 to 3900/ ],
+    [ 'memory_extractor chat lease=0;', qr/from 1 to 100000/ ],
+    [ 'memory_extractor chat timeout=soon;', qr/"timeout=soon"/ ])
 {
     my ($directive, $refusal) = @$case;
 
@@ -84,11 +70,12 @@ http {
     pg_server main "host=/nonexistent user=u";
     memory_server main;
     $directive
+    $providers
 }
 EOF
     is($accepted ? 1 : 0, $refusal ? 0 : 1, $directive) or diag $said;
-    like($said, qr/$refusal.*check\.conf:\d+/s, '.. with why and where')
-        if $refusal;
+    like($said, qr/$refusal.*$/m, '.. with why') if $refusal;
+    like($said, qr/ in \S*check\.conf:\d+/, '.. and where') if $refusal;
 }
 
 

@@ -14,7 +14,7 @@ use Sallyport::Memory;
 
 
 my $m = Sallyport::Memory->new(
-    extractor => 'url=http://127.0.0.1:%%PORT2%%/v1');
+    extractor => 'http://127.0.0.1:%%PORT2%%/v1');
 my $t = $m->t;
 my $anna = $m->user(1);
 
@@ -79,7 +79,7 @@ $m->finish;
 
 sub gated {
     my $m = Sallyport::Memory->new(gates => 1,
-        extractor => 'url=http://127.0.0.1:%%PORT4%%/v1 lease=2',
+        extractor => 'http://127.0.0.1:%%PORT4%%/v1', lease => 2,
         embedder => 'http://127.0.0.1:%%PORT5%%/v1');
 
     $m->user(1);

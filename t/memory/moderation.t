@@ -15,7 +15,7 @@ use Sallyport::Memory;
 
 my $m = Sallyport::Memory->new(
     gates => 1,
-    extractor => 'url=http://127.0.0.1:%%PORT4%%/v1',
+    extractor => 'http://127.0.0.1:%%PORT4%%/v1',
     http => 'memory_timeout 2s; moderation_rules test.rules;',
     location => 'moderation input;',
     files => { 'test.rules' => "[m category=x action=mask]\nsecret\n"
@@ -72,7 +72,8 @@ like($memories, qr/^My \*{6} dog is called Rex\.$/m, 'remembered as masked');
 unlike("$messages\n$memories\n$rest", qr/secret/i, 'the raw text is nowhere');
 unlike("$messages\n$memories\n$rest", qr/zebra|Zoe/i,
        'what was blocked is nowhere');
-is(scalar $t->sql('select count(*) from gateway.ledger'), 10,
+is(scalar $t->sql('select count(*) from gateway.ledger
+                   where kind = \'chat\''), 10,
    'and is no turn');
 
 like($m->chat($anna, 'what is my dog called?')->{headers}{'x-memory'},

@@ -46,9 +46,10 @@ http {
     quota_policy all { requests 1000/m; }
 
     memory_server main;
-    memory_embedder openai url=http://127.0.0.1:%%PORT1%%/v1 model=e
-                    dimensions=256;
-    memory_extractor openai url=http://127.0.0.1:%%PORT1%%/v1 model=x;
+    llm_provider side { url http://127.0.0.1:%%PORT1%%/v1; model x;
+                        model e kind=embedding; }
+    memory_embedder e dimensions=256;
+    memory_extractor x;
 
     auth_jwt_key_file %%DIR%%/jwks.json;
     mint_chain local {

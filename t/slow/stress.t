@@ -58,12 +58,12 @@ http {
     quota_policy plenty { requests 100000/m; }
     moderation_rules %%DIR%%/rules;
     memory_server main;
-    memory_embedder openai url=http://127.0.0.1:%%PORT1%%/v1
-                    model=demo-embedding dimensions=256;
+    memory_embedder embedding dimensions=256;
     llm_characters main;
     llm_provider demo {
         url http://127.0.0.1:%%PORT1%%/v1;
         model demo as=default;
+        model demo-embedding as=embedding kind=embedding;
     }
 
     server {

@@ -50,6 +50,28 @@ is_deeply($row, ['complete', 10, 1, undef, 1], 'ledger row');
 is_deeply($row, [1, 2], 'without a chat id: the default chat');
 
 
+# a call beside requests: an account, no message; a kind that nobody knows
+
+my $call = $db->turn(kind => 'embedding', alias => 'vectors', user_id => $anna,
+                     character_id => $mira, store => JSON::PP::false,
+                     user_text => '', assistant_text => '');
+
+is($db->store($call, $call), 2, 'a call beside requests, in one batch twice');
+is($db->store($call), 1, 'and sent again');
+is_deeply([ $t->sql('select kind, alias, prompt_tokens, stored, error
+                       from gateway.ledger where id = ?', $call->{id}) ],
+          [ [ 'embedding', 'vectors', 10, 0, undef ] ], 'is there once');
+is(messages(), 2, 'without messages');
+is($t->sql('select kind from gateway.ledger where id = ?', $turn->{id}),
+   'chat', 'what says nothing is a chat');
+
+$call = $db->turn(kind => 'gift', user_id => $anna);
+is($db->store($call), 1, 'a kind that nobody knows');
+like($t->sql('select error from gateway.ledger where id = ?', $call->{id}),
+     qr/^23514/, 'is kept with its error');
+$t->sql('delete from gateway.ledger where kind <> \'chat\' or error is not null');
+
+
 # a chat of its own; a partial answer; a failed one; nothing to store
 
 my $chat = '20000000-0000-4000-8000-000000000001';

@@ -48,16 +48,18 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    insert into gateway.ledger (id, user_id, character_id, chat_id,
-        provider, model, finish, finish_reason, status, attempts,
+    insert into gateway.ledger (id, user_id, character_id, chat_id, kind,
+        provider, model, alias, finish, finish_reason, status, attempts,
         prompt_tokens, completion_tokens, cached_tokens, reported, stream,
         first_byte_ms, total_ms, at)
     values ((turn ->> 'id')::uuid,
         nullif(turn ->> 'user_id', '')::uuid,
         nullif(turn ->> 'character_id', '')::uuid,
         nullif(turn ->> 'chat_id', '')::uuid,
+        coalesce(turn ->> 'kind', 'chat'),
         coalesce(turn ->> 'provider', ''),
         coalesce(turn ->> 'model', ''),
+        coalesce(turn ->> 'alias', ''),
         turn ->> 'finish',
         coalesce(turn ->> 'finish_reason', ''),
         coalesce((turn ->> 'status')::int, 0),

@@ -24,20 +24,35 @@ end
 $$;
 
 
--- [[id, hash, text], ...], oldest first; NULL: nothing to do.
+-- {"user_id", "character_id", "rows": [[id, hash, text], ...]}, oldest first and
+-- of one scope, which the embedder is asked for; NULL: nothing to do.
 
 create or replace function mem.embed_input(at_most int) returns jsonb
 language sql stable
 set search_path = ''
 as $$
-    select jsonb_agg(jsonb_build_array(m.id, encode(m.hash, 'hex'),
-                                       m.content))
-      from (select x.id, x.hash, x.content
-              from mem.memory as x
-             where x.embed_model is null and x.invalid_at is null
-               and mem.has_vectors()
-             order by x.created_at, x.id
-             limit at_most) as m
+    with first as (
+        select x.scope_id, x.user_id, x.character_id
+          from mem.memory as x
+         where x.embed_model is null and x.invalid_at is null
+           and mem.has_vectors()
+         order by x.created_at, x.id
+         limit 1
+    ), batch as (
+        select m.id, m.hash, m.content, m.created_at
+          from mem.memory as m, first
+         where m.scope_id = first.scope_id and m.embed_model is null
+           and m.invalid_at is null
+         order by m.created_at, m.id
+         limit at_most
+    )
+    select jsonb_build_object('user_id', first.user_id,
+               'character_id', first.character_id, 'rows',
+               (select jsonb_agg(jsonb_build_array(b.id,
+                                     encode(b.hash, 'hex'), b.content)
+                                 order by b.created_at, b.id)
+                  from batch as b))
+      from first
 $$;
 
 

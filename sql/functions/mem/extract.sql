@@ -11,6 +11,8 @@
 --     13 user: ...
 --     14 assistant: ...
 --
+-- "owner" is the user and the character that the model is asked for.
+--
 -- NULL: the scope was wiped or paused, or the range is done.
 
 create or replace function mem.extract_input(in_scope bigint, in_epoch int,
@@ -46,7 +48,8 @@ begin
 
     turns := mem.extract_lines(s, from_seq, to_seq, '');
 
-    return jsonb_build_object('refs', old.refs, 'transcript',
+    return jsonb_build_object('refs', old.refs, 'owner',
+        jsonb_build_array(s.user_id, s.character_id), 'transcript',
         case when turns is not null then
             concat_ws(E'\n',
                 mem.extract_lines(s, from_seq - 6, from_seq - 1, 'before '),

@@ -12,10 +12,14 @@ Gate - a model for memory jobs that answers when the test says so
     $gate->shut;
     $gate->nonsense;                                 # answers, but no JSON
     $gate->refuse(1);                                # 400 for every text; 0
+    $gate->fail(500);                                # that for all; 0
+    $gate->thrifty(1);                               # tells no usage; 0
+    my ($last) = $gate->asked;                       # {head, json}, newest
 
 POST /v1/chat/completions makes a memory of every "12 user: My ..." line,
 /v1/embeddings a vector of 256 numbers for each text, or 400 when one of them
-says "poison".
+says "poison".  A chat costs 40 and 8 tokens, a text 5.  Below /say/ it speaks
+the dialect of t/modules/dialect_probe.
 
 =cut
 
@@ -67,10 +71,15 @@ sub new {
 }
 
 
+# there with its content, or not at all
+
 sub mark {
-    my ($self, $name) = @_;
-    open my $fh, '>', "$self->{file}/$name" or die "gate: $!\n";
+    my ($self, $name, $content) = @_;
+
+    CORE::open my $fh, '>', "$self->{file}/.$name" or die "gate: $!\n";
+    print {$fh} defined $content ? $content : '';
     close $fh;
+    rename "$self->{file}/.$name", "$self->{file}/$name" or die "gate: $!\n";
     return;
 }
 
@@ -84,6 +93,36 @@ sub nonsense { $_[0]->mark('nonsense'); return }
 sub refuse {
     my ($self, $on) = @_;
     return $on ? $self->mark('refuse') : unlink "$self->{file}/refuse";
+}
+
+sub thrifty {
+    my ($self, $on) = @_;
+    return $on ? $self->mark('thrifty') : unlink "$self->{file}/thrifty";
+}
+
+sub fail {
+    my ($self, $code) = @_;
+    return $code ? $self->mark('fail', $code) : unlink "$self->{file}/fail";
+}
+
+sub asked {
+    my ($self) = @_;
+
+    my @files = map { $_->[1] } sort { $b->[0] <=> $a->[0] }
+                map { [ (Time::HiRes::stat($_))[9], $_ ] }
+                glob "$self->{file}/request-*";
+
+    return map {
+        my ($head, $body) = split /\r\n\r\n/, slurp($_), 2;
+        { head => $head, json => $json->decode($body) }
+    } @files;
+}
+
+sub slurp {
+    my ($path) = @_;
+    CORE::open my $fh, '<', $path or die "gate: $!\n";
+    local $/;
+    return scalar <$fh>;
 }
 
 sub requests { return scalar(() = glob "$_[0]{file}/request-*") }
@@ -119,27 +158,33 @@ sub serve {
         sysread $client, $body, 65536, length $body or return;
     }
 
-    $self->mark("request-$$");
+    $self->mark("request-$$", "$head\r\n\r\n$body");
 
     # waits: a poll, of the file by which the test opens it; the test ends
     # this process if it never does
     sleep 0.01 until -e "$self->{file}/open";
 
     my $request = $json->decode($body);
-
-    if ($head =~ m{/embeddings }
+    my $refused = $head =~ m{/embeddings }
         && (-e "$self->{file}/refuse"
-            || grep { /poison/ } @{ $request->{input} }))
-    {
-        print {$client} "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n"
+            || grep { /poison/ } @{ $request->{input} });
+    my $code = -e "$self->{file}/fail" ? slurp("$self->{file}/fail")
+             : $refused ? 400 : 0;
+
+    if ($code) {
+        print {$client} "HTTP/1.1 $code X\r\nContent-Length: 0\r\n"
             . "Connection: close\r\n\r\n";
         close $client;
         return;
     }
 
-    my $answer = $head =~ m{/embeddings } ? embeddings($request)
-               : -e "$self->{file}/nonsense" ? complete('Sorry, I cannot.')
-               : complete($json->encode({ memories => memories($request) }));
+    my $usage = !-e "$self->{file}/thrifty";
+    my $answer = $request->{texts} ? say_embeddings($request)
+               : $head =~ m{/embeddings } ? embeddings($request, $usage)
+               : -e "$self->{file}/nonsense"
+                   ? complete($request, 'Sorry, I cannot.', $usage)
+               : complete($request, $json->encode({
+                     memories => memories($request) }), $usage);
 
     print {$client} "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
         . 'Content-Length: ' . length($answer)
@@ -150,10 +195,16 @@ sub serve {
 
 
 sub complete {
-    my ($text) = @_;
+    my ($request, $text, $usage) = @_;
+
     utf8::decode($text);
+    return $json->encode({ said => $text,
+        end => { why => 'done', in => 40, out => 8 } }) if $request->{talk};
+
     return $json->encode({ choices => [ { index => 0, message =>
-        { role => 'assistant', content => $text } } ] });
+        { role => 'assistant', content => $text } } ],
+        $usage ? (usage => { prompt_tokens => 40, completion_tokens => 8,
+            prompt_tokens_details => { cached_tokens => 16 } }) : () });
 }
 
 
@@ -162,7 +213,10 @@ sub memories {
 
     my @found;
 
-    for (split /\n/, $request->{messages}[-1]{content}) {
+    my $data = $request->{talk} ? $request->{talk}[-1]{says}
+                                : $request->{messages}[-1]{content};
+
+    for (split /\n/, $data) {
         push @found, { op => 'add', ref => undef, text => $2, kind =>
                        'profile', subject => 'user', importance => 6,
                        event_on => undef, src_seq => $1 + 0 }
@@ -173,14 +227,26 @@ sub memories {
 }
 
 
-sub embeddings {
+sub say_embeddings {
     my ($request) = @_;
+
+    my $n = @{ $request->{texts} };
+    my $length = $request->{length};
+
+    return $json->encode({ in => 5 * $n, vectors => [ map {
+        [ map { $_ / $length } 1 .. $length ] } 1 .. $n ] });
+}
+
+
+sub embeddings {
+    my ($request, $usage) = @_;
 
     my $n = @{ $request->{input} };
 
     return $json->encode({ data => [ map {
         { index => $_, embedding => [ map { $_ / 256 } 1 .. 256 ] }
-    } reverse 0 .. $n - 1 ] });
+    } reverse 0 .. $n - 1 ],
+    $usage ? (usage => { prompt_tokens => 5 * $n }) : () });
 }
 
 

@@ -44,6 +44,8 @@ http {
         read_timeout $arg{read_timeout};
         model real-model as=default;
         model real-small as=small context=200;
+        model real-embed as=embedding kind=embedding;
+        model real-hidden as=hidden internal;
     }
 
     $arg{http}
@@ -57,7 +59,7 @@ http {
             $arg{location}
         }
 
-        location = /v1/embeddings { llm_embeddings default; }
+        location = /v1/embeddings { llm_embeddings embedding; }
         location = /v1/models { llm_models; }
         location = /metrics { metrics; }
         $arg{server}

@@ -11,10 +11,12 @@ Sallyport::Memory - a gateway with memory, for the tests of it
     my $text = $m->prompt;             # what the model was sent, as text
 
 The model is the fake provider on PORT1, the embedder the demo model on
-PORT2; "embedder" names another URL, "extractor" adds parameters and switches
-extraction on; "location" is said in the locations of chats and of the data
-API, "server" adds locations, "files" are there before the start.  With
-"gates" there are two Gate servers: {model} on PORT4 and {embedder} on PORT5.
+PORT2, or another URL in "embedder"; "extractor" is a URL, and switches
+extraction on, with a "lease".  "models" replaces the providers of both: it has
+an alias "embedding" and an alias "extraction".  "location" is said in the
+locations of chats and of the data API, "server" adds locations, "files" are
+there before the start.  With "gates" there are two Gate servers: {model} on
+PORT4 and {embedder} on PORT5.
 
 =cut
 
@@ -59,8 +61,14 @@ sub new {
                  values ('$mira', 'Mira', true), ('$voss', 'Voss', true)");
 
     my $embedder = $arg{embedder} || 'http://127.0.0.1:%%PORT2%%/v1';
-    my $extractor = defined $arg{extractor}
-        ? "memory_extractor openai model=demo $arg{extractor};" : '';
+    my $lease = $arg{lease} ? "lease=$arg{lease}" : '';
+    my $extractor = $arg{extractor} ? "memory_extractor extraction $lease;"
+                                    : '';
+    my $models = $arg{models} || "
+        llm_provider embedder { url $embedder;
+            model demo-embedding as=embedding kind=embedding; }"
+        . ($arg{extractor} ? "llm_provider extractor { url $arg{extractor};
+                                  model demo as=extraction internal; }" : '');
     my $http = $arg{http} || 'memory_timeout 2s;';
 
     $_ = defined $_ ? $_ : '' for @arg{qw(location server)};
@@ -79,12 +87,13 @@ http {
     error_format openai;
 
     memory_server main;
-    memory_embedder openai url=$embedder model=demo-embedding dimensions=256;
+    memory_embedder embedding dimensions=256;
     memory_weights vector=0.2 floor=0.1;
     $extractor
     $http
 
     llm_characters main;
+    $models
     llm_provider fake {
         dialect openai;
         url http://127.0.0.1:%%PORT1%%/v1;

@@ -46,8 +46,21 @@ ngx_module_t  ngx_http_test_dialect_module = {
 };
 
 
+/* and "hush", which is the same without embeddings */
+
 static ngx_int_t
 ngx_http_test_dialect_preconfiguration(ngx_conf_t *cf)
 {
-    return ngx_http_sp_add_dialect(cf, &ngx_http_test_dialect_say);
+    static sp_dialect_t  hush;
+
+    hush = ngx_http_test_dialect_say;
+    hush.name = "hush";
+    hush.write_embed = NULL;
+    hush.scan_embed = NULL;
+
+    if (ngx_http_sp_add_dialect(cf, &ngx_http_test_dialect_say) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_add_dialect(cf, &hush);
 }

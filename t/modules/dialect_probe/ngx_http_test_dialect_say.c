@@ -13,6 +13,7 @@
  *     {"oops":"out of words"}
  *
  * A whole answer is one object with "said" in place of "say", and all else.
+ * Embeddings are {"texts":["hi"],"length":2} and {"vectors":[[0.5,1]],"in":3}.
  */
 
 
@@ -60,6 +61,10 @@ static int ngx_http_test_dialect_scan_event(void *state,
     sp_event_t *event);
 static int ngx_http_test_dialect_scan_answer(const char *text, size_t len,
     sp_delta_pt sink, void *data, sp_event_t *event);
+static void ngx_http_test_dialect_write_embed(const sp_embed_t *embed,
+    sp_out_t *out);
+static int ngx_http_test_dialect_scan_embed(const char *text, size_t len,
+    sp_vector_pt sink, void *data, sp_event_t *event);
 static int ngx_http_test_dialect_scan(const char *text, size_t len,
     ngx_http_test_dialect_state_t *state, sp_delta_pt sink, void *data,
     sp_event_t *event);
@@ -100,7 +105,9 @@ const sp_dialect_t  ngx_http_test_dialect_say = {
     .write_headers = ngx_http_test_dialect_headers,
     .write_request = ngx_http_test_dialect_request,
     .scan_event = ngx_http_test_dialect_scan_event,
-    .scan_answer = ngx_http_test_dialect_scan_answer
+    .scan_answer = ngx_http_test_dialect_scan_answer,
+    .write_embed = ngx_http_test_dialect_write_embed,
+    .scan_embed = ngx_http_test_dialect_scan_embed
 };
 
 
@@ -326,6 +333,60 @@ ngx_http_test_dialect_scan_answer(const char *text, size_t len,
     state.calls = 0;
 
     return ngx_http_test_dialect_scan(text, len, &state, sink, data, event);
+}
+
+
+static void
+ngx_http_test_dialect_write_embed(const sp_embed_t *embed, sp_out_t *out)
+{
+    size_t  i;
+
+    sp_out_str(out, "{\"texts\":[");
+
+    for (i = 0; i < embed->n; i++) {
+        sp_out_str(out, (i == 0) ? "\"" : ",\"");
+        sp_out_text(out, embed->texts[i].data, embed->texts[i].len);
+        sp_out_str(out, "\"");
+    }
+
+    sp_out_str(out, "],\"length\":");
+    sp_out_integer(out, (int64_t) embed->dimensions);
+    sp_out_str(out, "}");
+}
+
+
+static int
+ngx_http_test_dialect_scan_embed(const char *text, size_t len,
+    sp_vector_pt sink, void *data, sp_event_t *event)
+{
+    int      rc;
+    size_t   i;
+    json_t  *root, *vectors;
+
+    ngx_memzero(event, sizeof(sp_event_t));
+
+    event->completion_tokens = -1;
+    event->cached_tokens = -1;
+
+    if (sp_json_parse(text, len, NULL, &root, NULL) != SP_JSON_OK) {
+        return -1;
+    }
+
+    vectors = json_object_get(root, "vectors");
+
+    event->has_answer = json_is_array(vectors);
+    event->has_usage = 1;
+    event->prompt_tokens = json_integer_value(json_object_get(root, "in"));
+
+    rc = 0;
+
+    for (i = 0; rc == 0 && i < json_array_size(vectors); i++) {
+        rc = sink(data, i, json_array_get(vectors, i));
+    }
+
+    json_decref(root);
+
+    return rc;
 }
 
 

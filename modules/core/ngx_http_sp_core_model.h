@@ -1,0 +1,153 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Part of ngx_http_sp_core.h: the registry of models, and calls beside
+ * requests.
+ *
+ * A provider is an API at an address, with a key.  Clients and directives
+ * name a model by its alias, which has targets: models of providers, to be
+ * asked one after the other.
+ */
+
+#ifndef _NGX_HTTP_SP_CORE_MODEL_H_INCLUDED_
+#define _NGX_HTTP_SP_CORE_MODEL_H_INCLUDED_
+
+
+/* an alias is not sent around for ever */
+#define NGX_HTTP_SP_MODEL_TARGETS       16
+
+/* content type, and what a dialect adds for the key */
+#define NGX_HTTP_SP_PROVIDER_HEADERS    8
+
+
+typedef enum {
+    NGX_HTTP_SP_MODEL_CHAT = 0,
+    NGX_HTTP_SP_MODEL_EMBEDDING
+} ngx_http_sp_model_kind_e;
+
+
+/* of one provider and one ngx_http_sp_call_e */
+
+typedef struct {
+    ngx_sp_metric_t              *complete;
+    ngx_sp_metric_t              *partial;     /* of chats */
+    ngx_sp_metric_t              *failed;
+    ngx_sp_metric_t              *prompt_tokens;
+    ngx_sp_metric_t              *completion_tokens;
+} ngx_http_sp_call_metrics_t;
+
+
+typedef struct {
+    ngx_str_t                     name;
+    const sp_dialect_t           *dialect;
+
+    ngx_http_sp_relay_endpoint_t  endpoint;
+    ngx_str_t                     url;         /* no slash at its end */
+    ngx_str_t                     key;         /* never logged */
+    ngx_str_t                     headers;     /* of every request, as text */
+    ngx_str_t                     lines[NGX_HTTP_SP_PROVIDER_HEADERS];
+    ngx_uint_t                    nlines;      /* of every fetch */
+    ngx_flag_t                    stream_usage;
+    ngx_uint_t                    models;      /* of the block */
+    ngx_uint_t                    embeddings;  /* of them */
+
+    ngx_http_sp_call_metrics_t    calls[NGX_HTTP_SP_CALLS];
+    ngx_sp_metric_t              *unterminated;
+    ngx_sp_metric_t              *first_byte;
+} ngx_http_sp_provider_t;
+
+
+/* a model of a provider, where requests for an alias may go */
+
+typedef struct {
+    ngx_str_t                     name;        /* the provider's */
+    size_t                        context;     /* tokens; 0: not known */
+    ngx_uint_t                    weight;
+    ngx_http_sp_provider_t       *provider;
+    unsigned                      backup:1;
+} ngx_http_sp_target_t;
+
+
+typedef struct {
+    ngx_str_t                     alias;
+    ngx_http_sp_model_kind_e      kind;
+    ngx_array_t                   targets;     /* ngx_http_sp_target_t */
+    unsigned                      internal:1;  /* clients cannot name it */
+} ngx_http_sp_model_t;
+
+
+/*
+ * In a setter: the model that a directive names.  It may be defined further
+ * down; what it is, and that it is at all, is checked at the end of the
+ * configuration.  "beside": it is for ngx_http_sp_call_submit().  NULL after
+ * logging why.
+ */
+ngx_http_sp_model_t *ngx_http_sp_model(ngx_conf_t *cf,
+    const ngx_str_t *alias, ngx_http_sp_model_kind_e kind,
+    ngx_uint_t beside);
+
+/* at run time: one of this kind that a client may name, or NULL */
+ngx_http_sp_model_t *ngx_http_sp_find_model(ngx_http_request_t *r,
+    const ngx_str_t *alias, ngx_http_sp_model_kind_e kind);
+
+/* all of them: ngx_http_sp_model_t *, in the order of the configuration */
+const ngx_array_t *ngx_http_sp_models(ngx_conf_t *cf);
+
+/*
+ * The order in which the targets are asked: by weight, then those that are
+ * backups.  "targets" takes as many as there are.
+ */
+void ngx_http_sp_model_order(const ngx_http_sp_model_t *model,
+    const ngx_http_sp_target_t **targets);
+
+
+/*
+ * A call beside requests, over fetch, in the dialect of each target: an op
+ * like any other (see ngx_sp_op.h).  A target that cannot be reached, or that
+ * gives no answer of its dialect, hands over to the next one; each has its
+ * share of the time that is left.  What an answer has cost is in the ledger,
+ * and in metrics, before "done" is called.
+ *
+ *     OK           an answer
+ *     REJECTED     the request is to blame (400, 413, 422): nobody else was
+ *                  asked, "status" says which
+ *     TIMEOUT, UNAVAILABLE
+ */
+
+typedef struct {
+    ngx_sp_op_t                   op;          /* first */
+
+    /* set by the caller, and kept until "done" */
+
+    const ngx_http_sp_model_t    *model;
+    ngx_http_sp_call_e            kind;
+    ngx_pool_t                   *pool;
+    ngx_str_t                     user_id;     /* for whom; empty: nobody */
+    ngx_str_t                     character_id;
+
+    const sp_chat_request_t      *chat;        /* of a chat model, or: */
+    const ngx_str_t              *texts;
+    ngx_uint_t                    ntexts;
+    ngx_uint_t                    dimensions;  /* 0: the model's own */
+
+    /* from "done" on, as long as the pool */
+
+    ngx_uint_t                    status;      /* of HTTP; 0: no answer */
+    ngx_str_t                     text;        /* of a chat */
+    ngx_str_t                    *vectors;     /* "[0.1,...]", by text */
+
+    /* private */
+
+    ngx_sp_fetch_op_t             fetch;
+    const ngx_http_sp_target_t  **targets;
+    ngx_uint_t                    ntargets;
+    ngx_uint_t                    tried;
+    ngx_uint_t                    found;       /* vectors */
+} ngx_http_sp_call_t;
+
+
+void ngx_http_sp_call_submit(ngx_http_sp_call_t *call);
+
+
+#endif /* _NGX_HTTP_SP_CORE_MODEL_H_INCLUDED_ */
