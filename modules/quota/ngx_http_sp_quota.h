@@ -8,9 +8,10 @@
  *     _conf.c     the quota_policy block
  *     _step.c     the admit step: what happens to a request
  *     _key.c      which policy, whose limits
- *     _slice.c    several units at once for a client that asks often
+ *     _local.c    what this machine knows: deny cache, and without Redis
+ *     _table.c    the table in shared memory that it is kept in
+ *     _lease.c    several units at once for a client that asks often
  *     _redis.c    the server-side script, its arguments and its reply
- *     _zone.c     the limits in shared memory: fallback and deny cache
  *     _answer.c   header fields and the 429 answer
  */
 
@@ -34,8 +35,8 @@
 
 
 /* percent of a burst that one gateway may hold */
-#define NGX_HTTP_SP_QUOTA_SLICE      1
-#define NGX_HTTP_SP_QUOTA_MAX_SLICE  10
+#define NGX_HTTP_SP_QUOTA_LEASE      1
+#define NGX_HTTP_SP_QUOTA_MAX_LEASE  10
 
 
 /* what became of a request: $quota_result and a metric label */
@@ -79,9 +80,9 @@ typedef struct {
 typedef struct {
     ngx_str_t                     name;
     ngx_str_t                     header;    /* RateLimit-Policy */
-    uint64_t                      id;        /* of the name, unlike a window */
+    uint32_t                      id;        /* of the name, never 0 */
     int64_t                       burst;     /* units, of the smallest */
-    ngx_uint_t                    slice;     /* units at most; 0: none */
+    ngx_uint_t                    lease;     /* units at most; 0: none */
     ngx_uint_t                    nlimits;
     ngx_http_sp_quota_limit_t     limits[NGX_HTTP_SP_QUOTA_LIMITS];
     sp_gcra_limit_t               gcra[NGX_HTTP_SP_QUOTA_LIMITS];
@@ -93,7 +94,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                   policies;  /* of pointers to policies */
     ngx_sp_redis_t               *redis;     /* NULL: this machine only */
-    ngx_uint_t                    slice;     /* percent of a burst */
+    ngx_uint_t                    lease;     /* percent of a burst */
     ngx_shm_zone_t               *zone;
     size_t                        size;
     ngx_sp_metric_t              *latency;
@@ -132,27 +133,38 @@ typedef struct {
     ngx_shm_zone_t               *zone;
     ngx_sp_redis_op_t             op;
 
-    /* what Redis is asked, see _slice.c */
+    /* what Redis is asked: set by ngx_http_sp_quota_known() */
 
     ngx_uint_t                    units;     /* wanted */
     ngx_uint_t                    unused;    /* given back */
-    uint64_t                      slice;     /* 0: the request's unit only */
+    ngx_msec_t                    asking;    /* 0: for this request only */
+    int64_t                       floors[NGX_HTTP_SP_QUOTA_LIMITS];
 
-    /* written by the op's "done", or by the zone */
+    /* what is decided */
 
-    ngx_uint_t                    valid;     /* results are */
+    ngx_uint_t                    valid;     /* Redis has answered */
     ngx_uint_t                    allowed;
     sp_gcra_result_t              results[NGX_HTTP_SP_QUOTA_LIMITS];
 } ngx_http_sp_quota_ctx_t;
 
 
-/* a word in shared memory: whose it is, what was read of it last */
+/* units that are charged in Redis, and not spent yet */
 typedef struct {
-    ngx_atomic_t                 *owner;
-    ngx_atomic_t                 *word;
-    ngx_atomic_uint_t             key;
-    ngx_atomic_uint_t             old;
-} ngx_http_sp_quota_cell_t;
+    ngx_msec_t                    end;       /* of the units */
+    ngx_msec_t                    asking;    /* a request asks, until then */
+    uint32_t                      policy;    /* whose units these are */
+    uint32_t                      size;      /* granted last */
+    uint32_t                      left;
+} ngx_http_sp_quota_lease_t;
+
+
+/* of a client, in shared memory */
+typedef struct {
+    int64_t                       until;     /* it says nothing after this */
+    int64_t                       tats[NGX_HTTP_SP_QUOTA_LIMITS];
+    uint32_t                      windows[NGX_HTTP_SP_QUOTA_LIMITS];
+    ngx_http_sp_quota_lease_t     lease;
+} ngx_http_sp_quota_entry_t;
 
 
 extern ngx_module_t  ngx_http_sp_quota_module;
@@ -182,30 +194,75 @@ ngx_int_t ngx_http_sp_quota_choose(ngx_http_request_t *r,
 ngx_int_t ngx_http_sp_quota_subject(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 
-/* _slice.c */
+/* _local.c: microseconds of this machine's clock */
+
+int64_t ngx_http_sp_quota_now(void);
 
 /*
- * Spends a unit that was charged before: 1, and the results are set.  Without
- * "last" it is 0 when there are few, and nobody asks for more.
+ * Before Redis is asked: NGX_OK, a unit was charged before; NGX_DECLINED, the
+ * limits are known to be used up; NGX_AGAIN, ask for ctx->units
  */
-ngx_uint_t ngx_http_sp_quota_slice_spend(ngx_http_sp_quota_ctx_t *ctx,
-    ngx_uint_t last);
+ngx_int_t ngx_http_sp_quota_known(ngx_http_sp_quota_ctx_t *ctx);
+
+/*
+ * After its answer, by this machine's clock: sets ctx->allowed and results.
+ * Never moves a limit back.
+ */
+void ngx_http_sp_quota_learn(ngx_http_sp_quota_ctx_t *ctx,
+    const int64_t *tats, ngx_uint_t granted, int64_t now);
+
+/* without an answer: 1, a unit was charged before */
+ngx_uint_t ngx_http_sp_quota_paid(ngx_http_sp_quota_ctx_t *ctx);
+
+/* without Redis: decides and charges here, 1 when all limits allow */
+ngx_uint_t ngx_http_sp_quota_local(ngx_http_sp_quota_ctx_t *ctx);
+
+/* _table.c */
+
+char *ngx_http_sp_quota_table_add(ngx_conf_t *cf,
+    ngx_http_sp_quota_main_conf_t *qmcf);
+uint64_t ngx_http_sp_quota_hash(ngx_shm_zone_t *zone, const ngx_str_t *scope,
+    const ngx_str_t *subject);
+
+/*
+ * The entry of a client, until unlock; NULL: there is none, only without
+ * "create".  Locked in any case: nothing in between may wait, log or fail.
+ */
+ngx_http_sp_quota_entry_t *ngx_http_sp_quota_lock(ngx_shm_zone_t *zone,
+    uint64_t hash, ngx_uint_t create);
+void ngx_http_sp_quota_unlock(ngx_shm_zone_t *zone);
+
+/* the limit of a window, 0 when nothing is known of it */
+int64_t *ngx_http_sp_quota_tat(ngx_http_sp_quota_entry_t *entry,
+    ngx_int_t window);
+
+/* _lease.c: under the lock of the table */
+
+/* the largest lease of a policy, in units */
+ngx_uint_t ngx_http_sp_quota_lease_max(int64_t burst, ngx_uint_t percent);
+
+/*
+ * Spends a unit that was charged before: 1.  Without "last" it is 0 when there
+ * are few, and nobody asks for more.
+ */
+ngx_uint_t ngx_http_sp_quota_lease_take(
+    const ngx_http_sp_quota_policy_t *policy,
+    ngx_http_sp_quota_lease_t *lease, ngx_uint_t last);
 
 /* units that the next one to ask gives back: charged, and never spent */
-ngx_uint_t ngx_http_sp_quota_slice_unused(const ngx_http_sp_quota_ctx_t *ctx);
+ngx_uint_t ngx_http_sp_quota_lease_unused(
+    const ngx_http_sp_quota_policy_t *policy,
+    const ngx_http_sp_quota_lease_t *lease);
 
-/* how many units to ask for: sets units, unused, slice */
-void ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx);
+/* how many units to ask for; "asking": what return() is told */
+ngx_uint_t ngx_http_sp_quota_lease_ask(
+    const ngx_http_sp_quota_policy_t *policy,
+    ngx_http_sp_quota_lease_t *lease, ngx_msec_t *asking);
 
 /* of the units granted, one is this request's; how many are now left here */
-ngx_uint_t ngx_http_sp_quota_slice_keep(const ngx_http_sp_quota_ctx_t *ctx,
-    ngx_uint_t granted);
-
-/* microseconds: the end of the slice */
-int64_t ngx_http_sp_quota_slice_until(uint64_t slice);
-
-/* the largest slice of a policy, in units */
-ngx_uint_t ngx_http_sp_quota_slice_max(int64_t burst, ngx_uint_t percent);
+ngx_uint_t ngx_http_sp_quota_lease_return(
+    const ngx_http_sp_quota_policy_t *policy,
+    ngx_http_sp_quota_lease_t *lease, ngx_msec_t asking, ngx_uint_t granted);
 
 /* _redis.c */
 
@@ -213,39 +270,6 @@ ngx_uint_t ngx_http_sp_quota_slice_max(int64_t burst, ngx_uint_t percent);
 ngx_int_t ngx_http_sp_quota_ask(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 void ngx_http_sp_quota_script_init(void);
-
-/* _zone.c: microseconds of this machine's clock */
-
-int64_t ngx_http_sp_quota_now(void);
-char *ngx_http_sp_quota_zone_add(ngx_conf_t *cf,
-    ngx_http_sp_quota_main_conf_t *qmcf);
-uint64_t ngx_http_sp_quota_hash(ngx_shm_zone_t *zone, const ngx_str_t *scope,
-    const ngx_str_t *subject);
-
-/* how far ahead of now the limit is, as far as this machine knows */
-int64_t ngx_http_sp_quota_ahead(ngx_shm_zone_t *zone, uint64_t hash,
-    const ngx_http_sp_quota_limit_t *limit, int64_t now);
-
-/* what Redis says: never moves a limit back */
-void ngx_http_sp_quota_remember(ngx_shm_zone_t *zone, uint64_t hash,
-    const ngx_http_sp_quota_limit_t *limit, int64_t tat, int64_t now);
-
-/* what was charged too much, in microseconds */
-void ngx_http_sp_quota_forget(ngx_shm_zone_t *zone, uint64_t hash,
-    const ngx_http_sp_quota_limit_t *limit, int64_t us);
-
-/* the cell of a slice; 0: there is none, only without "create" */
-ngx_uint_t ngx_http_sp_quota_slice_cell(ngx_http_sp_quota_cell_t *cell,
-    const ngx_http_sp_quota_ctx_t *ctx, ngx_uint_t create);
-
-/* 52 bits, 0: nothing is known; write is 0 when that has changed since */
-uint64_t ngx_http_sp_quota_read(ngx_http_sp_quota_cell_t *cell);
-ngx_uint_t ngx_http_sp_quota_write(ngx_http_sp_quota_cell_t *cell,
-    uint64_t value);
-
-/* decides and charges here: 1 when all limits allow */
-ngx_uint_t ngx_http_sp_quota_local(ngx_shm_zone_t *zone,
-    ngx_http_sp_quota_ctx_t *ctx);
 
 /* _answer.c */
 

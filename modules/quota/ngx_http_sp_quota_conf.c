@@ -94,7 +94,7 @@ ngx_http_sp_quota_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     policy->name = value[1];
-    policy->id = (uint64_t) ngx_crc32_long(value[1].data, value[1].len) << 32;
+    policy->id = ngx_crc32_long(value[1].data, value[1].len) | 1;
     policy->shadow = NGX_CONF_UNSET;
 
     slot = ngx_array_push(&qmcf->policies);

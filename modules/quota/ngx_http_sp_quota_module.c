@@ -266,15 +266,15 @@ ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             percent = ngx_atoi(value[2].data + 6, value[2].len - 7);
         }
 
-        if (percent == NGX_ERROR || percent > NGX_HTTP_SP_QUOTA_MAX_SLICE) {
+        if (percent == NGX_ERROR || percent > NGX_HTTP_SP_QUOTA_MAX_LEASE) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\": allowed is "
                                "\"slice=0%%\" to \"slice=%d%%\"", &value[2],
-                               NGX_HTTP_SP_QUOTA_MAX_SLICE);
+                               NGX_HTTP_SP_QUOTA_MAX_LEASE);
             return NGX_CONF_ERROR;
         }
 
-        qmcf->slice = percent;
+        qmcf->lease = percent;
     }
 
     qmcf->redis = ngx_http_sp_redis(cf, &value[1]);
@@ -342,7 +342,7 @@ ngx_http_sp_quota_create_main_conf(ngx_conf_t *cf)
      */
 
     qmcf->size = NGX_CONF_UNSET_SIZE;
-    qmcf->slice = NGX_HTTP_SP_QUOTA_SLICE;
+    qmcf->lease = NGX_HTTP_SP_QUOTA_LEASE;
 
     if (ngx_array_init(&qmcf->policies, cf->pool, 4,
                        sizeof(ngx_http_sp_quota_policy_t *))
@@ -378,8 +378,8 @@ ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf)
     policy = qmcf->policies.elts;
 
     for (i = 0; i < qmcf->policies.nelts; i++) {
-        policy[i]->slice = ngx_http_sp_quota_slice_max(policy[i]->burst,
-                                                       qmcf->slice);
+        policy[i]->lease = ngx_http_sp_quota_lease_max(policy[i]->burst,
+                                                       qmcf->lease);
     }
 
     if (ngx_http_sp_add_metrics(cf, ngx_http_sp_quota_metrics, qmcf, NULL,
@@ -389,7 +389,7 @@ ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    return ngx_http_sp_quota_zone_add(cf, qmcf);
+    return ngx_http_sp_quota_table_add(cf, qmcf);
 }
 
 

@@ -28,7 +28,7 @@ static ngx_int_t ngx_http_sp_quota_reply(ngx_http_sp_quota_ctx_t *ctx,
  * KEYS: one, of a subject and scope: window and tat (see sp_gcra.h) of each
  * of its limits, so that there is one read and one write however many.
  * ARGV: window (seconds), interval, capacity and floor (microseconds) of each
- * limit, packed; the units wanted; those of an earlier slice left unused.
+ * limit, packed; the units wanted; those of an earlier lease left unused.
  * The floor is how far ahead of now the limit was by what this machine
  * remembers: it brings back what Redis has lost, or never saw while it was
  * away.
@@ -147,29 +147,19 @@ ngx_http_sp_quota_ask(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 static size_t
 ngx_http_sp_quota_pack(const ngx_http_sp_quota_ctx_t *ctx, u_char *p)
 {
-    u_char                           *start;
-    int64_t                           floor, now;
-    ngx_uint_t                        i;
-    const sp_gcra_limit_t            *gcra;
-    const ngx_http_sp_quota_limit_t  *limit;
+    u_char                 *start;
+    ngx_uint_t              i;
+    const sp_gcra_limit_t  *gcra;
 
     start = p;
-    now = ngx_http_sp_quota_now();
 
     for (i = 0; i < ctx->policy->nlimits; i++) {
-        limit = &ctx->policy->limits[i];
         gcra = &ctx->policy->gcra[i];
 
-        /* less a slice that another gateway may have given back since */
-
-        floor = ngx_http_sp_quota_ahead(ctx->zone, ctx->hash, limit, now)
-                - (int64_t) ctx->policy->slice * gcra->interval
-                - NGX_HTTP_SP_QUOTA_SLACK;
-
-        p = ngx_http_sp_quota_put(p, limit->window);
+        p = ngx_http_sp_quota_put(p, ctx->policy->limits[i].window);
         p = ngx_http_sp_quota_put(p, gcra->interval);
         p = ngx_http_sp_quota_put(p, gcra->capacity);
-        p = ngx_http_sp_quota_put(p, ngx_max(floor, 0));
+        p = ngx_http_sp_quota_put(p, ctx->floors[i]);
     }
 
     return p - start;
@@ -228,14 +218,12 @@ ngx_http_sp_quota_done(ngx_sp_op_t *op)
 static ngx_int_t
 ngx_http_sp_quota_reply(ngx_http_sp_quota_ctx_t *ctx, const redisReply *reply)
 {
-    int64_t                      granted, left, now, redis_now;
-    int64_t                      tats[NGX_HTTP_SP_QUOTA_LIMITS];
-    ngx_uint_t                   i, n;
-    const u_char                *p;
-    ngx_http_sp_quota_policy_t  *policy;
+    int64_t        granted, now, redis_now;
+    int64_t        tats[NGX_HTTP_SP_QUOTA_LIMITS];
+    ngx_uint_t     i, n;
+    const u_char  *p;
 
-    policy = ctx->policy;
-    n = policy->nlimits;
+    n = ctx->policy->nlimits;
 
     if (reply->type != REDIS_REPLY_STRING
         || (size_t) reply->len != (NGX_HTTP_SP_QUOTA_HEAD + n)
@@ -254,27 +242,13 @@ ngx_http_sp_quota_reply(ngx_http_sp_quota_ctx_t *ctx, const redisReply *reply)
         return NGX_ERROR;
     }
 
-    ctx->allowed = (granted > 0);
+    /* by the clock of this machine */
 
     for (i = 0; i < n; i++) {
-        tats[i] = ngx_http_sp_quota_get(&p);
-
-        ngx_http_sp_quota_remember(ctx->zone, ctx->hash, &policy->limits[i],
-                                   now + tats[i] - redis_now, now);
+        tats[i] = ngx_http_sp_quota_get(&p) - redis_now + now;
     }
 
-    /* units kept for later are charged there, and left for the client */
-
-    left = (int64_t) ngx_http_sp_quota_slice_keep(ctx, (ngx_uint_t) granted);
-
-    for (i = 0; i < n; i++) {
-        tats[i] -= left * policy->gcra[i].interval;
-    }
-
-    /* what was charged is in the tats: look, cost 0; else see who denies */
-
-    (void) sp_gcra_all(policy->gcra, tats, n, redis_now, !ctx->allowed,
-                       ctx->results);
+    ngx_http_sp_quota_learn(ctx, tats, (ngx_uint_t) granted, now);
 
     return NGX_OK;
 }
