@@ -2,7 +2,8 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * quota: how many requests a user, or an address, may send.
+ * quota: how many requests a user, or an address, may send, and how many may
+ * be in flight at once.
  *
  *     _module.c   directives, configuration, registration
  *     _conf.c     the quota_policy block
@@ -11,7 +12,8 @@
  *     _local.c    what this machine knows: deny cache, and without Redis
  *     _table.c    the table in shared memory that it is kept in
  *     _lease.c    several units at once for a client that asks often
- *     _redis.c    the server-side script, its arguments and its reply
+ *     _redis.c    the server-side scripts: reserve and settle
+ *     _hold.c     what a request holds until it ends
  *     _answer.c   header fields and the 429 answer
  */
 
@@ -24,8 +26,9 @@
 #include "sp_gcra.h"
 
 
-/* limits in one policy */
-#define NGX_HTTP_SP_QUOTA_LIMITS  8
+/* limits in one policy; the bits of a window in an id, 366 days in seconds */
+#define NGX_HTTP_SP_QUOTA_LIMITS       8
+#define NGX_HTTP_SP_QUOTA_WINDOW_BITS  25
 
 /*
  * Shared memory lags behind Redis by a round trip.  What it says counts only
@@ -34,9 +37,27 @@
 #define NGX_HTTP_SP_QUOTA_SLACK   100000    /* microseconds */
 
 
+/* milliseconds */
+#define NGX_HTTP_SP_QUOTA_MAX_HOLD  86400000
+
+
 /* percent of a burst that one gateway may hold */
 #define NGX_HTTP_SP_QUOTA_LEASE      1
 #define NGX_HTTP_SP_QUOTA_MAX_LEASE  10
+
+
+/*
+ * What a limit counts.  A request is charged a cost of each kind: reserved
+ * before it goes on, settled with what it was in the end, if that differs.
+ */
+typedef enum {
+    NGX_HTTP_SP_QUOTA_REQUESTS = 0,
+    NGX_HTTP_SP_QUOTA_CONCURRENCY,
+    NGX_HTTP_SP_QUOTA_KINDS
+} ngx_http_sp_quota_kind_e;
+
+
+typedef int64_t  ngx_http_sp_quota_costs_t[NGX_HTTP_SP_QUOTA_KINDS];
 
 
 /* what became of a request: $quota_result and a metric label */
@@ -71,9 +92,12 @@ typedef enum {
 
 
 typedef struct {
+    ngx_http_sp_quota_kind_e      kind;
+    uint32_t                      id;        /* of kind and window */
     ngx_str_t                     name;      /* "requests-60" */
     ngx_int_t                     units;
-    ngx_int_t                     window;    /* seconds */
+    ngx_int_t                     window;    /* seconds; 0: held */
+    int64_t                       burst;     /* units that pass at once */
 } ngx_http_sp_quota_limit_t;
 
 
@@ -81,8 +105,9 @@ typedef struct {
     ngx_str_t                     name;
     ngx_str_t                     header;    /* RateLimit-Policy */
     uint32_t                      id;        /* of the name, never 0 */
-    int64_t                       burst;     /* units, of the smallest */
     ngx_uint_t                    lease;     /* units at most; 0: none */
+    ngx_msec_t                    hold;      /* of what is held, at most */
+    ngx_flag_t                    held;      /* one of the limits is */
     ngx_uint_t                    nlimits;
     ngx_http_sp_quota_limit_t     limits[NGX_HTTP_SP_QUOTA_LIMITS];
     sp_gcra_limit_t               gcra[NGX_HTTP_SP_QUOTA_LIMITS];
@@ -97,8 +122,10 @@ typedef struct {
     ngx_uint_t                    lease;     /* percent of a burst */
     ngx_shm_zone_t               *zone;
     size_t                        size;
+    ngx_msec_t                    hold;
     ngx_sp_metric_t              *latency;
     ngx_sp_metric_t              *errors;
+    ngx_sp_metric_t              *unsettled;
 } ngx_http_sp_quota_main_conf_t;
 
 
@@ -123,14 +150,37 @@ typedef enum {
 } ngx_http_sp_quota_state_e;
 
 
+typedef struct ngx_http_sp_quota_hold_s  ngx_http_sp_quota_hold_t;
+
+
+/* what a request has reserved by a policy: until its end, in its pool */
+struct ngx_http_sp_quota_hold_s {
+    ngx_http_sp_quota_policy_t   *policy;
+    uint64_t                      hash;      /* whose */
+    ngx_str_t                     id;        /* of the reservation */
+    ngx_str_t                     key;       /* in Redis: of the limits, */
+    ngx_str_t                     record;    /* of the reservation */
+    ngx_str_t                     open;      /* of those in flight */
+    ngx_msec_t                    epoch;     /* when it was counted here */
+    ngx_http_sp_quota_hold_t     *next;
+
+    unsigned                      asked:1;   /* Redis may know the id */
+    unsigned                      local:1;   /* counted in shared memory */
+};
+
+
 typedef struct {
     ngx_http_sp_quota_state_e     state;
     ngx_uint_t                    pass;      /* of the request */
     ngx_http_sp_quota_result_e    result;
     ngx_http_sp_quota_policy_t   *policy;
     ngx_str_t                     subject;   /* whose limits */
+    ngx_str_t                     key;       /* of both in Redis */
     uint64_t                      hash;      /* of scope and subject */
     ngx_shm_zone_t               *zone;
+    ngx_http_sp_quota_costs_t     costs;
+    ngx_http_sp_quota_hold_t     *hold;      /* NULL: nothing is held */
+    ngx_http_sp_quota_hold_t     *holds;     /* of the main request: all */
     ngx_sp_redis_op_t             op;
 
     /* what Redis is asked: set by ngx_http_sp_quota_known() */
@@ -162,8 +212,10 @@ typedef struct {
 typedef struct {
     int64_t                       until;     /* it says nothing after this */
     int64_t                       tats[NGX_HTTP_SP_QUOTA_LIMITS];
-    uint32_t                      windows[NGX_HTTP_SP_QUOTA_LIMITS];
+    uint32_t                      ids[NGX_HTTP_SP_QUOTA_LIMITS];
     ngx_http_sp_quota_lease_t     lease;
+    ngx_msec_t                    epoch;
+    uint32_t                      held[2];   /* since it, and before it */
 } ngx_http_sp_quota_entry_t;
 
 
@@ -190,7 +242,7 @@ ngx_int_t ngx_http_sp_quota_run(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_quota_choose(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 
-/* whose limits: sets subject and hash */
+/* whose limits: sets subject, key and hash */
 ngx_int_t ngx_http_sp_quota_subject(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 
@@ -205,11 +257,11 @@ int64_t ngx_http_sp_quota_now(void);
 ngx_int_t ngx_http_sp_quota_known(ngx_http_sp_quota_ctx_t *ctx);
 
 /*
- * After its answer, by this machine's clock: sets ctx->allowed and results.
- * Never moves a limit back.
+ * After its answer, "states" by this machine's clock: sets ctx->allowed and
+ * results.  Never moves a limit back.
  */
 void ngx_http_sp_quota_learn(ngx_http_sp_quota_ctx_t *ctx,
-    const int64_t *tats, ngx_uint_t granted, int64_t now);
+    const int64_t *states, ngx_uint_t granted, int64_t now);
 
 /* without an answer: 1, a unit was charged before */
 ngx_uint_t ngx_http_sp_quota_paid(ngx_http_sp_quota_ctx_t *ctx);
@@ -232,14 +284,15 @@ ngx_http_sp_quota_entry_t *ngx_http_sp_quota_lock(ngx_shm_zone_t *zone,
     uint64_t hash, ngx_uint_t create);
 void ngx_http_sp_quota_unlock(ngx_shm_zone_t *zone);
 
-/* the limit of a window, 0 when nothing is known of it */
+/* of a limit that is not held; 0 when nothing is known of it */
 int64_t *ngx_http_sp_quota_tat(ngx_http_sp_quota_entry_t *entry,
-    ngx_int_t window);
+    const ngx_http_sp_quota_limit_t *limit);
 
 /* _lease.c: under the lock of the table */
 
 /* the largest lease of a policy, in units */
-ngx_uint_t ngx_http_sp_quota_lease_max(int64_t burst, ngx_uint_t percent);
+ngx_uint_t ngx_http_sp_quota_lease_max(
+    const ngx_http_sp_quota_policy_t *policy, ngx_uint_t percent);
 
 /*
  * Spends a unit that was charged before: 1.  Without "last" it is 0 when there
@@ -266,10 +319,39 @@ ngx_uint_t ngx_http_sp_quota_lease_return(
 
 /* _redis.c */
 
-/* one script for all limits; the op is done with ctx->valid set or not */
+/* reserves all limits or none; the op is done with ctx->valid set or not */
 ngx_int_t ngx_http_sp_quota_ask(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
+
+/*
+ * What it was in the end, once for an id: the difference is charged or given
+ * back.  Nobody waits for it; one that Redis does not hear of, after the
+ * worker was killed for instance, leaves what was reserved.
+ */
+void ngx_http_sp_quota_settle(ngx_http_sp_quota_main_conf_t *qmcf,
+    const ngx_http_sp_quota_hold_t *hold,
+    const ngx_http_sp_quota_costs_t costs);
 void ngx_http_sp_quota_script_init(void);
+
+/* _hold.c */
+
+/*
+ * Sets ctx->hold to what the request has by this policy, made if there is
+ * nothing and "create".  It is the main request's, whichever part asks, so an
+ * id that is asked for again is charged once.
+ */
+ngx_int_t ngx_http_sp_quota_hold(ngx_http_request_t *r,
+    ngx_http_sp_quota_ctx_t *ctx, ngx_uint_t create);
+
+/* under the lock of the table: how many are held; one more */
+int64_t ngx_http_sp_quota_held(const ngx_http_sp_quota_policy_t *policy,
+    ngx_http_sp_quota_entry_t *entry);
+void ngx_http_sp_quota_hold_take(ngx_http_sp_quota_hold_t *hold,
+    ngx_http_sp_quota_entry_t *entry);
+
+/* the end hook: all of them are given back */
+void ngx_http_sp_quota_end(ngx_http_request_t *r,
+    const ngx_http_sp_outcome_t *outcome);
 
 /* _answer.c */
 

@@ -121,10 +121,15 @@ ngx_http_sp_quota_deny(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_sp_error(r, NGX_HTTP_TOO_MANY_REQUESTS, "quota_exceeded",
-                           "more than %i requests in %i seconds, "
-                           "try again in %L s",
-                           worst->units, worst->window, retry);
+    rc = (worst->window != 0)
+         ? ngx_http_sp_error(r, NGX_HTTP_TOO_MANY_REQUESTS, "quota_exceeded",
+                             "more than %i requests in %i seconds, "
+                             "try again in %L s",
+                             worst->units, worst->window, retry)
+         : ngx_http_sp_error(r, NGX_HTTP_TOO_MANY_REQUESTS, "quota_exceeded",
+                             "more than %i requests at once, try again when "
+                             "one has ended", worst->units);
+
     ngx_http_sp_error_details(r, &details);
 
     return rc;
@@ -180,6 +185,14 @@ ngx_http_sp_quota_item(u_char *p, const ngx_http_sp_quota_ctx_t *ctx,
 
     result = &ctx->results[i];
 
+    if (ctx->policy->limits[i].window == 0) {
+
+        /* nobody knows when */
+
+        return ngx_sprintf(p, "\"%V\";r=%L", &ctx->policy->limits[i].name,
+                           result->remaining);
+    }
+
     seconds = ngx_http_sp_quota_seconds(result->allowed ? result->reset
                                                         : result->retry);
 
@@ -194,11 +207,12 @@ static ngx_uint_t
 ngx_http_sp_quota_tightest(const ngx_http_sp_quota_ctx_t *ctx)
 {
     ngx_uint_t               best, i;
-    const sp_gcra_limit_t   *gcra;
     const sp_gcra_result_t  *a, *b;
 
+    const ngx_http_sp_quota_limit_t  *limit;
+
     best = 0;
-    gcra = ctx->policy->gcra;
+    limit = ctx->policy->limits;
 
     for (i = 1; i < ctx->policy->nlimits; i++) {
         a = &ctx->results[best];
@@ -212,9 +226,8 @@ ngx_http_sp_quota_tightest(const ngx_http_sp_quota_ctx_t *ctx)
             continue;
         }
 
-        if ((double) b->remaining * gcra[i].interval / gcra[i].capacity
-            < (double) a->remaining * gcra[best].interval
-              / gcra[best].capacity)
+        if ((double) b->remaining / limit[i].burst
+            < (double) a->remaining / limit[best].burst)
         {
             best = i;
         }

@@ -7,6 +7,7 @@
  *     quota_policy free {
  *         requests 60/m burst=10;
  *         requests 2000/h;
+ *         concurrency 4;
  *         enforce;
  *     }
  */
@@ -14,22 +15,39 @@
 #include "ngx_http_sp_quota.h"
 
 
+/* counted in shared memory with room to spare */
+#define NGX_HTTP_SP_QUOTA_MAX_CONCURRENCY  10000
+
+
 static char *ngx_http_sp_quota_requests(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_sp_quota_concurrency(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_sp_quota_mode(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_sp_quota_add(ngx_conf_t *cf,
-    ngx_http_sp_quota_policy_t *policy, ngx_int_t burst, ngx_str_t *rate);
+static char *ngx_http_sp_quota_rate_limit(ngx_conf_t *cf,
+    ngx_http_sp_quota_policy_t *policy, ngx_http_sp_quota_limit_t *limit,
+    ngx_str_t *rate);
+static ngx_http_sp_quota_limit_t *ngx_http_sp_quota_add(ngx_conf_t *cf,
+    ngx_http_sp_quota_policy_t *policy, ngx_http_sp_quota_kind_e kind);
+static char *ngx_http_sp_quota_twice(ngx_conf_t *cf,
+    ngx_http_sp_quota_policy_t *policy);
 static ngx_int_t ngx_http_sp_quota_rate(const ngx_str_t *value,
     ngx_int_t *units, ngx_int_t *window);
 static ngx_int_t ngx_http_sp_quota_units(u_char *p, size_t len);
 static char *ngx_http_sp_quota_finish(ngx_conf_t *cf,
+    ngx_http_sp_quota_policy_t *policy);
+static ngx_int_t ngx_http_sp_quota_policy_header(ngx_conf_t *cf,
     ngx_http_sp_quota_policy_t *policy);
 
 
 static ngx_sp_conf_setting_t  ngx_http_sp_quota_settings[] = {
 
     { ngx_string("requests"), NGX_CONF_TAKE12, ngx_http_sp_quota_requests, 0,
+      0, NULL },
+
+    { ngx_string("concurrency"), NGX_CONF_TAKE1,
+      ngx_http_sp_quota_concurrency, 0,
       0, NULL },
 
     { ngx_string("enforce"), NGX_CONF_NOARGS, ngx_http_sp_quota_mode, 0,
@@ -163,21 +181,15 @@ ngx_http_sp_quota_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sp_quota_policy_t *policy = conf;
 
-    ngx_int_t                   burst;
     ngx_str_t                  *value;
     ngx_http_sp_quota_limit_t  *limit;
 
     value = cf->args->elts;
-    burst = 0;
 
-    if (policy->nlimits == NGX_HTTP_SP_QUOTA_LIMITS) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "quota_policy \"%V\" has more than %d limits",
-                           &policy->name, NGX_HTTP_SP_QUOTA_LIMITS);
+    limit = ngx_http_sp_quota_add(cf, policy, NGX_HTTP_SP_QUOTA_REQUESTS);
+    if (limit == NULL) {
         return NGX_CONF_ERROR;
     }
-
-    limit = &policy->limits[policy->nlimits];
 
     if (ngx_http_sp_quota_rate(&value[1], &limit->units, &limit->window)
         != NGX_OK)
@@ -191,11 +203,11 @@ ngx_http_sp_quota_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (cf->args->nelts == 3) {
         if (ngx_strncmp(value[2].data, "burst=", 6) == 0) {
-            burst = ngx_http_sp_quota_units(value[2].data + 6,
-                                            value[2].len - 6);
+            limit->burst = ngx_http_sp_quota_units(value[2].data + 6,
+                                                   value[2].len - 6);
         }
 
-        if (burst < 1) {
+        if (limit->burst < 1) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\": allowed is "
                                "\"burst=N\", N at least 1", &value[2]);
@@ -203,34 +215,22 @@ ngx_http_sp_quota_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    return ngx_http_sp_quota_add(cf, policy, burst, &value[1]);
+    return ngx_http_sp_quota_rate_limit(cf, policy, limit, &value[1]);
 }
 
 
 static char *
-ngx_http_sp_quota_add(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy,
-    ngx_int_t burst, ngx_str_t *rate)
+ngx_http_sp_quota_rate_limit(ngx_conf_t *cf,
+    ngx_http_sp_quota_policy_t *policy, ngx_http_sp_quota_limit_t *limit,
+    ngx_str_t *rate)
 {
-    u_char                     *p;
-    int64_t                     units;
-    ngx_uint_t                  i, n;
-    ngx_http_sp_quota_limit_t  *limit;
+    u_char           *p;
+    sp_gcra_limit_t  *gcra;
 
-    n = policy->nlimits;
-    limit = &policy->limits[n];
+    gcra = &policy->gcra[policy->nlimits - 1];
 
-    for (i = 0; i < n; i++) {
-        if (policy->limits[i].window == limit->window) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "quota_policy \"%V\" has two limits with a "
-                               "window of %i s", &policy->name,
-                               limit->window);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    if (sp_gcra_limit(limit->units, limit->window * SP_GCRA_SECOND, burst,
-                      &policy->gcra[n])
+    if (sp_gcra_limit(limit->units, limit->window * SP_GCRA_SECOND,
+                      limit->burst, gcra)
         != 0)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -240,6 +240,8 @@ ngx_http_sp_quota_add(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy,
         return NGX_CONF_ERROR;
     }
 
+    limit->burst = gcra->capacity / gcra->interval;
+
     p = ngx_pnalloc(cf->pool, sizeof("requests-") - 1 + NGX_INT64_LEN);
     if (p == NULL) {
         return NGX_CONF_ERROR;
@@ -248,13 +250,88 @@ ngx_http_sp_quota_add(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy,
     limit->name.data = p;
     limit->name.len = ngx_sprintf(p, "requests-%i", limit->window) - p;
 
-    units = policy->gcra[n].capacity / policy->gcra[n].interval;
+    return ngx_http_sp_quota_twice(cf, policy);
+}
 
-    if (n == 0 || units < policy->burst) {
-        policy->burst = units;
+
+/* concurrency N; */
+
+static char *
+ngx_http_sp_quota_concurrency(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_quota_policy_t *policy = conf;
+
+    ngx_str_t                  *value;
+    ngx_http_sp_quota_limit_t  *limit;
+
+    value = cf->args->elts;
+
+    limit = ngx_http_sp_quota_add(cf, policy, NGX_HTTP_SP_QUOTA_CONCURRENCY);
+    if (limit == NULL) {
+        return NGX_CONF_ERROR;
     }
 
-    policy->nlimits++;
+    limit->units = ngx_atoi(value[1].data, value[1].len);
+
+    if (limit->units < 1 || limit->units > NGX_HTTP_SP_QUOTA_MAX_CONCURRENCY) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid number \"%V\" of \"concurrency\": "
+                           "allowed is 1 to %d requests in flight",
+                           &value[1], NGX_HTTP_SP_QUOTA_MAX_CONCURRENCY);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_str_set(&limit->name, "concurrency");
+
+    limit->burst = limit->units;
+    policy->gcra[policy->nlimits - 1].capacity = limit->units;
+    policy->held = 1;
+
+    return ngx_http_sp_quota_twice(cf, policy);
+}
+
+
+static ngx_http_sp_quota_limit_t *
+ngx_http_sp_quota_add(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy,
+    ngx_http_sp_quota_kind_e kind)
+{
+    ngx_http_sp_quota_limit_t  *limit;
+
+    if (policy->nlimits == NGX_HTTP_SP_QUOTA_LIMITS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "quota_policy \"%V\" has more than %d limits",
+                           &policy->name, NGX_HTTP_SP_QUOTA_LIMITS);
+        return NULL;
+    }
+
+    limit = &policy->limits[policy->nlimits++];
+    limit->kind = kind;
+
+    return limit;
+}
+
+
+/* the last limit, read to its end: no other is of the same kind and window */
+
+static char *
+ngx_http_sp_quota_twice(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy)
+{
+    ngx_uint_t                  i;
+    ngx_http_sp_quota_limit_t  *limit;
+
+    limit = &policy->limits[policy->nlimits - 1];
+
+    limit->id = (uint32_t) limit->kind << NGX_HTTP_SP_QUOTA_WINDOW_BITS
+                | (uint32_t) limit->window;
+
+    for (i = 0; i < policy->nlimits - 1; i++) {
+        if (policy->limits[i].id == limit->id) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "quota_policy \"%V\" has two limits \"%V\"",
+                               &policy->name, &limit->name);
+            return NGX_CONF_ERROR;
+        }
+    }
 
     return NGX_CONF_OK;
 }
@@ -352,37 +429,24 @@ ngx_http_sp_quota_units(u_char *p, size_t len)
 static char *
 ngx_http_sp_quota_finish(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy)
 {
-    u_char                     *p;
-    ngx_str_t                   labels;
-    ngx_uint_t                  i;
-    ngx_http_sp_quota_limit_t  *limit;
+    u_char      *p;
+    ngx_str_t    labels;
+    ngx_uint_t   i;
 
     if (policy->nlimits == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "quota_policy \"%V\" has no limit: add "
-                           "\"requests\", for example \"requests 60/m;\"",
+                           "\"requests\" or \"concurrency\", for example "
+                           "\"requests 60/m;\"",
                            &policy->name);
         return NGX_CONF_ERROR;
     }
 
     ngx_conf_init_value(policy->shadow, 0);
 
-    p = ngx_pnalloc(cf->pool, policy->nlimits
-                    * (sizeof(", \"requests-\";q=;w=") - 1
-                       + 3 * NGX_INT64_LEN));
-    if (p == NULL) {
+    if (ngx_http_sp_quota_policy_header(cf, policy) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
-
-    policy->header.data = p;
-
-    for (i = 0; i < policy->nlimits; i++) {
-        limit = &policy->limits[i];
-        p = ngx_sprintf(p, "%s\"%V\";q=%i;w=%i", i ? ", " : "", &limit->name,
-                        limit->units, limit->window);
-    }
-
-    policy->header.len = p - policy->header.data;
 
     for (i = 1; i < NGX_HTTP_SP_QUOTA_RESULTS; i++) {
         p = ngx_pnalloc(cf->pool, sizeof("policy=\"\",result=\"\"") - 1
@@ -408,4 +472,40 @@ ngx_http_sp_quota_finish(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* RateLimit-Policy */
+
+static ngx_int_t
+ngx_http_sp_quota_policy_header(ngx_conf_t *cf,
+    ngx_http_sp_quota_policy_t *policy)
+{
+    u_char                     *p;
+    ngx_uint_t                  i;
+    ngx_http_sp_quota_limit_t  *limit;
+
+    p = ngx_pnalloc(cf->pool, policy->nlimits
+                    * (sizeof(", \"concurrency\";q=;qu=\"concurrent-requests\"")
+                       - 1 + 3 * NGX_INT64_LEN));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    policy->header.data = p;
+
+    for (i = 0; i < policy->nlimits; i++) {
+        limit = &policy->limits[i];
+
+        p = ngx_sprintf(p, "%s\"%V\";q=%i", i ? ", " : "", &limit->name,
+                        limit->units);
+
+        p = (limit->window != 0)
+            ? ngx_sprintf(p, ";w=%i", limit->window)
+            : ngx_sprintf(p, ";qu=\"concurrent-requests\"");
+    }
+
+    policy->header.len = p - policy->header.data;
+
+    return NGX_OK;
 }

@@ -29,9 +29,23 @@
 
 
 ngx_uint_t
-ngx_http_sp_quota_lease_max(int64_t burst, ngx_uint_t percent)
+ngx_http_sp_quota_lease_max(const ngx_http_sp_quota_policy_t *policy,
+    ngx_uint_t percent)
 {
-    ngx_uint_t  max;
+    int64_t     burst;
+    ngx_uint_t  i, max;
+
+    /* what is held is given back one by one */
+
+    if (policy->held) {
+        return 0;
+    }
+
+    burst = policy->limits[0].burst;
+
+    for (i = 1; i < policy->nlimits; i++) {
+        burst = ngx_min(burst, policy->limits[i].burst);
+    }
 
     max = (ngx_uint_t) burst * percent / 100;
 

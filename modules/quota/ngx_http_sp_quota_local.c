@@ -9,17 +9,19 @@
 #include "ngx_http_sp_quota.h"
 
 
+static void ngx_http_sp_quota_prices(const ngx_http_sp_quota_ctx_t *ctx,
+    int64_t *costs);
 static void ngx_http_sp_quota_states(const ngx_http_sp_quota_ctx_t *ctx,
     ngx_http_sp_quota_entry_t *entry, int64_t units, int64_t now,
-    int64_t *tats);
+    int64_t *states);
+static void ngx_http_sp_quota_store(const ngx_http_sp_quota_policy_t *policy,
+    ngx_http_sp_quota_entry_t *entry, const int64_t *states, int64_t now);
 static ngx_uint_t ngx_http_sp_quota_spent(ngx_http_sp_quota_ctx_t *ctx,
     ngx_http_sp_quota_entry_t *entry, ngx_uint_t last);
 static ngx_uint_t ngx_http_sp_quota_known_denied(ngx_http_sp_quota_ctx_t *ctx,
     ngx_http_sp_quota_entry_t *entry);
 static void ngx_http_sp_quota_want(ngx_http_sp_quota_ctx_t *ctx,
     ngx_http_sp_quota_entry_t *entry);
-static void ngx_http_sp_quota_until(ngx_http_sp_quota_entry_t *entry,
-    int64_t until);
 
 
 /* monotonic and the same in all processes */
@@ -57,10 +59,11 @@ ngx_http_sp_quota_known(ngx_http_sp_quota_ctx_t *ctx)
 
 
 void
-ngx_http_sp_quota_learn(ngx_http_sp_quota_ctx_t *ctx, const int64_t *tats,
+ngx_http_sp_quota_learn(ngx_http_sp_quota_ctx_t *ctx, const int64_t *states,
     ngx_uint_t granted, int64_t now)
 {
-    int64_t                     left, *tat, seen[NGX_HTTP_SP_QUOTA_LIMITS];
+    int64_t                     left, seen[NGX_HTTP_SP_QUOTA_LIMITS];
+    int64_t                     costs[NGX_HTTP_SP_QUOTA_LIMITS];
     ngx_uint_t                  i, n;
     ngx_http_sp_quota_entry_t  *entry;
 
@@ -68,12 +71,15 @@ ngx_http_sp_quota_learn(ngx_http_sp_quota_ctx_t *ctx, const int64_t *tats,
 
     entry = ngx_http_sp_quota_lock(ctx->zone, ctx->hash, 1);
 
-    for (i = 0; i < n; i++) {
-        tat = ngx_http_sp_quota_tat(entry, ctx->policy->limits[i].window);
+    ngx_http_sp_quota_store(ctx->policy, entry, states, now);
 
-        if (tats[i] > now && tats[i] > *tat) {
-            *tat = tats[i];
-            ngx_http_sp_quota_until(entry, *tat);
+    if (ctx->hold != NULL) {
+
+        if (granted == 0) {
+            ctx->hold->asked = 0;
+
+        } else if (ctx->policy->held) {
+            ngx_http_sp_quota_hold_take(ctx->hold, entry);
         }
     }
 
@@ -83,13 +89,15 @@ ngx_http_sp_quota_learn(ngx_http_sp_quota_ctx_t *ctx, const int64_t *tats,
                                           ctx->asking, granted);
 
     for (i = 0; i < n; i++) {
-        seen[i] = tats[i] - left * ctx->policy->gcra[i].interval;
+        seen[i] = states[i] - left * ctx->policy->gcra[i].interval;
     }
 
-    /* what was charged is in the tats: look, cost 0; else see who denies */
+    ngx_http_sp_quota_prices(ctx, costs);
 
-    (void) sp_gcra_all(ctx->policy->gcra, seen, n, now, granted == 0,
-                       ctx->results);
+    /* what was charged is in the states: look; else see who denies */
+
+    (void) sp_gcra_all(ctx->policy->gcra, seen, granted ? NULL : costs, n,
+                       now, ctx->results);
 
     /* no more in Redis: the last units of a lease, which are paid for */
 
@@ -118,24 +126,31 @@ ngx_http_sp_quota_paid(ngx_http_sp_quota_ctx_t *ctx)
 ngx_uint_t
 ngx_http_sp_quota_local(ngx_http_sp_quota_ctx_t *ctx)
 {
-    int64_t                     now, tats[NGX_HTTP_SP_QUOTA_LIMITS];
+    int64_t                     now, states[NGX_HTTP_SP_QUOTA_LIMITS];
+    int64_t                     costs[NGX_HTTP_SP_QUOTA_LIMITS];
     ngx_uint_t                  allowed, i;
     ngx_http_sp_quota_entry_t  *entry;
 
     now = ngx_http_sp_quota_now();
+    ngx_http_sp_quota_prices(ctx, costs);
 
     entry = ngx_http_sp_quota_lock(ctx->zone, ctx->hash, 1);
 
-    ngx_http_sp_quota_states(ctx, entry, 0, now, tats);
+    ngx_http_sp_quota_states(ctx, entry, 0, now, states);
 
-    allowed = sp_gcra_all(ctx->policy->gcra, tats, ctx->policy->nlimits, now,
-                          1, ctx->results);
+    allowed = sp_gcra_all(ctx->policy->gcra, states, costs,
+                          ctx->policy->nlimits, now, ctx->results);
 
-    for (i = 0; allowed && i < ctx->policy->nlimits; i++) {
-        *ngx_http_sp_quota_tat(entry, ctx->policy->limits[i].window)
-            = ctx->results[i].tat;
+    if (allowed) {
+        for (i = 0; i < ctx->policy->nlimits; i++) {
+            states[i] = ctx->results[i].tat;
+        }
 
-        ngx_http_sp_quota_until(entry, ctx->results[i].tat);
+        ngx_http_sp_quota_store(ctx->policy, entry, states, now);
+
+        if (ctx->policy->held) {
+            ngx_http_sp_quota_hold_take(ctx->hold, entry);
+        }
     }
 
     ngx_http_sp_quota_unlock(ctx->zone);
@@ -144,20 +159,66 @@ ngx_http_sp_quota_local(ngx_http_sp_quota_ctx_t *ctx)
 }
 
 
-/* the tats, as if "units" had not been charged */
+/* of each limit: what the request is charged */
 
 static void
-ngx_http_sp_quota_states(const ngx_http_sp_quota_ctx_t *ctx,
-    ngx_http_sp_quota_entry_t *entry, int64_t units, int64_t now,
-    int64_t *tats)
+ngx_http_sp_quota_prices(const ngx_http_sp_quota_ctx_t *ctx, int64_t *costs)
 {
     ngx_uint_t  i;
 
     for (i = 0; i < ctx->policy->nlimits; i++) {
-        tats[i] = *ngx_http_sp_quota_tat(entry,
-                                         ctx->policy->limits[i].window);
-        tats[i] = ngx_max(tats[i], now)
-                  - units * ctx->policy->gcra[i].interval;
+        costs[i] = ctx->costs[ctx->policy->limits[i].kind];
+    }
+}
+
+
+/* of each limit: its tat, as if "units" had not been charged; or the held */
+
+static void
+ngx_http_sp_quota_states(const ngx_http_sp_quota_ctx_t *ctx,
+    ngx_http_sp_quota_entry_t *entry, int64_t units, int64_t now,
+    int64_t *states)
+{
+    int64_t            *tat;
+    ngx_uint_t          i;
+    sp_gcra_limit_t    *gcra;
+    ngx_http_sp_quota_limit_t  *limit;
+
+    gcra = ctx->policy->gcra;
+    limit = ctx->policy->limits;
+
+    for (i = 0; i < ctx->policy->nlimits; i++) {
+
+        if (limit[i].window == 0) {
+            states[i] = ngx_http_sp_quota_held(ctx->policy, entry);
+            continue;
+        }
+
+        tat = ngx_http_sp_quota_tat(entry, &limit[i]);
+        states[i] = ngx_max(*tat, now) - units * gcra[i].interval;
+    }
+}
+
+
+/* a limit never moves back, and what is free needs no memory */
+
+static void
+ngx_http_sp_quota_store(const ngx_http_sp_quota_policy_t *policy,
+    ngx_http_sp_quota_entry_t *entry, const int64_t *states, int64_t now)
+{
+    int64_t     *tat;
+    ngx_uint_t   i;
+
+    for (i = 0; i < policy->nlimits; i++) {
+
+        if (policy->limits[i].window == 0 || states[i] <= now) {
+            continue;
+        }
+
+        tat = ngx_http_sp_quota_tat(entry, &policy->limits[i]);
+
+        *tat = ngx_max(*tat, states[i]);
+        entry->until = ngx_max(entry->until, *tat);
     }
 }
 
@@ -168,18 +229,20 @@ static ngx_uint_t
 ngx_http_sp_quota_spent(ngx_http_sp_quota_ctx_t *ctx,
     ngx_http_sp_quota_entry_t *entry, ngx_uint_t last)
 {
-    int64_t  now, tats[NGX_HTTP_SP_QUOTA_LIMITS];
+    int64_t  now, states[NGX_HTTP_SP_QUOTA_LIMITS];
 
-    if (!ngx_http_sp_quota_lease_take(ctx->policy, &entry->lease, last)) {
+    if (ctx->hold != NULL
+        || !ngx_http_sp_quota_lease_take(ctx->policy, &entry->lease, last))
+    {
         return 0;
     }
 
     now = ngx_http_sp_quota_now();
 
-    ngx_http_sp_quota_states(ctx, entry, entry->lease.left, now, tats);
+    ngx_http_sp_quota_states(ctx, entry, entry->lease.left, now, states);
 
-    (void) sp_gcra_all(ctx->policy->gcra, tats, ctx->policy->nlimits, now, 0,
-                       ctx->results);
+    (void) sp_gcra_all(ctx->policy->gcra, states, NULL, ctx->policy->nlimits,
+                       now, ctx->results);
 
     return 1;
 }
@@ -195,22 +258,25 @@ static ngx_uint_t
 ngx_http_sp_quota_known_denied(ngx_http_sp_quota_ctx_t *ctx,
     ngx_http_sp_quota_entry_t *entry)
 {
-    int64_t      now, tats[NGX_HTTP_SP_QUOTA_LIMITS];
-    ngx_uint_t   n, unused;
+    int64_t     costs[NGX_HTTP_SP_QUOTA_LIMITS];
+    int64_t     now, states[NGX_HTTP_SP_QUOTA_LIMITS];
+    ngx_uint_t  n, unused;
 
     n = ctx->policy->nlimits;
     now = ngx_http_sp_quota_now();
     unused = ngx_http_sp_quota_lease_unused(ctx->policy, &entry->lease);
 
-    ngx_http_sp_quota_states(ctx, entry, unused, now, tats);
+    ngx_http_sp_quota_prices(ctx, costs);
+    ngx_http_sp_quota_states(ctx, entry, unused, now, states);
 
-    if (sp_gcra_all(ctx->policy->gcra, tats, n,
-                    now + NGX_HTTP_SP_QUOTA_SLACK, 1, ctx->results))
+    if (sp_gcra_all(ctx->policy->gcra, states, costs, n,
+                    now + NGX_HTTP_SP_QUOTA_SLACK, ctx->results))
     {
         return 0;
     }
 
-    (void) sp_gcra_all(ctx->policy->gcra, tats, n, now, 1, ctx->results);
+    (void) sp_gcra_all(ctx->policy->gcra, states, costs, n, now,
+                       ctx->results);
 
     return 1;
 }
@@ -235,7 +301,13 @@ ngx_http_sp_quota_want(ngx_http_sp_quota_ctx_t *ctx,
     ctx->unused = (ctx->asking != 0) ? unused : 0;
 
     for (i = 0; i < ctx->policy->nlimits; i++) {
-        tat = ngx_http_sp_quota_tat(entry, ctx->policy->limits[i].window);
+        ctx->floors[i] = 0;
+
+        if (ctx->policy->limits[i].window == 0) {
+            continue;
+        }
+
+        tat = ngx_http_sp_quota_tat(entry, &ctx->policy->limits[i]);
         interval = gcra[i].interval;
 
         *tat -= ngx_min((int64_t) ctx->unused * interval, *tat);
@@ -247,11 +319,4 @@ ngx_http_sp_quota_want(ngx_http_sp_quota_ctx_t *ctx,
                          - NGX_HTTP_SP_QUOTA_SLACK;
         ctx->floors[i] = ngx_max(ctx->floors[i], 0);
     }
-}
-
-
-static void
-ngx_http_sp_quota_until(ngx_http_sp_quota_entry_t *entry, int64_t until)
-{
-    entry->until = ngx_max(entry->until, until);
 }

@@ -14,6 +14,10 @@ static char *ngx_http_sp_quota_by(ngx_conf_t *cf,
     ngx_http_sp_quota_loc_conf_t *qlcf, ngx_str_t *by);
 static char *ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_sp_quota_check_zone(ngx_conf_t *cf, void *post,
+    void *data);
+static char *ngx_http_sp_quota_check_hold(ngx_conf_t *cf, void *post,
+    void *data);
 static ngx_int_t ngx_http_sp_quota_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_sp_quota_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -42,7 +46,20 @@ static const ngx_sp_metric_slot_t  ngx_http_sp_quota_metrics[] = {
       "decisions that Redis did not make in time", "",
       offsetof(ngx_http_sp_quota_main_conf_t, errors) },
 
+    { NGX_SP_COUNTER, "sallyport_quota_unsettled_total",
+      "requests in flight whose end Redis did not hear of", "",
+      offsetof(ngx_http_sp_quota_main_conf_t, unsettled) },
+
     { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
+};
+
+
+static ngx_conf_post_t  ngx_http_sp_quota_zone_post = {
+    ngx_http_sp_quota_check_zone
+};
+
+static ngx_conf_post_t  ngx_http_sp_quota_hold_post = {
+    ngx_http_sp_quota_check_hold
 };
 
 
@@ -81,7 +98,14 @@ static ngx_command_t  ngx_http_sp_quota_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_sp_quota_main_conf_t, size),
-      NULL },
+      &ngx_http_sp_quota_zone_post },
+
+    { ngx_string("quota_hold"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_sp_quota_main_conf_t, hold),
+      &ngx_http_sp_quota_hold_post },
 
       ngx_null_command
 };
@@ -124,6 +148,14 @@ static const ngx_http_sp_step_t  ngx_http_sp_quota_step = {
     NGX_HTTP_SP_ADMIT,
     100,
     ngx_http_sp_quota_run
+};
+
+
+static const ngx_http_sp_end_t  ngx_http_sp_quota_end_hook = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("quota"),
+    100,
+    ngx_http_sp_quota_end
 };
 
 
@@ -283,6 +315,40 @@ ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static char *
+ngx_http_sp_quota_check_zone(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t *size = data;
+
+    if (*size >= 64 * 1024) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"quota_zone\" is too small: %uz bytes, at least 64k "
+                       "are allowed", *size);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_sp_quota_check_hold(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t *hold = data;
+
+    if (*hold >= 1000 && *hold <= NGX_HTTP_SP_QUOTA_MAX_HOLD) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"quota_hold\" is out of range: %M ms, \"1s\" to "
+                       "\"1d\" are allowed", *hold);
+
+    return NGX_CONF_ERROR;
+}
+
+
 static ngx_int_t
 ngx_http_sp_quota_preconfiguration(ngx_conf_t *cf)
 {
@@ -291,6 +357,10 @@ ngx_http_sp_quota_preconfiguration(ngx_conf_t *cf)
     }
 
     ngx_http_sp_quota_script_init();
+
+    if (ngx_http_sp_add_end(cf, &ngx_http_sp_quota_end_hook) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_sp_add_step(cf, &ngx_http_sp_quota_step);
 }
@@ -339,9 +409,11 @@ ngx_http_sp_quota_create_main_conf(ngx_conf_t *cf)
      *     qmcf->zone = NULL;
      *     qmcf->latency = NULL;
      *     qmcf->errors = NULL;
+     *     qmcf->unsettled = NULL;
      */
 
     qmcf->size = NGX_CONF_UNSET_SIZE;
+    qmcf->hold = NGX_CONF_UNSET_MSEC;
     qmcf->lease = NGX_HTTP_SP_QUOTA_LEASE;
 
     if (ngx_array_init(&qmcf->policies, cf->pool, 4,
@@ -364,12 +436,7 @@ ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_http_sp_quota_policy_t   **policy;
 
     ngx_conf_init_size_value(qmcf->size, 4 * 1024 * 1024);
-
-    if (qmcf->size < 64 * 1024) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"quota_zone\" is too small: at least 64k");
-        return NGX_CONF_ERROR;
-    }
+    ngx_conf_init_msec_value(qmcf->hold, 600000);
 
     if (qmcf->policies.nelts == 0) {
         return NGX_CONF_OK;
@@ -378,8 +445,9 @@ ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf)
     policy = qmcf->policies.elts;
 
     for (i = 0; i < qmcf->policies.nelts; i++) {
-        policy[i]->lease = ngx_http_sp_quota_lease_max(policy[i]->burst,
+        policy[i]->lease = ngx_http_sp_quota_lease_max(policy[i],
                                                        qmcf->lease);
+        policy[i]->hold = qmcf->hold;
     }
 
     if (ngx_http_sp_add_metrics(cf, ngx_http_sp_quota_metrics, qmcf, NULL,

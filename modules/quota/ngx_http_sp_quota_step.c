@@ -101,6 +101,13 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 
     ctx->pass = ngx_http_sp_pass(r);
 
+    ctx->costs[NGX_HTTP_SP_QUOTA_REQUESTS] = 1;
+    ctx->costs[NGX_HTTP_SP_QUOTA_CONCURRENCY] = 1;
+
+    if (ngx_http_sp_quota_hold(r, ctx, ctx->policy->held) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ctx->state == NGX_HTTP_SP_QUOTA_DECIDED) {
         ngx_memzero(&ctx->op, sizeof(ngx_sp_redis_op_t));
 
@@ -131,6 +138,15 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 
     default:
         break;
+    }
+
+    /*
+     * a subrequest that ends meanwhile drops its question, and another asks
+     * it again: by its id it is charged once
+     */
+
+    if (r != r->main && ngx_http_sp_quota_hold(r, ctx, 1) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     if (ngx_http_sp_quota_ask(r, ctx) != NGX_OK) {

@@ -20,7 +20,7 @@
 
 
 #define NGX_HTTP_SP_QUOTA_WAYS     8
-#define NGX_HTTP_SP_QUOTA_VERSION  7
+#define NGX_HTTP_SP_QUOTA_VERSION  8
 
 
 typedef struct {
@@ -216,7 +216,8 @@ ngx_http_sp_quota_take_place(ngx_http_sp_quota_bucket_t *bucket,
 
 
 int64_t *
-ngx_http_sp_quota_tat(ngx_http_sp_quota_entry_t *entry, ngx_int_t window)
+ngx_http_sp_quota_tat(ngx_http_sp_quota_entry_t *entry,
+    const ngx_http_sp_quota_limit_t *limit)
 {
     ngx_uint_t  i, n;
 
@@ -224,7 +225,7 @@ ngx_http_sp_quota_tat(ngx_http_sp_quota_entry_t *entry, ngx_int_t window)
 
     for (i = 0; i < NGX_HTTP_SP_QUOTA_LIMITS; i++) {
 
-        if (entry->windows[i] == (uint32_t) window) {
+        if (entry->ids[i] == limit->id) {
             return &entry->tats[i];
         }
 
@@ -236,7 +237,7 @@ ngx_http_sp_quota_tat(ngx_http_sp_quota_entry_t *entry, ngx_int_t window)
     /* of another policy that the client had: the one that is free first */
 
     entry->tats[n] = 0;
-    entry->windows[n] = (uint32_t) window;
+    entry->ids[n] = limit->id;
 
     return &entry->tats[n];
 }
