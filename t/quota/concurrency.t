@@ -28,17 +28,19 @@ http {
     quota_hold %%HOLD%%;
     quota_policy two { requests 1000/d; concurrency 2; }
     quota_policy long { concurrency 1; }
+    quota_policy ten { requests 10/d; }
     quota_policy shadow { concurrency 1; shadow; }
     moderation_rules %%DIR%%/rules;
     proxy_http_version 1.1;
     proxy_buffering off;
     proxy_read_timeout 20s;
-    log_subrequest on;
+    log_format key '$uri $status $http_x_key';
 
     server {
         listen 127.0.0.1:%%PORT%%;
         listen 127.0.0.1:%%PORTH2%% http2;
         root %%DIR%%/www;
+        access_log %%DIR%%/logs/access.log key;
         add_header X-Result $quota_result always;
 
         location /now/ { quota two by=$http_x_key; }
@@ -55,10 +57,12 @@ http {
         location /parts/ { quota two by=$http_x_key; auth_request /check;
                            proxy_pass http://127.0.0.1:%%PORT1%%; }
         location = /check { quota two by=$http_x_key; try_files /now/a =500; }
-        location /drop/ { ssi on; ssi_types *; try_files /drop.txt =500; }
-        location = /refused { quota long by=$http_x_key; test_steps on;
-                              set $args a=wait:50,refuse; test_content; }
-        location = /once { quota long by=$http_x_key; test_content; }
+        location /drop/ { ssi on; ssi_types *; }
+        location = /refused { set $policy $arg_policy; test_steps on;
+                              set $args admit=wait:50,refuse;
+                              quota $policy by=$http_x_key; test_content; }
+        location = /once { set $policy $arg_policy;
+                           quota $policy by=$http_x_key; test_content; }
         location /metrics { metrics; }
     }
 }
@@ -97,8 +101,10 @@ sub gateway {
     $redis = $with_redis && ($opt{redis} || $gateway->redis);
     $gateway->allow(qr/exited on signal 9/);
     $gateway->file('www/now/a', 'a');
-    $gateway->file('www/drop.txt', '<!--# include virtual="/refused" -->'
-                                   . '<!--# include virtual="/once" -->');
+    $gateway->file("www/drop/$_", "<!--# include virtual=\"/refused?policy=$_"
+                                  . '" -->'
+                                  . "<!--# include virtual=\"/once?policy=$_"
+                                  . '" -->') for qw(long ten);
     $gateway->file('rules', "[w category=word]\nforbidden\n");
 
     my $lines = $redis ? sprintf $redisconf, $redis->{socket} : '';
@@ -249,20 +255,25 @@ sub dropped {
 
     ok(!defined eval { $client->head(0.1); 1 }, "${name}Redis is slow");
     $client->close;
-    ok($t->wait_until(sub { $t->get('/metrics')->{body}
-                            =~ /requests_total\{\S*4xx\S*\} [1-9]/ }),
+    ok($t->wait_until(sub { Sallyport::Test::slurp(
+           $t->dir . '/logs/access.log') =~ m{^/two/ 499 gone$}m }, 5),
        "${name}.. and the client leaves");
     $t->resume('redis');
     free('gone', 2, "${name}.. free");
 
     # a part that is refused beside its question drops it, the next asks again
-    $t->suspend('redis');
-    $client = $t->stream('GET', '/drop/', { 'X-Key' => 'part' });
-    ok(!defined eval { $client->head(0.3); 1 }, "${name}two parts wait");
-    $t->resume('redis');
-    like($client->reply->{body}, qr/test_refused.*done/s,
-         "${name}one refused beside its question, the other is not denied by "
-         . 'it');
+    for my $policy (qw(long ten)) {
+        $t->suspend('redis');
+        $client = $t->stream('GET', "/drop/$policy", { 'X-Key' => 'part' });
+        ok(!defined eval { $client->head(0.3); 1 }, "${name}two parts wait");
+        $t->resume('redis');
+        like($client->reply->{body}, qr/429 Too.*done/s, "${name}$policy: one "
+             . 'is refused beside its question, the other is not denied by it');
+    }
+
+    is($t->get('/once?policy=ten', { 'X-Key' => 'part' })
+       ->{headers}{ratelimit}, '"requests-86400";r=8;t=17280',
+       "${name}.. and both were charged once");
     return;
 }
 
@@ -500,8 +511,10 @@ sub free {
     my $left = 'none';
 
     ok($t->wait_until(sub {
-           $left = key('/now/a', $key)->{headers}{ratelimit};
-           $left =~ /"concurrency";r=(\d+)/ && $1 == $n - 1
+           my $res = key("/now/a", $key);
+
+           $left = "$res->{status} $res->{headers}{ratelimit}";
+           $left =~ /^200 .*"concurrency";r=(\d+)/ && $1 == $n - 1
        }, 5), $name) or diag($left);
     return;
 }
