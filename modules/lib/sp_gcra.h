@@ -11,7 +11,7 @@
  * then N per period, so in any stretch of t at most B + t * N / period.
  *
  * A limit with an interval of 0 is one of units that are held until they are
- * given back: its "tat" is how many are held now, its capacity how many may be.
+ * given back: its "tat" is how many are held, its capacity how many may be.
  */
 
 #ifndef _SP_GCRA_H_INCLUDED_

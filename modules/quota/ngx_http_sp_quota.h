@@ -5,8 +5,9 @@
  * quota: how many requests a user, or an address, may send, and how many may
  * be in flight at once.
  *
- *     _module.c   directives, configuration, registration
- *     _conf.c     the quota_policy block
+ *     _module.c   directives, variables, registration
+ *     _conf.c     what the directives take
+ *     _policy.c   the quota_policy block
  *     _step.c     the admit step: what happens to a request
  *     _key.c      which policy, whose limits
  *     _local.c    what this machine knows: deny cache, and without Redis
@@ -226,6 +227,19 @@ extern const ngx_str_t  ngx_http_sp_quota_results[];
 
 
 /* _conf.c */
+
+char *ngx_http_sp_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_sp_quota_check_zone(ngx_conf_t *cf, void *post, void *data);
+char *ngx_http_sp_quota_check_hold(ngx_conf_t *cf, void *post, void *data);
+
+void *ngx_http_sp_quota_create_main_conf(ngx_conf_t *cf);
+char *ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf);
+void *ngx_http_sp_quota_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_sp_quota_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+/* _policy.c */
 
 char *ngx_http_sp_quota_policy(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

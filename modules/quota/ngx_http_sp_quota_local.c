@@ -179,10 +179,10 @@ ngx_http_sp_quota_states(const ngx_http_sp_quota_ctx_t *ctx,
     ngx_http_sp_quota_entry_t *entry, int64_t units, int64_t now,
     int64_t *states)
 {
-    int64_t            *tat;
-    ngx_uint_t          i;
-    sp_gcra_limit_t    *gcra;
-    ngx_http_sp_quota_limit_t  *limit;
+    int64_t                          *tat;
+    ngx_uint_t                        i;
+    const sp_gcra_limit_t            *gcra;
+    const ngx_http_sp_quota_limit_t  *limit;
 
     gcra = ctx->policy->gcra;
     limit = ctx->policy->limits;
@@ -288,12 +288,10 @@ static void
 ngx_http_sp_quota_want(ngx_http_sp_quota_ctx_t *ctx,
     ngx_http_sp_quota_entry_t *entry)
 {
-    int64_t                 *tat, interval, now;
-    ngx_uint_t               i, unused;
-    const sp_gcra_limit_t   *gcra;
+    int64_t     interval, now, *tat;
+    ngx_uint_t  i, unused;
 
     now = ngx_http_sp_quota_now();
-    gcra = ctx->policy->gcra;
 
     unused = ngx_http_sp_quota_lease_unused(ctx->policy, &entry->lease);
     ctx->units = ngx_http_sp_quota_lease_ask(ctx->policy, &entry->lease,
@@ -308,7 +306,7 @@ ngx_http_sp_quota_want(ngx_http_sp_quota_ctx_t *ctx,
         }
 
         tat = ngx_http_sp_quota_tat(entry, &ctx->policy->limits[i]);
-        interval = gcra[i].interval;
+        interval = ctx->policy->gcra[i].interval;
 
         *tat -= ngx_min((int64_t) ctx->unused * interval, *tat);
 

@@ -20,6 +20,9 @@
 /* settlements on their way, of one worker */
 #define NGX_HTTP_SP_QUOTA_SETTLING  1024
 
+/* milliseconds: a question that was dropped is asked again by then */
+#define NGX_HTTP_SP_QUOTA_AGAIN  (ngx_msec_t) 10000
+
 
 typedef struct {
     ngx_sp_redis_op_t   op;         /* first */
@@ -235,7 +238,10 @@ ngx_http_sp_quota_ask(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
         *arg++ = ctx->hold->id;
 
         arg->data = lasts;
-        arg++->len = ngx_sprintf(lasts, "%M", qmcf->hold) - lasts;
+        arg++->len = ngx_sprintf(lasts, "%M", ctx->policy->held
+                                              ? ctx->policy->hold
+                                              : NGX_HTTP_SP_QUOTA_AGAIN)
+                     - lasts;
 
         ctx->hold->asked = 1;
     }

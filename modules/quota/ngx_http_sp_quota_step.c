@@ -18,6 +18,8 @@
 
 static ngx_int_t ngx_http_sp_quota_start(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_quota_admit(ngx_http_request_t *r,
+    ngx_http_sp_quota_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_quota_answered(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_quota_failed(ngx_http_request_t *r,
@@ -75,10 +77,7 @@ ngx_http_sp_quota_run(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 {
-    ngx_int_t                       rc;
-    ngx_http_sp_quota_main_conf_t  *qmcf;
-
-    qmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_quota_module);
+    ngx_int_t  rc;
 
     rc = ngx_http_sp_quota_choose(r, ctx);
 
@@ -101,6 +100,13 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 
     ctx->pass = ngx_http_sp_pass(r);
 
+    if (ctx->state == NGX_HTTP_SP_QUOTA_DECIDED) {
+        ngx_memzero(&ctx->op, sizeof(ngx_sp_redis_op_t));
+
+        ctx->valid = 0;
+        ctx->allowed = 0;
+    }
+
     ctx->costs[NGX_HTTP_SP_QUOTA_REQUESTS] = 1;
     ctx->costs[NGX_HTTP_SP_QUOTA_CONCURRENCY] = 1;
 
@@ -108,12 +114,16 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    if (ctx->state == NGX_HTTP_SP_QUOTA_DECIDED) {
-        ngx_memzero(&ctx->op, sizeof(ngx_sp_redis_op_t));
+    return ngx_http_sp_quota_admit(r, ctx);
+}
 
-        ctx->valid = 0;
-        ctx->allowed = 0;
-    }
+
+static ngx_int_t
+ngx_http_sp_quota_admit(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
+{
+    ngx_http_sp_quota_main_conf_t  *qmcf;
+
+    qmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_quota_module);
 
     if (qmcf->redis == NULL) {
         ctx->allowed = ngx_http_sp_quota_local(ctx);

@@ -443,16 +443,12 @@ sub count {
             # whoever has left did so before this one came
             my $new = $socket->accept;
 
-            for (values %flying) {
-                my ($s) = @$_;
-                my $n = sysread $s, my $bytes, 65536;
-
-                delete $flying{$s} if defined $n && $n == 0;
-            }
+            delete @flying{ grep { gone($flying{$_}[0]) } keys %flying };
 
             next unless $new;
 
             $new->blocking(0);
+            next if gone($new);
             $flying{$new} = [ $new, time + 0.005 + rand 0.015 ];
             $most = keys %flying if keys %flying > $most;
         }
@@ -472,6 +468,17 @@ sub count {
     }
 
     return $most;
+}
+
+
+# the gateway has closed the connection
+
+sub gone {
+    my ($s) = @_;
+    my $n;
+
+    1 while $n = sysread $s, my $bytes, 65536;
+    return defined $n;
 }
 
 
