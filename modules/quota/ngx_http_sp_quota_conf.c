@@ -148,8 +148,8 @@ ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (cf->args->nelts == 3) {
         percent = NGX_ERROR;
 
-        if (value[2].len > sizeof("slice=%") - 1
-            && ngx_strncmp(value[2].data, "slice=", 6) == 0
+        if (value[2].len > sizeof("lease=%") - 1
+            && ngx_strncmp(value[2].data, "lease=", 6) == 0
             && value[2].data[value[2].len - 1] == '%')
         {
             percent = ngx_atoi(value[2].data + 6, value[2].len - 7);
@@ -158,7 +158,7 @@ ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (percent == NGX_ERROR || percent > NGX_HTTP_SP_QUOTA_MAX_LEASE) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\": allowed is "
-                               "\"slice=0%%\" to \"slice=%d%%\"", &value[2],
+                               "\"lease=0%%\" to \"lease=%d%%\"", &value[2],
                                NGX_HTTP_SP_QUOTA_MAX_LEASE);
             return NGX_CONF_ERROR;
         }

@@ -50,13 +50,13 @@ my @cases = (
     [ "$policy quota_zone 1k;", '',
       qr/"quota_zone" is too small: 1024 bytes, at least 64k are allowed in \S+:\d+/ ],
     [ "$policy quota_redis none;", '', qr/none/ ],
-    [ "$policy $redis quota_redis main slice=0%;", 'quota free by=address;',
+    [ "$policy $redis quota_redis main lease=0%;", 'quota free by=address;',
       '' ],
-    [ "$policy $redis quota_redis main slice=10%;", 'quota free by=address;',
+    [ "$policy $redis quota_redis main lease=10%;", 'quota free by=address;',
       '' ],
     map({ [ "$policy $redis quota_redis main $_;", '',
-            qr/invalid parameter "\Q$_\E": allowed is "slice=0%" to "slice=10%"/ ]
-        } qw(slice=11% slice=5 slice=% slice=-1% slices=1% slice=x%)),
+            qr/invalid parameter "\Q$_\E": allowed is "lease=0%" to "lease=10%"/ ]
+        } qw(lease=11% lease=5 lease=% lease=-1% leases=1% lease=x%)),
     [ "$policy $policy", '', qr/duplicate quota_policy "free"/ ],
     [ 'quota_policy a/b { requests 1/s; }', '',
       qr{invalid name "a/b" of a quota_policy} ],
