@@ -70,20 +70,18 @@ static ngx_sp_detached_t  ngx_http_sp_quota_settling = {
     "end\n"
 
 #define NGX_HTTP_SP_QUOTA_LUA_WRITE                                           \
-    "local function write()\n"                                                \
-    "  local ttl, packed = 0, ''\n"                                           \
-    "  for name, tat in pairs(tats) do\n"                                     \
-    "    if tat > now then\n"                                                 \
-    "      packed = packed .. struct.pack('>I8I8', name, tat)\n"              \
-    "      if tat - now > ttl then ttl = tat - now end\n"                     \
-    "    end\n"                                                               \
+    "local ttl, packed = 0, ''\n"                                             \
+    "for name, tat in pairs(tats) do\n"                                       \
+    "  if tat > now then\n"                                                   \
+    "    packed = packed .. struct.pack('>I8I8', name, tat)\n"                \
+    "    if tat - now > ttl then ttl = tat - now end\n"                       \
     "  end\n"                                                                 \
-    "  if ttl > 0 then\n"                                                     \
-    "    redis.call('SET', KEYS[1], packed, 'PX',\n"                          \
-    "      string.format('%.0f', math.ceil(ttl / 1000) + 1))\n"               \
-    "  elseif stored ~= '' then\n"                                            \
-    "    redis.call('DEL', KEYS[1])\n"                                        \
-    "  end\n"                                                                 \
+    "end\n"                                                                   \
+    "if ttl > 0 then\n"                                                       \
+    "  redis.call('SET', KEYS[1], packed, 'PX',\n"                            \
+    "    string.format('%.0f', math.ceil(ttl / 1000) + 1))\n"                 \
+    "elseif stored ~= '' then\n"                                              \
+    "  redis.call('DEL', KEYS[1])\n"                                          \
     "end\n"
 
 
@@ -104,11 +102,10 @@ static ngx_sp_redis_script_t  ngx_http_sp_quota_reserve_script = {
     ngx_string("quota reserve"),
     ngx_string(
         NGX_HTTP_SP_QUOTA_LUA_READ
-        NGX_HTTP_SP_QUOTA_LUA_WRITE
         "local wanted, unused = tonumber(ARGV[2]), tonumber(ARGV[3])\n"
         "local again = KEYS[2] and redis.call('EXISTS', KEYS[2]) == 1\n"
         "if again then wanted = 1 end\n"
-        "local limits, record, held = {}, '', false\n"
+        "local limits, n, record, held = {}, 0, '', false\n"
         "for i = 1, #ARGV[1], 40 do\n"
         "  local name, interval, capacity, floor, cost =\n"
         "    struct.unpack('>I8I8I8I8I8', ARGV[1], i)\n"
@@ -127,13 +124,15 @@ static ngx_sp_redis_script_t  ngx_http_sp_quota_reserve_script = {
         "  if cost > 0 and free < wanted * cost then\n"
         "    wanted = free < cost and 0 or math.floor(free / cost)\n"
         "  end\n"
-        "  record = record .. struct.pack('>I8I8', name, cost)\n"
-        "  local n = #limits\n"
+        "  if KEYS[2] then\n"
+        "    record = record .. struct.pack('>I8I8', name, cost)\n"
+        "  end\n"
         "  limits[n + 1], limits[n + 2] = name, interval\n"
         "  limits[n + 3], limits[n + 4] = cost, state\n"
+        "  n = n + 4\n"
         "end\n"
         "local reply = struct.pack('>I8I8', wanted, now)\n"
-        "for i = 1, #limits, 4 do\n"
+        "for i = 1, n, 4 do\n"
         "  local name, interval = limits[i], limits[i + 1]\n"
         "  local cost, state = wanted * limits[i + 2], limits[i + 3]\n"
         "  if interval == 0 then\n"
@@ -144,7 +143,9 @@ static ngx_sp_redis_script_t  ngx_http_sp_quota_reserve_script = {
         "  end\n"
         "  reply = reply .. struct.pack('>I8', state)\n"
         "end\n"
-        "if wanted > 0 or unused > 0 then write() end\n"
+        "if wanted > 0 or unused > 0 then\n"
+        NGX_HTTP_SP_QUOTA_LUA_WRITE
+        "end\n"
         "if KEYS[2] and wanted > 0 and not again then\n"
         "  redis.call('SET', KEYS[2], record, 'PX', ARGV[5])\n"
         "  if held then\n"
@@ -171,7 +172,6 @@ static ngx_sp_redis_script_t  ngx_http_sp_quota_settle_script = {
         "if not record then return 0 end\n"
         "redis.call('DEL', KEYS[2])\n"
         NGX_HTTP_SP_QUOTA_LUA_READ
-        NGX_HTTP_SP_QUOTA_LUA_WRITE
         "local reserved, changed = {}, false\n"
         "for i = 1, #record, 16 do\n"
         "  local name, cost = struct.unpack('>I8I8', record, i)\n"
@@ -189,7 +189,9 @@ static ngx_sp_redis_script_t  ngx_http_sp_quota_settle_script = {
         "    tats[name], changed = tat + more * interval, true\n"
         "  end\n"
         "end\n"
-        "if changed then write() end\n"
+        "if changed then\n"
+        NGX_HTTP_SP_QUOTA_LUA_WRITE
+        "end\n"
         "return 1\n"),
     { 0 }
 };
