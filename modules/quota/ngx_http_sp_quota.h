@@ -15,6 +15,7 @@
  *     _lease.c    several units at once for a client that asks often
  *     _redis.c    the server-side scripts: reserve and settle
  *     _hold.c     what a request holds until it ends
+ *     _settle.c   tells Redis, also when that is away for a while
  *     _answer.c   header fields and the 429 answer
  */
 
@@ -338,14 +339,23 @@ ngx_int_t ngx_http_sp_quota_ask(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 
 /*
- * What it was in the end, once for an id: the difference is charged or given
- * back.  Nobody waits for it; one that Redis does not hear of, after the
- * worker was killed for instance, leaves what was reserved.
+ * What it was in the end: the difference is charged or given back, once for
+ * an id; "done" and "wake" of the op are the caller's
+ */
+void ngx_http_sp_quota_tell(ngx_sp_redis_t *redis, ngx_sp_redis_op_t *op,
+    const ngx_http_sp_quota_hold_t *hold,
+    const ngx_http_sp_quota_costs_t costs);
+void ngx_http_sp_quota_script_init(void);
+
+/* _settle.c */
+
+/*
+ * The same for a request that is gone: nobody waits for it.  What Redis does
+ * not hear of, after the worker was killed for instance, stays reserved.
  */
 void ngx_http_sp_quota_settle(ngx_http_sp_quota_main_conf_t *qmcf,
     const ngx_http_sp_quota_hold_t *hold,
     const ngx_http_sp_quota_costs_t costs);
-void ngx_http_sp_quota_script_init(void);
 
 /* _hold.c */
 

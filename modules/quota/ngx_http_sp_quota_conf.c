@@ -24,7 +24,7 @@ static const ngx_sp_metric_slot_t  ngx_http_sp_quota_metrics[] = {
       offsetof(ngx_http_sp_quota_main_conf_t, errors) },
 
     { NGX_SP_COUNTER, "sallyport_quota_unsettled_total",
-      "requests in flight whose end Redis did not hear of", "",
+      "requests in flight whose end Redis was not told", "",
       offsetof(ngx_http_sp_quota_main_conf_t, unsettled) },
 
     { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }

@@ -17,17 +17,8 @@
 #define NGX_HTTP_SP_QUOTA_FIELDS  5
 #define NGX_HTTP_SP_QUOTA_HEAD    2
 
-/* settlements on their way, of one worker */
-#define NGX_HTTP_SP_QUOTA_SETTLING  1024
-
 /* milliseconds: a question that was dropped is asked again by then */
 #define NGX_HTTP_SP_QUOTA_AGAIN  (ngx_msec_t) 10000
-
-
-typedef struct {
-    ngx_sp_redis_op_t   op;         /* first */
-    ngx_sp_metric_t    *unsettled;
-} ngx_http_sp_quota_settle_t;
 
 
 static size_t ngx_http_sp_quota_pack(const ngx_http_sp_quota_ctx_t *ctx,
@@ -39,13 +30,6 @@ static int64_t ngx_http_sp_quota_get(const u_char **p);
 static void ngx_http_sp_quota_done(ngx_sp_op_t *op);
 static ngx_int_t ngx_http_sp_quota_reply(ngx_http_sp_quota_ctx_t *ctx,
     const redisReply *reply);
-static void ngx_http_sp_quota_settled(ngx_sp_op_t *op);
-
-
-/* this worker's */
-static ngx_sp_detached_t  ngx_http_sp_quota_settling = {
-    NGX_HTTP_SP_QUOTA_SETTLING, 0, 0
-};
 
 
 /*
@@ -391,7 +375,7 @@ ngx_http_sp_quota_reply(ngx_http_sp_quota_ctx_t *ctx, const redisReply *reply)
 
 
 void
-ngx_http_sp_quota_settle(ngx_http_sp_quota_main_conf_t *qmcf,
+ngx_http_sp_quota_tell(ngx_sp_redis_t *redis, ngx_sp_redis_op_t *op,
     const ngx_http_sp_quota_hold_t *hold,
     const ngx_http_sp_quota_costs_t costs)
 {
@@ -401,18 +385,7 @@ ngx_http_sp_quota_settle(ngx_http_sp_quota_main_conf_t *qmcf,
                                               * sizeof(int64_t)];
     ngx_str_t                          argv[5];
     ngx_uint_t                         i;
-    ngx_http_sp_quota_settle_t        *settle;
     const ngx_http_sp_quota_policy_t  *policy;
-
-    settle = ngx_sp_detached_create(&ngx_http_sp_quota_settling,
-                                    sizeof(ngx_http_sp_quota_settle_t));
-    if (settle == NULL) {
-        ngx_sp_metric_add(qmcf->unsettled, 1);
-        return;
-    }
-
-    settle->unsettled = qmcf->unsettled;
-    settle->op.op.done = ngx_http_sp_quota_settled;
 
     policy = hold->policy;
     p = limits;
@@ -429,19 +402,6 @@ ngx_http_sp_quota_settle(ngx_http_sp_quota_main_conf_t *qmcf,
     argv[3].len = p - limits;
     argv[4] = hold->id;
 
-    ngx_sp_redis_eval(qmcf->redis, &settle->op,
-                      &ngx_http_sp_quota_settle_script, 3, 5, argv);
-}
-
-
-static void
-ngx_http_sp_quota_settled(ngx_sp_op_t *op)
-{
-    ngx_http_sp_quota_settle_t  *settle;
-
-    settle = (ngx_http_sp_quota_settle_t *) op;
-
-    if (op->result != NGX_SP_OP_OK) {
-        ngx_sp_metric_add(settle->unsettled, 1);
-    }
+    ngx_sp_redis_eval(redis, op, &ngx_http_sp_quota_settle_script, 3, 5,
+                      argv);
 }

@@ -278,6 +278,23 @@ sub dropped {
 }
 
 
+# the socket of Redis is not there, nor is who was connected
+
+sub away {
+    my ($gone) = @_;
+    my @path = ($redis->{socket}, "$redis->{socket}.away");
+
+    @path = reverse @path unless $gone;
+    rename $path[0], $path[1] or die "rename: $!\n";
+
+    return unless $gone;
+
+    local $redis->{socket} = $path[1];
+    $redis->command(qw(CLIENT KILL TYPE normal SKIPME yes));
+    return;
+}
+
+
 # what a killed worker held is over in time
 
 sub killed {
@@ -323,13 +340,32 @@ sub outage {
     is(key('/now/a', 'out')->{headers}{'x-result'}, 'local',
        "${name}.. and what ends is free");
     finish($first);
-    ok($t->wait_until(sub { $t->get('/metrics')->{body}
-                            =~ /^sallyport_quota_unsettled_total [1-9]/m }),
-       "${name}an end that Redis has not heard of is counted");
-
     $t->start_server('redis');
     ok($t->wait_until(sub { asked($t, 'down') }, 5), "${name}Redis is back");
     free('out', 2, "${name}all are free");
+
+    # it cannot be reached for a while, and forgets nothing
+    $first = begin('/two/', 'out');
+    away(1);
+    $t->wait_until(sub { !asked($t, 'down') });
+    finish($first);
+    away(0);
+    ok($t->wait_until(sub { asked($t, 'down') }, 5), "${name}reached again");
+    free('out', 2, "${name}.. and told what has ended meanwhile");
+    unlike($t->get('/metrics')->{body},
+           qr/^sallyport_quota_unsettled_total [1-9]/m, "${name}all of it");
+
+    # what Redis does not take is not sent again
+    $first = begin('/two/', 'bad');
+    my ($record) = grep { !/:open$/ }
+                   @{ $redis->command('KEYS', 'quota3:{v:*}:two:*') };
+
+    $redis->command('DEL', $record);
+    $redis->command('RPUSH', $record, 'not a string');
+    finish($first);
+    ok($t->wait_until(sub { $t->get('/metrics')->{body}
+                            =~ /^sallyport_quota_unsettled_total 1$/m }),
+       "${name}.. counted if it is refused");
     return;
 }
 
