@@ -6,6 +6,10 @@
 #include "sp_gcra.h"
 
 
+static void sp_gcra_held(const sp_gcra_limit_t *limit, int64_t held,
+    int64_t cost, sp_gcra_result_t *result);
+
+
 int
 sp_gcra_limit(int64_t units, int64_t period, int64_t burst,
     sp_gcra_limit_t *limit)
@@ -49,6 +53,11 @@ sp_gcra(const sp_gcra_limit_t *limit, int64_t tat, int64_t now, int64_t cost,
 {
     int64_t  ahead, need;
 
+    if (limit->interval == 0) {
+        sp_gcra_held(limit, tat, cost, result);
+        return;
+    }
+
     ahead = (tat > now) ? tat - now : 0;
 
     result->tat = tat;
@@ -78,9 +87,34 @@ sp_gcra(const sp_gcra_limit_t *limit, int64_t tat, int64_t now, int64_t cost,
 }
 
 
+static void
+sp_gcra_held(const sp_gcra_limit_t *limit, int64_t held, int64_t cost,
+    sp_gcra_result_t *result)
+{
+    result->retry = 0;
+    result->reset = 0;
+    result->allowed = 1;
+
+    if (cost > limit->capacity) {
+        result->allowed = 0;
+        result->retry = -1;
+
+    } else if (cost > 0 && cost > limit->capacity - held) {
+        result->allowed = 0;
+        result->retry = SP_GCRA_SECOND;
+
+    } else {
+        held += cost;
+    }
+
+    result->tat = held;
+    result->remaining = (held < limit->capacity) ? limit->capacity - held : 0;
+}
+
+
 int
-sp_gcra_all(const sp_gcra_limit_t *limits, const int64_t *tats, size_t n,
-    int64_t now, int64_t cost, sp_gcra_result_t *results)
+sp_gcra_all(const sp_gcra_limit_t *limits, const int64_t *tats,
+    const int64_t *costs, size_t n, int64_t now, sp_gcra_result_t *results)
 {
     int     allowed;
     size_t  i;
@@ -88,7 +122,8 @@ sp_gcra_all(const sp_gcra_limit_t *limits, const int64_t *tats, size_t n,
     allowed = 1;
 
     for (i = 0; i < n; i++) {
-        sp_gcra(&limits[i], tats[i], now, cost, &results[i]);
+        sp_gcra(&limits[i], tats[i], now, (costs != NULL) ? costs[i] : 0,
+                &results[i]);
 
         if (!results[i].allowed) {
             allowed = 0;

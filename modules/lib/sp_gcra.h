@@ -9,6 +9,9 @@
  *
  * A limit of N units per period with a burst of B passes B units at once and
  * then N per period, so in any stretch of t at most B + t * N / period.
+ *
+ * A limit with an interval of 0 is one of units that are held until they are
+ * given back: its "tat" is how many are held, its capacity how many may be.
  */
 
 #ifndef _SP_GCRA_H_INCLUDED_
@@ -27,8 +30,8 @@
 
 
 typedef struct {
-    int64_t       interval;    /* microseconds per unit */
-    int64_t       capacity;    /* interval * burst */
+    int64_t       interval;    /* microseconds per unit; 0: held */
+    int64_t       capacity;    /* interval * burst; units, if held */
 } sp_gcra_limit_t;
 
 
@@ -53,6 +56,7 @@ int sp_gcra_limit(int64_t units, int64_t period, int64_t burst,
  * Decides "cost" units; cost 0 only looks.  A tat of the past or of nowhere
  * (0) is a free limit.  A tat further ahead than the capacity, left by a
  * larger limit of the same name, is a limit used up until time has caught up.
+ * Nobody knows when held units come back: "retry" is a second then.
  */
 void sp_gcra(const sp_gcra_limit_t *limit, int64_t tat, int64_t now,
     int64_t cost, sp_gcra_result_t *result);
@@ -60,10 +64,10 @@ void sp_gcra(const sp_gcra_limit_t *limit, int64_t tat, int64_t now,
 /*
  * All or nothing: the results are as of sp_gcra(), but when one limit denies
  * no tat moves, and "remaining" and "reset" are those before the request.
- * Returns 1 when all allow.
+ * "costs" are those of each limit, NULL only looks.  Returns 1 when all allow.
  */
-int sp_gcra_all(const sp_gcra_limit_t *limits, const int64_t *tats, size_t n,
-    int64_t now, int64_t cost, sp_gcra_result_t *results);
+int sp_gcra_all(const sp_gcra_limit_t *limits, const int64_t *tats,
+    const int64_t *costs, size_t n, int64_t now, sp_gcra_result_t *results);
 
 
 #endif /* _SP_GCRA_H_INCLUDED_ */

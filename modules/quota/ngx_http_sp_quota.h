@@ -2,15 +2,20 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * quota: how many requests a user, or an address, may send.
+ * quota: how many requests a user, or an address, may send, and how many may
+ * be in flight at once.
  *
- *     _module.c   directives, configuration, registration
- *     _conf.c     the quota_policy block
+ *     _module.c   directives, variables, registration
+ *     _conf.c     what the directives take
+ *     _policy.c   the quota_policy block
  *     _step.c     the admit step: what happens to a request
  *     _key.c      which policy, whose limits
- *     _slice.c    several units at once for a client that asks often
- *     _redis.c    the server-side script, its arguments and its reply
- *     _zone.c     the limits in shared memory: fallback and deny cache
+ *     _local.c    what this machine knows: deny cache, and without Redis
+ *     _table.c    the table in shared memory that it is kept in
+ *     _lease.c    several units at once for a client that asks often
+ *     _redis.c    the server-side scripts: reserve and settle
+ *     _hold.c     what a request holds until it ends
+ *     _settle.c   tells Redis, also when that is away for a while
  *     _answer.c   header fields and the 429 answer
  */
 
@@ -23,8 +28,9 @@
 #include "sp_gcra.h"
 
 
-/* limits in one policy */
-#define NGX_HTTP_SP_QUOTA_LIMITS  8
+/* limits in one policy; the bits of a window in an id, 366 days in seconds */
+#define NGX_HTTP_SP_QUOTA_LIMITS       8
+#define NGX_HTTP_SP_QUOTA_WINDOW_BITS  25
 
 /*
  * Shared memory lags behind Redis by a round trip.  What it says counts only
@@ -33,9 +39,27 @@
 #define NGX_HTTP_SP_QUOTA_SLACK   100000    /* microseconds */
 
 
+/* milliseconds */
+#define NGX_HTTP_SP_QUOTA_MAX_HOLD  86400000
+
+
 /* percent of a burst that one gateway may hold */
-#define NGX_HTTP_SP_QUOTA_SLICE      1
-#define NGX_HTTP_SP_QUOTA_MAX_SLICE  10
+#define NGX_HTTP_SP_QUOTA_LEASE      1
+#define NGX_HTTP_SP_QUOTA_MAX_LEASE  10
+
+
+/*
+ * What a limit counts.  A request is charged a cost of each kind: reserved
+ * before it goes on, settled with what it was in the end, if that differs.
+ */
+typedef enum {
+    NGX_HTTP_SP_QUOTA_REQUESTS = 0,
+    NGX_HTTP_SP_QUOTA_CONCURRENCY,
+    NGX_HTTP_SP_QUOTA_KINDS
+} ngx_http_sp_quota_kind_e;
+
+
+typedef int64_t  ngx_http_sp_quota_costs_t[NGX_HTTP_SP_QUOTA_KINDS];
 
 
 /* what became of a request: $quota_result and a metric label */
@@ -70,18 +94,22 @@ typedef enum {
 
 
 typedef struct {
+    ngx_http_sp_quota_kind_e      kind;
+    uint32_t                      id;        /* of kind and window */
     ngx_str_t                     name;      /* "requests-60" */
     ngx_int_t                     units;
-    ngx_int_t                     window;    /* seconds */
+    ngx_int_t                     window;    /* seconds; 0: held */
+    int64_t                       burst;     /* units that pass at once */
 } ngx_http_sp_quota_limit_t;
 
 
 typedef struct {
     ngx_str_t                     name;
     ngx_str_t                     header;    /* RateLimit-Policy */
-    uint64_t                      id;        /* of the name, unlike a window */
-    int64_t                       burst;     /* units, of the smallest */
-    ngx_uint_t                    slice;     /* units at most; 0: none */
+    uint32_t                      id;        /* of the name, never 0 */
+    ngx_uint_t                    lease;     /* units at most; 0: none */
+    ngx_msec_t                    hold;      /* of what is held, at most */
+    ngx_flag_t                    held;      /* one of the limits is */
     ngx_uint_t                    nlimits;
     ngx_http_sp_quota_limit_t     limits[NGX_HTTP_SP_QUOTA_LIMITS];
     sp_gcra_limit_t               gcra[NGX_HTTP_SP_QUOTA_LIMITS];
@@ -93,11 +121,13 @@ typedef struct {
 typedef struct {
     ngx_array_t                   policies;  /* of pointers to policies */
     ngx_sp_redis_t               *redis;     /* NULL: this machine only */
-    ngx_uint_t                    slice;     /* percent of a burst */
+    ngx_uint_t                    lease;     /* percent of a burst */
     ngx_shm_zone_t               *zone;
     size_t                        size;
+    ngx_msec_t                    hold;
     ngx_sp_metric_t              *latency;
     ngx_sp_metric_t              *errors;
+    ngx_sp_metric_t              *unsettled;
 } ngx_http_sp_quota_main_conf_t;
 
 
@@ -122,37 +152,73 @@ typedef enum {
 } ngx_http_sp_quota_state_e;
 
 
+typedef struct ngx_http_sp_quota_hold_s  ngx_http_sp_quota_hold_t;
+
+
+/* what a request has reserved by a policy: until its end, in its pool */
+struct ngx_http_sp_quota_hold_s {
+    ngx_http_sp_quota_policy_t   *policy;
+    uint64_t                      hash;      /* whose */
+    ngx_str_t                     id;        /* of the reservation */
+    ngx_str_t                     key;       /* in Redis: of the limits, */
+    ngx_str_t                     record;    /* of the reservation */
+    ngx_str_t                     open;      /* of those in flight */
+    ngx_msec_t                    epoch;     /* when it was counted here */
+    ngx_http_sp_quota_hold_t     *next;
+
+    unsigned                      asked:1;   /* Redis may know the id */
+    unsigned                      local:1;   /* counted in shared memory */
+};
+
+
 typedef struct {
     ngx_http_sp_quota_state_e     state;
     ngx_uint_t                    pass;      /* of the request */
     ngx_http_sp_quota_result_e    result;
     ngx_http_sp_quota_policy_t   *policy;
     ngx_str_t                     subject;   /* whose limits */
+    ngx_str_t                     key;       /* of both in Redis */
     uint64_t                      hash;      /* of scope and subject */
     ngx_shm_zone_t               *zone;
+    ngx_http_sp_quota_costs_t     costs;
+    ngx_http_sp_quota_hold_t     *hold;      /* NULL: nothing is held */
+    ngx_http_sp_quota_hold_t     *holds;     /* of the main request: all */
     ngx_sp_redis_op_t             op;
 
-    /* what Redis is asked, see _slice.c */
+    /* what Redis is asked: set by ngx_http_sp_quota_known() */
 
     ngx_uint_t                    units;     /* wanted */
     ngx_uint_t                    unused;    /* given back */
-    uint64_t                      slice;     /* 0: the request's unit only */
+    ngx_msec_t                    asking;    /* 0: for this request only */
+    int64_t                       floors[NGX_HTTP_SP_QUOTA_LIMITS];
 
-    /* written by the op's "done", or by the zone */
+    /* what is decided */
 
-    ngx_uint_t                    valid;     /* results are */
+    ngx_uint_t                    valid;     /* Redis has answered */
     ngx_uint_t                    allowed;
     sp_gcra_result_t              results[NGX_HTTP_SP_QUOTA_LIMITS];
 } ngx_http_sp_quota_ctx_t;
 
 
-/* a word in shared memory: whose it is, what was read of it last */
+/* units that are charged in Redis, and not spent yet */
 typedef struct {
-    ngx_atomic_t                 *owner;
-    ngx_atomic_t                 *word;
-    ngx_atomic_uint_t             key;
-    ngx_atomic_uint_t             old;
-} ngx_http_sp_quota_cell_t;
+    ngx_msec_t                    end;       /* of the units */
+    ngx_msec_t                    asking;    /* a request asks, until then */
+    uint32_t                      policy;    /* whose units these are */
+    uint32_t                      size;      /* granted last */
+    uint32_t                      left;
+} ngx_http_sp_quota_lease_t;
+
+
+/* of a client, in shared memory */
+typedef struct {
+    int64_t                       until;     /* it says nothing after this */
+    int64_t                       tats[NGX_HTTP_SP_QUOTA_LIMITS];
+    uint32_t                      ids[NGX_HTTP_SP_QUOTA_LIMITS];
+    ngx_http_sp_quota_lease_t     lease;
+    ngx_msec_t                    epoch;
+    uint32_t                      held[2];   /* since it, and before it */
+} ngx_http_sp_quota_entry_t;
 
 
 extern ngx_module_t  ngx_http_sp_quota_module;
@@ -162,6 +228,19 @@ extern const ngx_str_t  ngx_http_sp_quota_results[];
 
 
 /* _conf.c */
+
+char *ngx_http_sp_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_sp_quota_check_zone(ngx_conf_t *cf, void *post, void *data);
+char *ngx_http_sp_quota_check_hold(ngx_conf_t *cf, void *post, void *data);
+
+void *ngx_http_sp_quota_create_main_conf(ngx_conf_t *cf);
+char *ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf);
+void *ngx_http_sp_quota_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_sp_quota_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+
+/* _policy.c */
 
 char *ngx_http_sp_quota_policy(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -178,74 +257,125 @@ ngx_int_t ngx_http_sp_quota_run(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_quota_choose(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 
-/* whose limits: sets subject and hash */
+/* whose limits: sets subject, key and hash */
 ngx_int_t ngx_http_sp_quota_subject(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 
-/* _slice.c */
-
-/*
- * Spends a unit that was charged before: 1, and the results are set.  Without
- * "last" it is 0 when there are few, and nobody asks for more.
- */
-ngx_uint_t ngx_http_sp_quota_slice_spend(ngx_http_sp_quota_ctx_t *ctx,
-    ngx_uint_t last);
-
-/* units that the next one to ask gives back: charged, and never spent */
-ngx_uint_t ngx_http_sp_quota_slice_unused(const ngx_http_sp_quota_ctx_t *ctx);
-
-/* how many units to ask for: sets units, unused, slice */
-void ngx_http_sp_quota_slice_want(ngx_http_sp_quota_ctx_t *ctx);
-
-/* of the units granted, one is this request's; how many are now left here */
-ngx_uint_t ngx_http_sp_quota_slice_keep(const ngx_http_sp_quota_ctx_t *ctx,
-    ngx_uint_t granted);
-
-/* microseconds: the end of the slice */
-int64_t ngx_http_sp_quota_slice_until(uint64_t slice);
-
-/* the largest slice of a policy, in units */
-ngx_uint_t ngx_http_sp_quota_slice_max(int64_t burst, ngx_uint_t percent);
-
-/* _redis.c */
-
-/* one script for all limits; the op is done with ctx->valid set or not */
-ngx_int_t ngx_http_sp_quota_ask(ngx_http_request_t *r,
-    ngx_http_sp_quota_ctx_t *ctx);
-void ngx_http_sp_quota_script_init(void);
-
-/* _zone.c: microseconds of this machine's clock */
+/* _local.c: microseconds of this machine's clock */
 
 int64_t ngx_http_sp_quota_now(void);
-char *ngx_http_sp_quota_zone_add(ngx_conf_t *cf,
+
+/*
+ * Before Redis is asked: NGX_OK, a unit was charged before; NGX_DECLINED, the
+ * limits are known to be used up; NGX_AGAIN, ask for ctx->units
+ */
+ngx_int_t ngx_http_sp_quota_known(ngx_http_sp_quota_ctx_t *ctx);
+
+/*
+ * After its answer, "states" by this machine's clock: sets ctx->allowed and
+ * results.  Never moves a limit back.
+ */
+void ngx_http_sp_quota_learn(ngx_http_sp_quota_ctx_t *ctx,
+    const int64_t *states, ngx_uint_t granted, int64_t now);
+
+/* without an answer: 1, a unit was charged before */
+ngx_uint_t ngx_http_sp_quota_paid(ngx_http_sp_quota_ctx_t *ctx);
+
+/* without Redis: decides and charges here, 1 when all limits allow */
+ngx_uint_t ngx_http_sp_quota_local(ngx_http_sp_quota_ctx_t *ctx);
+
+/* _table.c */
+
+char *ngx_http_sp_quota_table_add(ngx_conf_t *cf,
     ngx_http_sp_quota_main_conf_t *qmcf);
 uint64_t ngx_http_sp_quota_hash(ngx_shm_zone_t *zone, const ngx_str_t *scope,
     const ngx_str_t *subject);
 
-/* how far ahead of now the limit is, as far as this machine knows */
-int64_t ngx_http_sp_quota_ahead(ngx_shm_zone_t *zone, uint64_t hash,
-    const ngx_http_sp_quota_limit_t *limit, int64_t now);
+/*
+ * The entry of a client, until unlock; NULL: there is none, only without
+ * "create".  Locked in any case: nothing in between may wait, log or fail.
+ */
+ngx_http_sp_quota_entry_t *ngx_http_sp_quota_lock(ngx_shm_zone_t *zone,
+    uint64_t hash, ngx_uint_t create);
+void ngx_http_sp_quota_unlock(ngx_shm_zone_t *zone);
 
-/* what Redis says: never moves a limit back */
-void ngx_http_sp_quota_remember(ngx_shm_zone_t *zone, uint64_t hash,
-    const ngx_http_sp_quota_limit_t *limit, int64_t tat, int64_t now);
+/* of a limit that is not held; 0 when nothing is known of it */
+int64_t *ngx_http_sp_quota_tat(ngx_http_sp_quota_entry_t *entry,
+    const ngx_http_sp_quota_limit_t *limit);
 
-/* what was charged too much, in microseconds */
-void ngx_http_sp_quota_forget(ngx_shm_zone_t *zone, uint64_t hash,
-    const ngx_http_sp_quota_limit_t *limit, int64_t us);
+/* _lease.c: under the lock of the table */
 
-/* the cell of a slice; 0: there is none, only without "create" */
-ngx_uint_t ngx_http_sp_quota_slice_cell(ngx_http_sp_quota_cell_t *cell,
-    const ngx_http_sp_quota_ctx_t *ctx, ngx_uint_t create);
+/* the largest lease of a policy, in units */
+ngx_uint_t ngx_http_sp_quota_lease_max(
+    const ngx_http_sp_quota_policy_t *policy, ngx_uint_t percent);
 
-/* 52 bits, 0: nothing is known; write is 0 when that has changed since */
-uint64_t ngx_http_sp_quota_read(ngx_http_sp_quota_cell_t *cell);
-ngx_uint_t ngx_http_sp_quota_write(ngx_http_sp_quota_cell_t *cell,
-    uint64_t value);
+/*
+ * Spends a unit that was charged before: 1.  Without "last" it is 0 when there
+ * are few, and nobody asks for more.
+ */
+ngx_uint_t ngx_http_sp_quota_lease_take(
+    const ngx_http_sp_quota_policy_t *policy,
+    ngx_http_sp_quota_lease_t *lease, ngx_uint_t last);
 
-/* decides and charges here: 1 when all limits allow */
-ngx_uint_t ngx_http_sp_quota_local(ngx_shm_zone_t *zone,
+/* units that the next one to ask gives back: charged, and never spent */
+ngx_uint_t ngx_http_sp_quota_lease_unused(
+    const ngx_http_sp_quota_policy_t *policy,
+    const ngx_http_sp_quota_lease_t *lease);
+
+/* how many units to ask for; "asking": what return() is told */
+ngx_uint_t ngx_http_sp_quota_lease_ask(
+    const ngx_http_sp_quota_policy_t *policy,
+    ngx_http_sp_quota_lease_t *lease, ngx_msec_t *asking);
+
+/* of the units granted, one is this request's; how many are now left here */
+ngx_uint_t ngx_http_sp_quota_lease_return(
+    const ngx_http_sp_quota_policy_t *policy,
+    ngx_http_sp_quota_lease_t *lease, ngx_msec_t asking, ngx_uint_t granted);
+
+/* _redis.c */
+
+/* reserves all limits or none; the op is done with ctx->valid set or not */
+ngx_int_t ngx_http_sp_quota_ask(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
+
+/*
+ * What it was in the end: the difference is charged or given back, once for
+ * an id; "done" and "wake" of the op are the caller's
+ */
+void ngx_http_sp_quota_tell(ngx_sp_redis_t *redis, ngx_sp_redis_op_t *op,
+    const ngx_http_sp_quota_hold_t *hold,
+    const ngx_http_sp_quota_costs_t costs);
+void ngx_http_sp_quota_script_init(void);
+
+/* _settle.c */
+
+/*
+ * The same for a request that is gone: nobody waits for it.  What Redis does
+ * not hear of, after the worker was killed for instance, stays reserved.
+ */
+void ngx_http_sp_quota_settle(ngx_http_sp_quota_main_conf_t *qmcf,
+    const ngx_http_sp_quota_hold_t *hold,
+    const ngx_http_sp_quota_costs_t costs);
+
+/* _hold.c */
+
+/*
+ * Sets ctx->hold to what the request has by this policy, made if there is
+ * nothing and "create".  It is the main request's, whichever part asks, so an
+ * id that is asked for again is charged once.
+ */
+ngx_int_t ngx_http_sp_quota_hold(ngx_http_request_t *r,
+    ngx_http_sp_quota_ctx_t *ctx, ngx_uint_t create);
+
+/* under the lock of the table: how many are held; one more */
+int64_t ngx_http_sp_quota_held(const ngx_http_sp_quota_policy_t *policy,
+    ngx_http_sp_quota_entry_t *entry);
+void ngx_http_sp_quota_hold_take(ngx_http_sp_quota_hold_t *hold,
+    ngx_http_sp_quota_entry_t *entry);
+
+/* the end hook: all of them are given back */
+void ngx_http_sp_quota_end(ngx_http_request_t *r,
+    const ngx_http_sp_outcome_t *outcome);
 
 /* _answer.c */
 

@@ -14,6 +14,8 @@
 
 
 static int64_t ngx_http_sp_quota_seconds(int64_t us);
+static ngx_int_t ngx_http_sp_quota_details(ngx_http_request_t *r,
+    const ngx_http_sp_quota_ctx_t *ctx, int64_t retry, ngx_str_t *details);
 static ngx_uint_t ngx_http_sp_quota_tightest(
     const ngx_http_sp_quota_ctx_t *ctx);
 static u_char *ngx_http_sp_quota_item(u_char *p,
@@ -62,25 +64,17 @@ ngx_int_t
 ngx_http_sp_quota_deny(ngx_http_request_t *r,
     const ngx_http_sp_quota_ctx_t *ctx)
 {
-    u_char     *p;
-    size_t      size;
     int64_t     retry;
     ngx_int_t   rc;
     ngx_str_t   details;
-    ngx_uint_t  i, n;
+    ngx_uint_t  i;
 
     const ngx_http_sp_quota_limit_t  *worst;
 
     worst = &ctx->policy->limits[0];
     retry = 0;
-    n = 0;
-
-    size = sizeof("{\"policy\":\"\",\"limits\":[],\"retry_after\":}") - 1
-           + ctx->policy->name.len + NGX_INT64_LEN;
 
     for (i = 0; i < ctx->policy->nlimits; i++) {
-        size += ctx->policy->limits[i].name.len + sizeof("\"\",") - 1;
-
         if (!ctx->results[i].allowed && ctx->results[i].retry >= retry) {
             retry = ctx->results[i].retry;
             worst = &ctx->policy->limits[i];
@@ -89,13 +83,64 @@ ngx_http_sp_quota_deny(ngx_http_request_t *r,
 
     retry = ngx_max(ngx_http_sp_quota_seconds(retry), 1);
 
-    details.data = ngx_pnalloc(r->pool, size);
-    if (details.data == NULL) {
+    /* up to a tenth later, so that not all come back in the same second */
+
+    if (ngx_http_sp_quota_details(r, ctx, retry, &details) != NGX_OK
+        || ngx_http_sp_quota_headers(r, ctx) != NGX_OK
+        || ngx_http_sp_retry_after(r, (time_t) retry
+                                      + ngx_random()
+                                        % ((ngx_uint_t) retry / 10 + 2))
+           != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    p = ngx_sprintf(details.data, "{\"policy\":\"%V\",\"limits\":[",
+    if (worst->window != 0) {
+        rc = ngx_http_sp_error(r, NGX_HTTP_TOO_MANY_REQUESTS,
+                               "quota_exceeded",
+                               "more than %i requests in %i seconds, "
+                               "try again in %L s",
+                               worst->units, worst->window, retry);
+
+    } else {
+        rc = ngx_http_sp_error(r, NGX_HTTP_TOO_MANY_REQUESTS,
+                               "quota_exceeded",
+                               "more than %i requests at once, try again "
+                               "when one has ended", worst->units);
+    }
+
+    ngx_http_sp_error_details(r, &details);
+
+    return rc;
+}
+
+
+/* as JSON: the policy, its limits that deny, and until when */
+
+static ngx_int_t
+ngx_http_sp_quota_details(ngx_http_request_t *r,
+    const ngx_http_sp_quota_ctx_t *ctx, int64_t retry, ngx_str_t *details)
+{
+    u_char      *p;
+    size_t       size;
+    ngx_uint_t   i, n;
+
+    size = sizeof("{\"policy\":\"\",\"limits\":[],\"retry_after\":}") - 1
+           + ctx->policy->name.len + NGX_INT64_LEN;
+
+    for (i = 0; i < ctx->policy->nlimits; i++) {
+        size += ctx->policy->limits[i].name.len + sizeof("\"\",") - 1;
+    }
+
+    details->data = ngx_pnalloc(r->pool, size);
+    if (details->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_sprintf(details->data, "{\"policy\":\"%V\",\"limits\":[",
                     &ctx->policy->name);
+
+    n = 0;
 
     for (i = 0; i < ctx->policy->nlimits; i++) {
         if (!ctx->results[i].allowed) {
@@ -105,29 +150,9 @@ ngx_http_sp_quota_deny(ngx_http_request_t *r,
     }
 
     p = ngx_sprintf(p, "],\"retry_after\":%L}", retry);
-    details.len = p - details.data;
+    details->len = p - details->data;
 
-    if (ngx_http_sp_quota_headers(r, ctx) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    /* up to a tenth later, so that not all come back in the same second */
-
-    if (ngx_http_sp_retry_after(r, (time_t) retry
-                                   + ngx_random() % ((ngx_uint_t) retry / 10
-                                                     + 2))
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    rc = ngx_http_sp_error(r, NGX_HTTP_TOO_MANY_REQUESTS, "quota_exceeded",
-                           "more than %i requests in %i seconds, "
-                           "try again in %L s",
-                           worst->units, worst->window, retry);
-    ngx_http_sp_error_details(r, &details);
-
-    return rc;
+    return NGX_OK;
 }
 
 
@@ -180,6 +205,14 @@ ngx_http_sp_quota_item(u_char *p, const ngx_http_sp_quota_ctx_t *ctx,
 
     result = &ctx->results[i];
 
+    if (ctx->policy->limits[i].window == 0) {
+
+        /* nobody knows when */
+
+        return ngx_sprintf(p, "\"%V\";r=%L", &ctx->policy->limits[i].name,
+                           result->remaining);
+    }
+
     seconds = ngx_http_sp_quota_seconds(result->allowed ? result->reset
                                                         : result->retry);
 
@@ -194,11 +227,12 @@ static ngx_uint_t
 ngx_http_sp_quota_tightest(const ngx_http_sp_quota_ctx_t *ctx)
 {
     ngx_uint_t               best, i;
-    const sp_gcra_limit_t   *gcra;
     const sp_gcra_result_t  *a, *b;
 
+    const ngx_http_sp_quota_limit_t  *limit;
+
     best = 0;
-    gcra = ctx->policy->gcra;
+    limit = ctx->policy->limits;
 
     for (i = 1; i < ctx->policy->nlimits; i++) {
         a = &ctx->results[best];
@@ -212,9 +246,8 @@ ngx_http_sp_quota_tightest(const ngx_http_sp_quota_ctx_t *ctx)
             continue;
         }
 
-        if ((double) b->remaining * gcra[i].interval / gcra[i].capacity
-            < (double) a->remaining * gcra[best].interval
-              / gcra[best].capacity)
+        if ((double) b->remaining / limit[i].burst
+            < (double) a->remaining / limit[best].burst)
         {
             best = i;
         }

@@ -2,407 +2,370 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * The quota_policy block:
- *
- *     quota_policy free {
- *         requests 60/m burst=10;
- *         requests 2000/h;
- *         enforce;
- *     }
+ * The directives besides quota_policy: what they take, their defaults, what a
+ * location inherits.
  */
 
 #include "ngx_http_sp_quota.h"
 
 
-static char *ngx_http_sp_quota_requests(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_sp_quota_mode(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_sp_quota_add(ngx_conf_t *cf,
-    ngx_http_sp_quota_policy_t *policy, ngx_int_t burst, ngx_str_t *rate);
-static ngx_int_t ngx_http_sp_quota_rate(const ngx_str_t *value,
-    ngx_int_t *units, ngx_int_t *window);
-static ngx_int_t ngx_http_sp_quota_units(u_char *p, size_t len);
-static char *ngx_http_sp_quota_finish(ngx_conf_t *cf,
-    ngx_http_sp_quota_policy_t *policy);
+static char *ngx_http_sp_quota_by(ngx_conf_t *cf,
+    ngx_http_sp_quota_loc_conf_t *qlcf, ngx_str_t *by);
 
 
-static ngx_sp_conf_setting_t  ngx_http_sp_quota_settings[] = {
+static const ngx_sp_metric_slot_t  ngx_http_sp_quota_metrics[] = {
 
-    { ngx_string("requests"), NGX_CONF_TAKE12, ngx_http_sp_quota_requests, 0,
-      0, NULL },
+    { NGX_SP_HISTOGRAM, "sallyport_quota_redis_duration",
+      "milliseconds until Redis decided", "",
+      offsetof(ngx_http_sp_quota_main_conf_t, latency) },
 
-    { ngx_string("enforce"), NGX_CONF_NOARGS, ngx_http_sp_quota_mode, 0,
-      0, NULL },
+    { NGX_SP_COUNTER, "sallyport_quota_redis_errors_total",
+      "decisions that Redis did not make in time", "",
+      offsetof(ngx_http_sp_quota_main_conf_t, errors) },
 
-    { ngx_string("shadow"), NGX_CONF_NOARGS, ngx_http_sp_quota_mode, 0,
-      1, NULL },
+    { NGX_SP_COUNTER, "sallyport_quota_unsettled_total",
+      "requests in flight whose end Redis was not told", "",
+      offsetof(ngx_http_sp_quota_main_conf_t, unsettled) },
 
-      ngx_null_command
+    { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
 };
 
 
-const ngx_str_t  ngx_http_sp_quota_results[] = {
-    ngx_string("none"),
-    ngx_string("allowed"),
-    ngx_string("denied"),
-    ngx_string("shadow"),
-    ngx_string("local"),
-    ngx_string("local_denied"),
-    ngx_string("open"),
-    ngx_string("closed")
-};
-
+/* quota POLICY | $variable [default=POLICY] [by=identity|address|$v] | off */
 
 char *
-ngx_http_sp_quota_policy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_sp_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_sp_quota_main_conf_t  *qmcf = conf;
+    ngx_http_sp_quota_loc_conf_t  *qlcf = conf;
 
-    char                         *rv;
-    u_char                        c;
-    ngx_str_t                    *value;
-    ngx_uint_t                    i;
-    ngx_http_sp_quota_policy_t   *policy, **slot;
+    ngx_str_t   *value, by;
+    ngx_uint_t   i;
+
+    if (qlcf->enable != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
 
     value = cf->args->elts;
 
-    for (i = 0; i < value[1].len; i++) {
-        c = value[1].data[i];
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        qlcf->enable = 0;
+        return (cf->args->nelts == 2) ? NGX_CONF_OK
+                                      : "takes no parameters after \"off\"";
+    }
 
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
-            || (c >= '0' && c <= '9') || c == '_' || c == '-')
+    qlcf->enable = 1;
+    qlcf->scope = value[1];
+    qlcf->file = cf->conf_file->file.name;
+    qlcf->line = cf->conf_file->line;
+
+    if (ngx_strlchr(value[1].data, value[1].data + value[1].len, '$')
+        != NULL)
+    {
+        qlcf->choice = ngx_http_sp_complex_value(cf, &value[1]);
+
+        if (qlcf->choice == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+    } else {
+        qlcf->name = value[1];
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (qlcf->choice != NULL && qlcf->name.len == 0
+            && ngx_sp_conf_arg(&value[i], "default=", &qlcf->name)
+            && qlcf->name.len > 0)
         {
             continue;
         }
 
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid name \"%V\" of a quota_policy: letters, "
-                           "digits, \"_\" and \"-\" are allowed", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_sp_quota_find(qmcf, &value[1]) != NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "duplicate quota_policy \"%V\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    policy = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_quota_policy_t));
-    if (policy == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    policy->name = value[1];
-    policy->id = (uint64_t) ngx_crc32_long(value[1].data, value[1].len) << 32;
-    policy->shadow = NGX_CONF_UNSET;
-
-    slot = ngx_array_push(&qmcf->policies);
-    if (slot == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    *slot = policy;
-
-    rv = ngx_sp_conf_block(cf, ngx_http_sp_quota_settings, policy);
-
-    if (rv != NGX_CONF_OK) {
-        return rv;
-    }
-
-    return ngx_http_sp_quota_finish(cf, policy);
-}
-
-
-ngx_http_sp_quota_policy_t *
-ngx_http_sp_quota_find(const ngx_http_sp_quota_main_conf_t *qmcf,
-    const ngx_str_t *name)
-{
-    ngx_uint_t                    i;
-    ngx_http_sp_quota_policy_t  **policies;
-
-    policies = qmcf->policies.elts;
-
-    for (i = 0; i < qmcf->policies.nelts; i++) {
-        if (policies[i]->name.len == name->len
-            && ngx_strncmp(policies[i]->name.data, name->data, name->len)
-               == 0)
+        if (qlcf->by == NGX_HTTP_SP_QUOTA_BY_DEFAULT
+            && ngx_sp_conf_arg(&value[i], "by=", &by))
         {
-            return policies[i];
+            if (ngx_http_sp_quota_by(cf, qlcf, &by) != NGX_CONF_OK) {
+                return NGX_CONF_ERROR;
+            }
+
+            continue;
         }
-    }
 
-    return NULL;
-}
-
-
-/* enforce, shadow: cmd->offset is what they mean */
-
-static char *
-ngx_http_sp_quota_mode(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_sp_quota_policy_t *policy = conf;
-
-    if (policy->shadow != NGX_CONF_UNSET) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "quota_policy \"%V\" has \"enforce\" or "
-                           "\"shadow\" already", &policy->name);
+                           "invalid parameter \"%V\" of \"quota\": allowed "
+                           "are \"default=POLICY\" after a variable and "
+                           "\"by=identity|address|$variable\"", &value[i]);
         return NGX_CONF_ERROR;
     }
-
-    policy->shadow = cmd->offset;
 
     return NGX_CONF_OK;
 }
 
 
-/* requests N/window [burst=N]; */
-
 static char *
-ngx_http_sp_quota_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_http_sp_quota_by(ngx_conf_t *cf, ngx_http_sp_quota_loc_conf_t *qlcf,
+    ngx_str_t *by)
 {
-    ngx_http_sp_quota_policy_t *policy = conf;
+    if (ngx_strcmp(by->data, "identity") == 0) {
+        qlcf->by = NGX_HTTP_SP_QUOTA_BY_IDENTITY;
+        return NGX_CONF_OK;
+    }
 
-    ngx_int_t                   burst;
-    ngx_str_t                  *value;
-    ngx_http_sp_quota_limit_t  *limit;
+    if (ngx_strcmp(by->data, "address") == 0) {
+        qlcf->by = NGX_HTTP_SP_QUOTA_BY_ADDRESS;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strlchr(by->data, by->data + by->len, '$') != NULL) {
+        qlcf->by = NGX_HTTP_SP_QUOTA_BY_VALUE;
+        qlcf->value = ngx_http_sp_complex_value(cf, by);
+
+        return (qlcf->value == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"by=%V\" would give all requests one key: allowed "
+                       "are \"by=identity\", \"by=address\" and a variable "
+                       "such as \"by=$http_x_api_key\"", by);
+
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_quota_main_conf_t  *qmcf = conf;
+
+    ngx_int_t   percent;
+    ngx_str_t  *value;
+
+    if (qmcf->redis != NULL) {
+        return "is duplicate";
+    }
 
     value = cf->args->elts;
-    burst = 0;
-
-    if (policy->nlimits == NGX_HTTP_SP_QUOTA_LIMITS) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "quota_policy \"%V\" has more than %d limits",
-                           &policy->name, NGX_HTTP_SP_QUOTA_LIMITS);
-        return NGX_CONF_ERROR;
-    }
-
-    limit = &policy->limits[policy->nlimits];
-
-    if (ngx_http_sp_quota_rate(&value[1], &limit->units, &limit->window)
-        != NGX_OK)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid rate \"%V\": allowed is a number of "
-                           "requests, \"/\" and a window such as \"s\", "
-                           "\"10s\", \"m\", \"h\", \"d\"", &value[1]);
-        return NGX_CONF_ERROR;
-    }
 
     if (cf->args->nelts == 3) {
-        if (ngx_strncmp(value[2].data, "burst=", 6) == 0) {
-            burst = ngx_http_sp_quota_units(value[2].data + 6,
-                                            value[2].len - 6);
+        percent = NGX_ERROR;
+
+        if (value[2].len > sizeof("lease=%") - 1
+            && ngx_strncmp(value[2].data, "lease=", 6) == 0
+            && value[2].data[value[2].len - 1] == '%')
+        {
+            percent = ngx_atoi(value[2].data + 6, value[2].len - 7);
         }
 
-        if (burst < 1) {
+        if (percent == NGX_ERROR || percent > NGX_HTTP_SP_QUOTA_MAX_LEASE) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid parameter \"%V\": allowed is "
-                               "\"burst=N\", N at least 1", &value[2]);
+                               "\"lease=0%%\" to \"lease=%d%%\"", &value[2],
+                               NGX_HTTP_SP_QUOTA_MAX_LEASE);
             return NGX_CONF_ERROR;
         }
+
+        qmcf->lease = percent;
     }
 
-    return ngx_http_sp_quota_add(cf, policy, burst, &value[1]);
+    qmcf->redis = ngx_http_sp_redis(cf, &value[1]);
+
+    return (qmcf->redis == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
 
 
-static char *
-ngx_http_sp_quota_add(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy,
-    ngx_int_t burst, ngx_str_t *rate)
+char *
+ngx_http_sp_quota_check_zone(ngx_conf_t *cf, void *post, void *data)
 {
-    u_char                     *p;
-    int64_t                     units;
-    ngx_uint_t                  i, n;
-    ngx_http_sp_quota_limit_t  *limit;
+    size_t *size = data;
 
-    n = policy->nlimits;
-    limit = &policy->limits[n];
-
-    for (i = 0; i < n; i++) {
-        if (policy->limits[i].window == limit->window) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "quota_policy \"%V\" has two limits with a "
-                               "window of %i s", &policy->name,
-                               limit->window);
-            return NGX_CONF_ERROR;
-        }
+    if (*size >= 64 * 1024) {
+        return NGX_CONF_OK;
     }
 
-    if (sp_gcra_limit(limit->units, limit->window * SP_GCRA_SECOND, burst,
-                      &policy->gcra[n])
-        != 0)
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"quota_zone\" is too small: %uz bytes, at least 64k "
+                       "are allowed", *size);
+
+    return NGX_CONF_ERROR;
+}
+
+
+char *
+ngx_http_sp_quota_check_hold(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t *hold = data;
+
+    if (*hold >= 1000 && *hold <= NGX_HTTP_SP_QUOTA_MAX_HOLD) {
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"quota_hold\" is out of range: %M ms, \"1s\" to "
+                       "\"1d\" are allowed", *hold);
+
+    return NGX_CONF_ERROR;
+}
+
+
+void *
+ngx_http_sp_quota_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_sp_quota_main_conf_t  *qmcf;
+
+    qmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_quota_main_conf_t));
+    if (qmcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     qmcf->redis = NULL;
+     *     qmcf->zone = NULL;
+     *     qmcf->latency = NULL;
+     *     qmcf->errors = NULL;
+     *     qmcf->unsettled = NULL;
+     */
+
+    qmcf->size = NGX_CONF_UNSET_SIZE;
+    qmcf->hold = NGX_CONF_UNSET_MSEC;
+    qmcf->lease = NGX_HTTP_SP_QUOTA_LEASE;
+
+    if (ngx_array_init(&qmcf->policies, cf->pool, 4,
+                       sizeof(ngx_http_sp_quota_policy_t *))
+        != NGX_OK)
     {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "rate \"%V\" is out of range: at most %d/s, a "
-                           "window of at most 366d", rate,
-                           SP_GCRA_MAX_RATE);
-        return NGX_CONF_ERROR;
+        return NULL;
     }
 
-    p = ngx_pnalloc(cf->pool, sizeof("requests-") - 1 + NGX_INT64_LEN);
-    if (p == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    limit->name.data = p;
-    limit->name.len = ngx_sprintf(p, "requests-%i", limit->window) - p;
-
-    units = policy->gcra[n].capacity / policy->gcra[n].interval;
-
-    if (n == 0 || units < policy->burst) {
-        policy->burst = units;
-    }
-
-    policy->nlimits++;
-
-    return NGX_CONF_OK;
+    return qmcf;
 }
 
 
-static ngx_int_t
-ngx_http_sp_quota_rate(const ngx_str_t *value, ngx_int_t *units,
-    ngx_int_t *window)
+char *
+ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    u_char     *slash;
-    size_t      len;
-    ngx_int_t   factor, n;
+    ngx_http_sp_quota_main_conf_t  *qmcf = conf;
 
-    slash = ngx_strlchr(value->data, value->data + value->len, '/');
+    ngx_uint_t                     i;
+    ngx_http_sp_quota_policy_t   **policy;
 
-    if (slash == NULL) {
-        return NGX_ERROR;
+    ngx_conf_init_size_value(qmcf->size, 4 * 1024 * 1024);
+    ngx_conf_init_msec_value(qmcf->hold, 600000);
+
+    if (qmcf->policies.nelts == 0) {
+        return NGX_CONF_OK;
     }
 
-    *units = ngx_http_sp_quota_units(value->data, slash - value->data);
+    policy = qmcf->policies.elts;
 
-    if (*units < 1) {
-        return NGX_ERROR;
+    for (i = 0; i < qmcf->policies.nelts; i++) {
+        policy[i]->lease = ngx_http_sp_quota_lease_max(policy[i],
+                                                       qmcf->lease);
+        policy[i]->hold = qmcf->hold;
     }
 
-    slash++;
-    len = value->data + value->len - slash;
-
-    if (len < 1) {
-        return NGX_ERROR;
-    }
-
-    switch (slash[len - 1]) {
-
-    case 's':
-        factor = 1;
-        break;
-
-    case 'm':
-        factor = 60;
-        break;
-
-    case 'h':
-        factor = 3600;
-        break;
-
-    case 'd':
-        factor = 86400;
-        break;
-
-    default:
-        return NGX_ERROR;
-    }
-
-    n = (len == 1) ? 1 : ngx_atoi(slash, len - 1);
-
-    if (n < 1 || n > SP_GCRA_MAX_PERIOD / SP_GCRA_SECOND / factor) {
-        return NGX_ERROR;
-    }
-
-    *window = n * factor;
-
-    return NGX_OK;
-}
-
-
-/* "60", "50k", "2m" */
-
-static ngx_int_t
-ngx_http_sp_quota_units(u_char *p, size_t len)
-{
-    ngx_int_t  factor, n;
-
-    factor = 1;
-
-    if (len > 1 && p[len - 1] == 'k') {
-        factor = 1000;
-        len--;
-
-    } else if (len > 1 && p[len - 1] == 'm') {
-        factor = 1000000;
-        len--;
-    }
-
-    n = ngx_atoi(p, len);
-
-    if (n < 1 || n > SP_GCRA_MAX_UNITS / factor) {
-        return NGX_ERROR;
-    }
-
-    return n * factor;
-}
-
-
-static char *
-ngx_http_sp_quota_finish(ngx_conf_t *cf, ngx_http_sp_quota_policy_t *policy)
-{
-    u_char                     *p;
-    ngx_str_t                   labels;
-    ngx_uint_t                  i;
-    ngx_http_sp_quota_limit_t  *limit;
-
-    if (policy->nlimits == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "quota_policy \"%V\" has no limit: add "
-                           "\"requests\", for example \"requests 60/m;\"",
-                           &policy->name);
+    if (ngx_http_sp_add_metrics(cf, ngx_http_sp_quota_metrics, qmcf, NULL,
+                                NULL)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
-    ngx_conf_init_value(policy->shadow, 0);
+    return ngx_http_sp_quota_table_add(cf, qmcf);
+}
 
-    p = ngx_pnalloc(cf->pool, policy->nlimits
-                    * (sizeof(", \"requests-\";q=;w=") - 1
-                       + 3 * NGX_INT64_LEN));
-    if (p == NULL) {
+
+void *
+ngx_http_sp_quota_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_sp_quota_loc_conf_t  *qlcf;
+
+    qlcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_quota_loc_conf_t));
+    if (qlcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     qlcf->policy = NULL;
+     *     qlcf->choice = NULL;
+     *     qlcf->value = NULL;
+     *     qlcf->by = NGX_HTTP_SP_QUOTA_BY_DEFAULT;
+     *     qlcf->scope, name, file = { 0, NULL };
+     *     qlcf->line = 0;
+     */
+
+    qlcf->enable = NGX_CONF_UNSET;
+    qlcf->failure = NGX_CONF_UNSET_UINT;
+
+    return qlcf;
+}
+
+
+char *
+ngx_http_sp_quota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_sp_quota_loc_conf_t  *prev = parent;
+    ngx_http_sp_quota_loc_conf_t  *conf = child;
+
+    ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_sp_quota_main_conf_t  *qmcf;
+
+    ngx_conf_merge_uint_value(conf->failure, prev->failure,
+                              NGX_HTTP_SP_QUOTA_FAIL_LOCAL);
+
+    if (conf->enable == NGX_CONF_UNSET) {
+        conf->enable = (prev->enable == NGX_CONF_UNSET) ? 0 : prev->enable;
+        conf->choice = prev->choice;
+        conf->value = prev->value;
+        conf->by = prev->by;
+        conf->scope = prev->scope;
+        conf->name = prev->name;
+        conf->file = prev->file;
+        conf->line = prev->line;
+    }
+
+    if (!conf->enable) {
+        return NGX_CONF_OK;
+    }
+
+    qmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_quota_module);
+
+    if (qmcf->policies.nelts == 0) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"quota\" in %V:%ui: no quota_policy is defined",
+                      &conf->file, conf->line);
         return NGX_CONF_ERROR;
     }
 
-    policy->header.data = p;
-
-    for (i = 0; i < policy->nlimits; i++) {
-        limit = &policy->limits[i];
-        p = ngx_sprintf(p, "%s\"%V\";q=%i;w=%i", i ? ", " : "", &limit->name,
-                        limit->units, limit->window);
+    if (conf->by == NGX_HTTP_SP_QUOTA_BY_DEFAULT) {
+        conf->by = NGX_HTTP_SP_QUOTA_BY_IDENTITY;
     }
 
-    policy->header.len = p - policy->header.data;
+    /* a server hands it down to its locations: they are looked at */
 
-    for (i = 1; i < NGX_HTTP_SP_QUOTA_RESULTS; i++) {
-        p = ngx_pnalloc(cf->pool, sizeof("policy=\"\",result=\"\"") - 1
-                                  + policy->name.len
-                                  + sizeof("local_denied") - 1);
-        if (p == NULL) {
-            return NGX_CONF_ERROR;
-        }
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-        labels.data = p;
-        labels.len = ngx_sprintf(p, "policy=\"%V\",result=\"%V\"",
-                                 &policy->name, &ngx_http_sp_quota_results[i])
-                     - p;
+    if (conf->by == NGX_HTTP_SP_QUOTA_BY_IDENTITY && clcf->name.len > 0
+        && !ngx_http_sp_has_identity(cf))
+    {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"quota\" in %V:%ui has no key: nothing gives the "
+                      "requests of this location an identity, add "
+                      "\"by=address\" or \"by=$variable\", or \"auth_jwt\"",
+                      &conf->file, conf->line);
+        return NGX_CONF_ERROR;
+    }
 
-        policy->decisions[i] = ngx_http_sp_add_metric(cf,
-                                   NGX_SP_COUNTER,
-                                   "sallyport_quota_decisions_total",
-                                   "requests by policy and what the quota "
-                                   "made of them", &labels);
-        if (policy->decisions[i] == NULL) {
+    if (conf->name.len) {
+        conf->policy = ngx_http_sp_quota_find(qmcf, &conf->name);
+
+        if (conf->policy == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "there is no quota_policy \"%V\", "
+                          "used by \"quota\" in %V:%ui",
+                          &conf->name, &conf->file, conf->line);
             return NGX_CONF_ERROR;
         }
     }

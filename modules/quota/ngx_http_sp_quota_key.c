@@ -18,6 +18,8 @@
 
 static ngx_int_t ngx_http_sp_quota_name(ngx_http_request_t *r, u_char kind,
     const ngx_str_t *value, ngx_str_t *subject);
+static ngx_int_t ngx_http_sp_quota_redis_key(ngx_http_request_t *r,
+    const ngx_str_t *scope, ngx_http_sp_quota_ctx_t *ctx);
 static void ngx_http_sp_quota_address(ngx_http_request_t *r,
     ngx_str_t *address);
 
@@ -94,13 +96,41 @@ ngx_http_sp_quota_subject(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
         ngx_http_sp_quota_address(r, &value);
     }
 
-    if (ngx_http_sp_quota_name(r, kind, &value, &ctx->subject) != NGX_OK) {
+    if (ngx_http_sp_quota_name(r, kind, &value, &ctx->subject) != NGX_OK
+        || ngx_http_sp_quota_redis_key(r, &qlcf->scope, ctx) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     ctx->zone = qmcf->zone;
     ctx->hash = ngx_http_sp_quota_hash(qmcf->zone, &qlcf->scope,
                                        &ctx->subject);
+
+    return NGX_OK;
+}
+
+
+/* the scripts' version and, in braces, what a cluster shards by */
+
+static ngx_int_t
+ngx_http_sp_quota_redis_key(ngx_http_request_t *r, const ngx_str_t *scope,
+    ngx_http_sp_quota_ctx_t *ctx)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(r->pool, sizeof("quota3:{}:") - 1 + ctx->subject.len
+                             + scope->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->key.data = p;
+    p = ngx_cpymem(p, "quota3:{", sizeof("quota3:{") - 1);
+    p = ngx_cpymem(p, ctx->subject.data, ctx->subject.len);
+    *p++ = '}';
+    *p++ = ':';
+    p = ngx_cpymem(p, scope->data, scope->len);
+    ctx->key.len = p - ctx->key.data;
 
     return NGX_OK;
 }

@@ -2,26 +2,16 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * Directives, configuration and registration.
+ * What NGINX and the core are told: directives, variables, the step and the
+ * end hook.
  */
 
 #include "ngx_http_sp_quota.h"
 
 
-static char *ngx_http_sp_quota(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_sp_quota_by(ngx_conf_t *cf,
-    ngx_http_sp_quota_loc_conf_t *qlcf, ngx_str_t *by);
-static char *ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 static ngx_int_t ngx_http_sp_quota_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_sp_quota_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static void *ngx_http_sp_quota_create_main_conf(ngx_conf_t *cf);
-static char *ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf);
-static void *ngx_http_sp_quota_create_loc_conf(ngx_conf_t *cf);
-static char *ngx_http_sp_quota_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child);
 
 
 static ngx_conf_enum_t  ngx_http_sp_quota_failures[] = {
@@ -32,17 +22,12 @@ static ngx_conf_enum_t  ngx_http_sp_quota_failures[] = {
 };
 
 
-static const ngx_sp_metric_slot_t  ngx_http_sp_quota_metrics[] = {
+static ngx_conf_post_t  ngx_http_sp_quota_zone_post = {
+    ngx_http_sp_quota_check_zone
+};
 
-    { NGX_SP_HISTOGRAM, "sallyport_quota_redis_duration",
-      "milliseconds until Redis decided", "",
-      offsetof(ngx_http_sp_quota_main_conf_t, latency) },
-
-    { NGX_SP_COUNTER, "sallyport_quota_redis_errors_total",
-      "decisions that Redis did not make in time", "",
-      offsetof(ngx_http_sp_quota_main_conf_t, errors) },
-
-    { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
+static ngx_conf_post_t  ngx_http_sp_quota_hold_post = {
+    ngx_http_sp_quota_check_hold
 };
 
 
@@ -81,7 +66,14 @@ static ngx_command_t  ngx_http_sp_quota_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_sp_quota_main_conf_t, size),
-      NULL },
+      &ngx_http_sp_quota_zone_post },
+
+    { ngx_string("quota_hold"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_sp_quota_main_conf_t, hold),
+      &ngx_http_sp_quota_hold_post },
 
       ngx_null_command
 };
@@ -127,6 +119,14 @@ static const ngx_http_sp_step_t  ngx_http_sp_quota_step = {
 };
 
 
+static const ngx_http_sp_end_t  ngx_http_sp_quota_end_hook = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("quota"),
+    100,
+    ngx_http_sp_quota_end
+};
+
+
 static ngx_http_variable_t  ngx_http_sp_quota_variables[] = {
 
     { ngx_string("quota_policy"), NULL, ngx_http_sp_quota_variable,
@@ -142,147 +142,6 @@ static ngx_http_variable_t  ngx_http_sp_quota_variables[] = {
 };
 
 
-/* quota POLICY | $variable [default=POLICY] [by=identity|address|$v] | off */
-
-static char *
-ngx_http_sp_quota(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_sp_quota_loc_conf_t  *qlcf = conf;
-
-    ngx_str_t   *value, by;
-    ngx_uint_t   i;
-
-    if (qlcf->enable != NGX_CONF_UNSET) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "off") == 0) {
-        qlcf->enable = 0;
-        return (cf->args->nelts == 2) ? NGX_CONF_OK
-                                      : "takes no parameters after \"off\"";
-    }
-
-    qlcf->enable = 1;
-    qlcf->scope = value[1];
-    qlcf->file = cf->conf_file->file.name;
-    qlcf->line = cf->conf_file->line;
-
-    if (ngx_strlchr(value[1].data, value[1].data + value[1].len, '$')
-        != NULL)
-    {
-        qlcf->choice = ngx_http_sp_complex_value(cf, &value[1]);
-
-        if (qlcf->choice == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-    } else {
-        qlcf->name = value[1];
-    }
-
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (qlcf->choice != NULL && qlcf->name.len == 0
-            && ngx_sp_conf_arg(&value[i], "default=", &qlcf->name)
-            && qlcf->name.len > 0)
-        {
-            continue;
-        }
-
-        if (qlcf->by == NGX_HTTP_SP_QUOTA_BY_DEFAULT
-            && ngx_sp_conf_arg(&value[i], "by=", &by))
-        {
-            if (ngx_http_sp_quota_by(cf, qlcf, &by) != NGX_CONF_OK) {
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid parameter \"%V\" of \"quota\": allowed "
-                           "are \"default=POLICY\" after a variable and "
-                           "\"by=identity|address|$variable\"", &value[i]);
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_http_sp_quota_by(ngx_conf_t *cf, ngx_http_sp_quota_loc_conf_t *qlcf,
-    ngx_str_t *by)
-{
-    if (ngx_strcmp(by->data, "identity") == 0) {
-        qlcf->by = NGX_HTTP_SP_QUOTA_BY_IDENTITY;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strcmp(by->data, "address") == 0) {
-        qlcf->by = NGX_HTTP_SP_QUOTA_BY_ADDRESS;
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strlchr(by->data, by->data + by->len, '$') != NULL) {
-        qlcf->by = NGX_HTTP_SP_QUOTA_BY_VALUE;
-        qlcf->value = ngx_http_sp_complex_value(cf, by);
-
-        return (qlcf->value == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"by=%V\" would give all requests one key: allowed "
-                       "are \"by=identity\", \"by=address\" and a variable "
-                       "such as \"by=$http_x_api_key\"", by);
-
-    return NGX_CONF_ERROR;
-}
-
-
-static char *
-ngx_http_sp_quota_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_sp_quota_main_conf_t  *qmcf = conf;
-
-    ngx_int_t   percent;
-    ngx_str_t  *value;
-
-    if (qmcf->redis != NULL) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    if (cf->args->nelts == 3) {
-        percent = NGX_ERROR;
-
-        if (value[2].len > sizeof("slice=%") - 1
-            && ngx_strncmp(value[2].data, "slice=", 6) == 0
-            && value[2].data[value[2].len - 1] == '%')
-        {
-            percent = ngx_atoi(value[2].data + 6, value[2].len - 7);
-        }
-
-        if (percent == NGX_ERROR || percent > NGX_HTTP_SP_QUOTA_MAX_SLICE) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\": allowed is "
-                               "\"slice=0%%\" to \"slice=%d%%\"", &value[2],
-                               NGX_HTTP_SP_QUOTA_MAX_SLICE);
-            return NGX_CONF_ERROR;
-        }
-
-        qmcf->slice = percent;
-    }
-
-    qmcf->redis = ngx_http_sp_redis(cf, &value[1]);
-
-    return (qmcf->redis == NULL) ? NGX_CONF_ERROR : NGX_CONF_OK;
-}
-
-
 static ngx_int_t
 ngx_http_sp_quota_preconfiguration(ngx_conf_t *cf)
 {
@@ -291,6 +150,10 @@ ngx_http_sp_quota_preconfiguration(ngx_conf_t *cf)
     }
 
     ngx_http_sp_quota_script_init();
+
+    if (ngx_http_sp_add_end(cf, &ngx_http_sp_quota_end_hook) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_sp_add_step(cf, &ngx_http_sp_quota_step);
 }
@@ -319,174 +182,4 @@ ngx_http_sp_quota_variable(ngx_http_request_t *r,
     v->not_found = 0;
 
     return NGX_OK;
-}
-
-
-static void *
-ngx_http_sp_quota_create_main_conf(ngx_conf_t *cf)
-{
-    ngx_http_sp_quota_main_conf_t  *qmcf;
-
-    qmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_quota_main_conf_t));
-    if (qmcf == NULL) {
-        return NULL;
-    }
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     qmcf->redis = NULL;
-     *     qmcf->zone = NULL;
-     *     qmcf->latency = NULL;
-     *     qmcf->errors = NULL;
-     */
-
-    qmcf->size = NGX_CONF_UNSET_SIZE;
-    qmcf->slice = NGX_HTTP_SP_QUOTA_SLICE;
-
-    if (ngx_array_init(&qmcf->policies, cf->pool, 4,
-                       sizeof(ngx_http_sp_quota_policy_t *))
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
-    return qmcf;
-}
-
-
-static char *
-ngx_http_sp_quota_init_main_conf(ngx_conf_t *cf, void *conf)
-{
-    ngx_http_sp_quota_main_conf_t  *qmcf = conf;
-
-    ngx_uint_t                     i;
-    ngx_http_sp_quota_policy_t   **policy;
-
-    ngx_conf_init_size_value(qmcf->size, 4 * 1024 * 1024);
-
-    if (qmcf->size < 64 * 1024) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"quota_zone\" is too small: at least 64k");
-        return NGX_CONF_ERROR;
-    }
-
-    if (qmcf->policies.nelts == 0) {
-        return NGX_CONF_OK;
-    }
-
-    policy = qmcf->policies.elts;
-
-    for (i = 0; i < qmcf->policies.nelts; i++) {
-        policy[i]->slice = ngx_http_sp_quota_slice_max(policy[i]->burst,
-                                                       qmcf->slice);
-    }
-
-    if (ngx_http_sp_add_metrics(cf, ngx_http_sp_quota_metrics, qmcf, NULL,
-                                NULL)
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    return ngx_http_sp_quota_zone_add(cf, qmcf);
-}
-
-
-static void *
-ngx_http_sp_quota_create_loc_conf(ngx_conf_t *cf)
-{
-    ngx_http_sp_quota_loc_conf_t  *qlcf;
-
-    qlcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_quota_loc_conf_t));
-    if (qlcf == NULL) {
-        return NULL;
-    }
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     qlcf->policy = NULL;
-     *     qlcf->choice = NULL;
-     *     qlcf->value = NULL;
-     *     qlcf->by = NGX_HTTP_SP_QUOTA_BY_DEFAULT;
-     *     qlcf->scope, name, file = { 0, NULL };
-     *     qlcf->line = 0;
-     */
-
-    qlcf->enable = NGX_CONF_UNSET;
-    qlcf->failure = NGX_CONF_UNSET_UINT;
-
-    return qlcf;
-}
-
-
-static char *
-ngx_http_sp_quota_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
-{
-    ngx_http_sp_quota_loc_conf_t  *prev = parent;
-    ngx_http_sp_quota_loc_conf_t  *conf = child;
-
-    ngx_http_core_loc_conf_t       *clcf;
-    ngx_http_sp_quota_main_conf_t  *qmcf;
-
-    ngx_conf_merge_uint_value(conf->failure, prev->failure,
-                              NGX_HTTP_SP_QUOTA_FAIL_LOCAL);
-
-    if (conf->enable == NGX_CONF_UNSET) {
-        conf->enable = (prev->enable == NGX_CONF_UNSET) ? 0 : prev->enable;
-        conf->choice = prev->choice;
-        conf->value = prev->value;
-        conf->by = prev->by;
-        conf->scope = prev->scope;
-        conf->name = prev->name;
-        conf->file = prev->file;
-        conf->line = prev->line;
-    }
-
-    if (!conf->enable) {
-        return NGX_CONF_OK;
-    }
-
-    qmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_quota_module);
-
-    if (qmcf->policies.nelts == 0) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"quota\" in %V:%ui: no quota_policy is defined",
-                      &conf->file, conf->line);
-        return NGX_CONF_ERROR;
-    }
-
-    if (conf->by == NGX_HTTP_SP_QUOTA_BY_DEFAULT) {
-        conf->by = NGX_HTTP_SP_QUOTA_BY_IDENTITY;
-    }
-
-    /* a server hands it down to its locations: they are looked at */
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    if (conf->by == NGX_HTTP_SP_QUOTA_BY_IDENTITY && clcf->name.len > 0
-        && !ngx_http_sp_has_identity(cf))
-    {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"quota\" in %V:%ui has no key: nothing gives the "
-                      "requests of this location an identity, add "
-                      "\"by=address\" or \"by=$variable\", or \"auth_jwt\"",
-                      &conf->file, conf->line);
-        return NGX_CONF_ERROR;
-    }
-
-    if (conf->name.len) {
-        conf->policy = ngx_http_sp_quota_find(qmcf, &conf->name);
-
-        if (conf->policy == NULL) {
-            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                          "there is no quota_policy \"%V\", "
-                          "used by \"quota\" in %V:%ui",
-                          &conf->name, &conf->file, conf->line);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    return NGX_CONF_OK;
 }

@@ -18,16 +18,14 @@
 
 static ngx_int_t ngx_http_sp_quota_start(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
-static ngx_int_t ngx_http_sp_quota_answered(ngx_http_request_t *r,
+static ngx_int_t ngx_http_sp_quota_admit(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
-static ngx_int_t ngx_http_sp_quota_denied(ngx_http_request_t *r,
+static ngx_int_t ngx_http_sp_quota_answered(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_quota_failed(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_quota_decide(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx, ngx_http_sp_quota_result_e result);
-static ngx_uint_t ngx_http_sp_quota_known_denied(
-    const ngx_http_sp_quota_main_conf_t *qmcf, ngx_http_sp_quota_ctx_t *ctx);
 static void ngx_http_sp_quota_set_state(ngx_http_request_t *r,
     ngx_http_sp_quota_ctx_t *ctx, ngx_http_sp_quota_state_e state);
 
@@ -79,10 +77,7 @@ ngx_http_sp_quota_run(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 {
-    ngx_int_t                       rc;
-    ngx_http_sp_quota_main_conf_t  *qmcf;
-
-    qmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_quota_module);
+    ngx_int_t  rc;
 
     rc = ngx_http_sp_quota_choose(r, ctx);
 
@@ -108,23 +103,33 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
     if (ctx->state == NGX_HTTP_SP_QUOTA_DECIDED) {
         ngx_memzero(&ctx->op, sizeof(ngx_sp_redis_op_t));
 
-        ctx->unused = 0;
-        ctx->slice = 0;
         ctx->valid = 0;
         ctx->allowed = 0;
     }
 
+    ctx->costs[NGX_HTTP_SP_QUOTA_REQUESTS] = 1;
+    ctx->costs[NGX_HTTP_SP_QUOTA_CONCURRENCY] = 1;
+
+    if (ngx_http_sp_quota_hold(r, ctx, ctx->policy->held) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_quota_admit(r, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_sp_quota_admit(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
+{
+    ngx_http_sp_quota_main_conf_t  *qmcf;
+
+    qmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_quota_module);
+
     if (qmcf->redis == NULL) {
-        ctx->allowed = ngx_http_sp_quota_local(qmcf->zone, ctx);
+        ctx->allowed = ngx_http_sp_quota_local(ctx);
         return ngx_http_sp_quota_decide(r, ctx, ctx->allowed
                                                 ? NGX_HTTP_SP_QUOTA_ALLOWED
                                                 : NGX_HTTP_SP_QUOTA_DENIED);
-    }
-
-    /* charged in Redis already, with an earlier request of this client */
-
-    if (ngx_http_sp_quota_slice_spend(ctx, 0)) {
-        return ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_ALLOWED);
     }
 
     if (!ngx_sp_redis_ready(qmcf->redis)) {
@@ -133,11 +138,26 @@ ngx_http_sp_quota_start(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 
     /* a flood of denied requests ends here and never reaches Redis */
 
-    if (ngx_http_sp_quota_known_denied(qmcf, ctx)) {
-        return ngx_http_sp_quota_denied(r, ctx);
+    switch (ngx_http_sp_quota_known(ctx)) {
+
+    case NGX_OK:
+        return ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_ALLOWED);
+
+    case NGX_DECLINED:
+        return ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_DENIED);
+
+    default:
+        break;
     }
 
-    ngx_http_sp_quota_slice_want(ctx);
+    /*
+     * a subrequest that ends meanwhile drops its question, and another asks
+     * it again: by its id it is charged once
+     */
+
+    if (r != r->main && ngx_http_sp_quota_hold(r, ctx, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (ngx_http_sp_quota_ask(r, ctx) != NGX_OK) {
         return NGX_ERROR;
@@ -169,21 +189,9 @@ ngx_http_sp_quota_answered(ngx_http_request_t *r,
         return ngx_http_sp_quota_failed(r, ctx);
     }
 
-    return ctx->allowed
-           ? ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_ALLOWED)
-           : ngx_http_sp_quota_denied(r, ctx);
-}
-
-
-/* no more in Redis: the last units of a slice, which are paid for */
-
-static ngx_int_t
-ngx_http_sp_quota_denied(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
-{
-    return ngx_http_sp_quota_decide(r, ctx,
-                                    ngx_http_sp_quota_slice_spend(ctx, 1)
-                                    ? NGX_HTTP_SP_QUOTA_ALLOWED
-                                    : NGX_HTTP_SP_QUOTA_DENIED);
+    return ngx_http_sp_quota_decide(r, ctx, ctx->allowed
+                                            ? NGX_HTTP_SP_QUOTA_ALLOWED
+                                            : NGX_HTTP_SP_QUOTA_DENIED);
 }
 
 
@@ -192,13 +200,11 @@ ngx_http_sp_quota_denied(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 static ngx_int_t
 ngx_http_sp_quota_failed(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
 {
-    ngx_http_sp_quota_loc_conf_t   *qlcf;
-    ngx_http_sp_quota_main_conf_t  *qmcf;
+    ngx_http_sp_quota_loc_conf_t  *qlcf;
 
-    qmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_quota_module);
     qlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_quota_module);
 
-    if (ngx_http_sp_quota_slice_spend(ctx, 1)) {
+    if (ngx_http_sp_quota_paid(ctx)) {
         return ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_ALLOWED);
     }
 
@@ -211,7 +217,7 @@ ngx_http_sp_quota_failed(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx)
         return ngx_http_sp_quota_decide(r, ctx, NGX_HTTP_SP_QUOTA_CLOSED);
 
     default:
-        ctx->allowed = ngx_http_sp_quota_local(qmcf->zone, ctx);
+        ctx->allowed = ngx_http_sp_quota_local(ctx);
         return ngx_http_sp_quota_decide(r, ctx, ctx->allowed
                                             ? NGX_HTTP_SP_QUOTA_LOCAL
                                             : NGX_HTTP_SP_QUOTA_LOCAL_DENIED);
@@ -258,46 +264,6 @@ ngx_http_sp_quota_decide(ngx_http_request_t *r, ngx_http_sp_quota_ctx_t *ctx,
         return ctx->policy->shadow ? NGX_OK
                                    : ngx_http_sp_quota_headers(r, ctx);
     }
-}
-
-
-/*
- * Denied whatever Redis would say: it only ever knows of more requests, or of
- * fewer by what gateways give back of their slices: this one with the question
- * now, and the others' can wait
- */
-
-static ngx_uint_t
-ngx_http_sp_quota_known_denied(const ngx_http_sp_quota_main_conf_t *qmcf,
-    ngx_http_sp_quota_ctx_t *ctx)
-{
-    int64_t            now, tats[NGX_HTTP_SP_QUOTA_LIMITS];
-    ngx_uint_t         denied, i, unused;
-    sp_gcra_result_t   result;
-
-    denied = 0;
-    now = ngx_http_sp_quota_now();
-    unused = ngx_http_sp_quota_slice_unused(ctx);
-
-    for (i = 0; i < ctx->policy->nlimits; i++) {
-        tats[i] = now + ngx_http_sp_quota_ahead(qmcf->zone, ctx->hash,
-                                                &ctx->policy->limits[i], now)
-                  - (int64_t) unused * ctx->policy->gcra[i].interval;
-
-        sp_gcra(&ctx->policy->gcra[i], tats[i] - NGX_HTTP_SP_QUOTA_SLACK,
-                now, 1, &result);
-
-        if (!result.allowed) {
-            denied = 1;
-        }
-    }
-
-    if (denied) {
-        (void) sp_gcra_all(ctx->policy->gcra, tats, ctx->policy->nlimits,
-                           now, 1, ctx->results);
-    }
-
-    return denied;
 }
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# What nginx -t says about quota_policy, quota and their parameters.
+# What nginx -t says about quota_policy, quota, quota_zone, quota_hold.
 
 use strict;
 use warnings;
@@ -47,26 +47,42 @@ my @cases = (
     [ $policy, 'quota off by=address;', qr/takes no parameters after "off"/ ],
     [ $policy, 'quota free by=address; quota off;', qr/is duplicate/ ],
     [ "$policy quota_failure fail;", '', qr/invalid value "fail"/ ],
-    [ "$policy quota_zone 1k;", '', qr/"quota_zone" is too small/ ],
+    [ "$policy quota_zone 1k;", '',
+      qr/"quota_zone" is too small: 1024 bytes, at least 64k are allowed in \S+:\d+/ ],
     [ "$policy quota_redis none;", '', qr/none/ ],
-    [ "$policy $redis quota_redis main slice=0%;", 'quota free by=address;',
+    [ "$policy $redis quota_redis main lease=0%;", 'quota free by=address;',
       '' ],
-    [ "$policy $redis quota_redis main slice=10%;", 'quota free by=address;',
+    [ "$policy $redis quota_redis main lease=10%;", 'quota free by=address;',
       '' ],
     map({ [ "$policy $redis quota_redis main $_;", '',
-            qr/invalid parameter "\Q$_\E": allowed is "slice=0%" to "slice=10%"/ ]
-        } qw(slice=11% slice=5 slice=% slice=-1% slices=1% slice=x%)),
+            qr/invalid parameter "\Q$_\E": allowed is "lease=0%" to "lease=10%"/ ]
+        } qw(lease=11% lease=5 lease=% lease=-1% leases=1% lease=x%)),
     [ "$policy $policy", '', qr/duplicate quota_policy "free"/ ],
     [ 'quota_policy a/b { requests 1/s; }', '',
       qr{invalid name "a/b" of a quota_policy} ],
     [ 'quota_policy a { }', '', qr/quota_policy "a" has no limit/ ],
     [ 'quota_policy a { requests 1/m; requests 9/60s; }', '',
-      qr/two limits with a window of 60 s/ ],
+      qr/quota_policy "a" has two limits "requests-60"/ ],
+    [ 'quota_policy a { concurrency 4; requests 1/m; }',
+      'quota a by=address;', '' ],
+    [ 'quota_policy a { concurrency 10000; } quota_hold 1s;',
+      'quota a by=address;', '' ],
+    [ 'quota_policy a { concurrency 1; concurrency 2; }', '',
+      qr/quota_policy "a" has two limits "concurrency"/ ],
+    (map { [ "quota_policy a { concurrency $_; }", '',
+             qr/invalid number "\Q$_\E" of "concurrency": allowed is 1 to 10000/ ] }
+         '0', '-1', '10001', '4/m', 'x'),
+    [ 'quota_policy a { concurrency; }', '',
+      qr/"concurrency" of quota_policy has a wrong number of arguments/ ],
+    [ 'quota_policy a { ' . join(' ', map { "requests 1/${_}s;" } 1 .. 8)
+      . ' concurrency 1; }', '', qr/quota_policy "a" has more than 8 limits/ ],
+    [ "$policy quota_hold 999ms;", '',
+      qr/"quota_hold" is out of range: 999 ms, "1s" to "1d" are allowed in \S+:\d+/ ],
+    [ "$policy quota_hold 25h;", '', qr/"quota_hold" is out of range/ ],
+    [ "$policy quota_hold never;", '', qr/"quota_hold" directive invalid value/ ],
     [ 'quota_policy a { requests; }', '', qr/"requests" of quota_policy has a wrong number of arguments/ ],
     [ 'quota_policy a { tokens 50k/d; }', '',
-      qr/unknown parameter "tokens".*requests, enforce or shadow/ ],
-    [ 'quota_policy a { concurrent 2; }', '',
-      qr/unknown parameter "concurrent"/ ],
+      qr/unknown parameter "tokens".*requests, concurrency, enforce or shadow/ ],
     [ 'quota_policy a { requests 1/s; shadow; enforce; }', '',
       qr/has "enforce" or "shadow" already/ ],
     [ 'quota_policy a { requests 1/s; shadow on; }', '',

@@ -116,7 +116,7 @@ like($metrics, qr/sallyport_quota_redis_errors_total [1-9]/,
 # keys expire by themselves, hold no raw value, share a tag
 my @keys = split /\n/, `redis-cli -s $t->{redis}{socket} keys '*'`;
 ok(@keys, 'there are keys');
-is(join(' ', grep { !/^quota2:\{[av]:[0-9a-f]+\}:(?:ten|plenty)$/ }
+is(join(' ', grep { !/^quota3:\{[av]:[0-9a-f]+\}:(?:ten|plenty)$/ }
              @keys), '', 'of the documented form');
 
 # one that has just expired is -2

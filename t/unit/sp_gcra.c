@@ -11,6 +11,7 @@
 static void test_limit(void);
 static void test_decide(void);
 static void test_never_more(void);
+static void test_held(void);
 static void test_all(void);
 
 
@@ -20,6 +21,7 @@ main(void)
     test_limit();
     test_decide();
     test_never_more();
+    test_held();
     test_all();
 
     return tap_done();
@@ -166,11 +168,57 @@ test_never_more(void)
 
 
 static void
+test_held(void)
+{
+    size_t            i;
+    sp_gcra_limit_t   limit;
+    sp_gcra_result_t  r;
+
+    static const struct {
+        int64_t       held;
+        int64_t       cost;
+        int           allowed;
+        int64_t       now_held;
+        int64_t       remaining;
+        int64_t       retry;
+        const char   *name;
+    } cases[] = {
+        { 0, 1, 1, 1, 2, 0, "held: the first" },
+        { 2, 1, 1, 3, 0, 0, "held: the last" },
+        { 3, 1, 0, 3, 0, SP_GCRA_SECOND, "held: one too many" },
+        { 5, 1, 0, 5, 0, SP_GCRA_SECOND, "held: the limit was larger" },
+        { 3, 0, 1, 3, 0, 0, "held: a look" },
+        { 5, 0, 1, 5, 0, 0, "held: a look at too many" },
+        { 1, 2, 1, 3, 0, 0, "held: two at once" },
+        { 2, 2, 0, 2, 1, SP_GCRA_SECOND, "held: two of one" },
+        { 0, 4, 0, 0, 3, -1, "held: more than there are" }
+    };
+
+    limit.interval = 0;
+    limit.capacity = 3;
+
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        sp_gcra(&limit, cases[i].held, 1000000, cases[i].cost, &r);
+
+        TAP_IS_INT(r.allowed, cases[i].allowed, "%s", cases[i].name);
+        TAP_IS_INT(r.tat, cases[i].now_held, "%s: held", cases[i].name);
+        TAP_IS_INT(r.remaining, cases[i].remaining, "%s: remaining",
+                   cases[i].name);
+        TAP_IS_INT(r.retry, cases[i].retry, "%s: retry", cases[i].name);
+        TAP_IS_INT(r.reset, 0, "%s: no reset", cases[i].name);
+    }
+}
+
+
+static void
 test_all(void)
 {
     int64_t           tats[2];
     sp_gcra_limit_t   limits[2];
     sp_gcra_result_t  r[2];
+
+    static const int64_t  one[] = { 1, 1 };
+    static const int64_t  second[] = { 0, 1 };
 
     sp_gcra_limit(2, SP_GCRA_SECOND, 0, &limits[0]);
     sp_gcra_limit(1, 60 * SP_GCRA_SECOND, 0, &limits[1]);
@@ -178,17 +226,29 @@ test_all(void)
     tats[0] = 0;
     tats[1] = 0;
 
-    TAP_IS_INT(sp_gcra_all(limits, tats, 2, 1000000, 1, r), 1, "both allow");
+    TAP_IS_INT(sp_gcra_all(limits, tats, one, 2, 1000000, r), 1, "both allow");
     TAP_IS_INT(r[0].tat, 1500000, "the first is charged");
     TAP_IS_INT(r[1].tat, 61000000, "the second is charged");
 
     tats[0] = r[0].tat;
     tats[1] = r[1].tat;
 
-    TAP_IS_INT(sp_gcra_all(limits, tats, 2, 1000000, 1, r), 0, "one denies");
+    TAP_IS_INT(sp_gcra_all(limits, tats, one, 2, 1000000, r), 0, "one denies");
     TAP_IS_INT(r[0].allowed, 1, "the first would allow");
     TAP_IS_INT(r[0].tat, 1500000, "and is not charged");
     TAP_IS_INT(r[0].remaining, 1, "and shows what is left");
     TAP_IS_INT(r[1].allowed, 0, "the second denies");
     TAP_IS_INT(r[1].retry, 60000000, "and says for how long");
+
+    TAP_IS_INT(sp_gcra_all(limits, tats, NULL, 2, 1000000, r), 1, "a look");
+    TAP_IS_INT(r[1].tat, 61000000, "charges nobody");
+
+    limits[1].interval = 0;
+    limits[1].capacity = 4;
+    tats[1] = 3;
+
+    TAP_IS_INT(sp_gcra_all(limits, tats, second, 2, 1000000, r), 1,
+               "each limit has a cost of its own");
+    TAP_IS_INT(r[0].tat, 1500000, "the first has none");
+    TAP_IS_INT(r[1].tat, 4, "the second is held");
 }

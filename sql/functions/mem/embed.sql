@@ -24,8 +24,8 @@ end
 $$;
 
 
--- {"user_id", "character_id", "rows": [[id, hash, text], ...]}, oldest first and
--- of one scope, which the embedder is asked for; NULL: nothing to do.
+-- {"user_id", "character_id", "rows": [[id, hash, text], ...]}, oldest first
+-- and of one scope, which the embedder is asked for; NULL: nothing to do.
 
 create or replace function mem.embed_input(at_most int) returns jsonb
 language sql stable

@@ -18,7 +18,7 @@
 #include "ngx_http_sp_core.h"
 
 
-#define NGX_HTTP_TEST_STEPS  6
+#define NGX_HTTP_TEST_STEPS  7
 
 
 typedef struct {
@@ -72,6 +72,7 @@ static ngx_int_t ngx_http_test_core_a(ngx_http_request_t *r);
 static ngx_int_t ngx_http_test_core_b(ngx_http_request_t *r);
 static ngx_int_t ngx_http_test_core_reserve(ngx_http_request_t *r);
 static ngx_int_t ngx_http_test_core_enrich(ngx_http_request_t *r);
+static ngx_int_t ngx_http_test_core_admit(ngx_http_request_t *r);
 static ngx_int_t ngx_http_test_core_step(ngx_http_request_t *r,
     ngx_uint_t i);
 static ngx_int_t ngx_http_test_core_unit(ngx_http_request_t *r,
@@ -98,7 +99,8 @@ static ngx_int_t ngx_http_test_core_answer(ngx_http_request_t *r);
 
 
 static const char  *ngx_http_test_core_names[] = {
-    "cors", "identify", "a", "b", "reserve", "enrich", "content"
+    "cors", "identify", "a", "b", "reserve", "enrich", "admit",
+    "content"
 };
 
 
@@ -113,6 +115,8 @@ static const ngx_http_sp_step_t  ngx_http_test_core_steps[] = {
       ngx_http_test_core_b },
     { NGX_HTTP_SP_ABI, ngx_string("test_a"), NGX_HTTP_SP_INSPECT, 900,
       ngx_http_test_core_a },
+    { NGX_HTTP_SP_ABI, ngx_string("test_admit"), NGX_HTTP_SP_ADMIT, 900,
+      ngx_http_test_core_admit },
     { NGX_HTTP_SP_ABI, ngx_string("test_identify"), NGX_HTTP_SP_IDENTIFY, 900,
       ngx_http_test_core_identify },
     { NGX_HTTP_SP_ABI, ngx_string("test_cors"), NGX_HTTP_SP_CORS, 900,
@@ -372,6 +376,23 @@ static ngx_int_t
 ngx_http_test_core_enrich(ngx_http_request_t *r)
 {
     return ngx_http_test_core_step(r, 5);
+}
+
+
+/* beside the quota: only where it is told to do something */
+
+static ngx_int_t
+ngx_http_test_core_admit(ngx_http_request_t *r)
+{
+    ngx_str_t  value;
+
+    if (ngx_http_arg(r, (u_char *) "admit", sizeof("admit") - 1, &value)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_test_core_step(r, 6);
 }
 
 

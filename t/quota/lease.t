@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# Slices: a client that asks often gets several units of Redis at once.  It
+# Leases: a client that asks often gets several units of Redis at once.  It
 # sees no difference, no number of gateways lets more pass than the limit, and
 # what nobody uses goes back.
 
@@ -22,7 +22,7 @@ events { }
 http {
     %%HTTP%%
     redis_server main %%REDIS%% timeout=2s;
-    quota_redis main %%SLICE%%;
+    quota_redis main %%LEASE%%;
     quota_policy hot { requests 1000/d; requests 5000/30d; }
     quota_policy small { requests 150/d; }
     server {
@@ -36,8 +36,8 @@ EOC
 
 my $t = gateway('');
 my $redis = $t->redis->{socket};
-my $exact = gateway('slice=0%', $redis);
-my $other = gateway('slice=1%', $redis);
+my $exact = gateway('lease=0%', $redis);
+my $other = gateway('lease=1%', $redis);
 
 # a client sees no difference
 my $before = evals();
@@ -51,19 +51,19 @@ is($res->{'ratelimit-policy'},
    'both limits are announced');
 cmp_ok(evals() - $before, '<', 150, 'Redis was asked for fewer');
 
-# what is left of a slice goes back at its end
+# what is left of a lease goes back at its end
 pause();
 $res = burst($t, '/hot/a.txt', 'one', 1);
 is("@{ $res->{remaining} }", 599, 'a pause costs nothing');
 is(burst($exact, '/hot/a.txt', 'one', 1)->{remaining}[0], 598,
    '.. and leaves nothing behind in Redis');
 
-# slice=0%
+# lease=0%
 $before = evals();
 burst($exact, '/hot/a.txt', 'two', 100);
-is(evals() - $before, 100, 'slice=0%: Redis is asked each time');
+is(evals() - $before, 100, 'lease=0%: Redis is asked each time');
 
-# a burst below 200 has no slices
+# a burst below 200 has no leases
 $before = evals();
 is(burst($t, '/small/a.txt', 'three', 160)->{passed}, 150,
    'a small limit: 150 of 160 pass');
@@ -73,7 +73,7 @@ is(evals() - $before, 150, '.. each asked for, but those known to be denied');
 my @passed = map { burst($_, '/hot/a.txt', 'four', 700)->{passed} } $t, $other;
 cmp_ok($passed[0] + $passed[1], '<=', 1000, 'two gateways: never more');
 cmp_ok($passed[0] + $passed[1], '>=', 990,
-       ".. and but for the last slice of the first all: @passed");
+       ".. and but for the last lease of the first all: @passed");
 pause();
 is(burst($t, '/hot/a.txt', 'four', 20)->{passed} + $passed[0] + $passed[1],
    1000, '.. which is still there for those who ask the first');
@@ -81,9 +81,9 @@ is(burst($t, '/hot/a.txt', 'four', 20)->{passed} + $passed[0] + $passed[1],
 @passed = crowd('five', 8, 200);
 cmp_ok($passed[0] + $passed[1], '<=', 1000, 'both at once: never more');
 cmp_ok($passed[0] + $passed[1], '>=', 980,
-       ".. and but for the last slices all: @passed");
+       ".. and but for the last leases all: @passed");
 
-# the rest of those slices is there for who comes later
+# the rest of those leases is there for who comes later
 pause();
 burst($_, '/hot/a.txt', 'five', 10) for $t, $other;
 pause();
@@ -91,7 +91,7 @@ my $late = burst($t, '/hot/a.txt', 'five', 20)->{passed}
            + burst($other, '/hot/a.txt', 'five', 20)->{passed};
 cmp_ok($passed[0] + $passed[1] + $late, '<=', 1000, 'never more, later too');
 
-# a slice outlives a reload, and no worker takes it with it
+# a lease outlives a reload, and no worker takes it with it
 burst($t, '/hot/a.txt', 'six', 300);
 $t->reload;
 is(burst($t, '/hot/a.txt', 'six', 1)->{remaining}[0], 699,
@@ -105,7 +105,7 @@ pause();
 my ($left) = @{ burst($t, '/hot/a.txt', 'six', 1)->{remaining} };
 is($left, 698, '.. nothing is lost either');
 
-# what is left of a slice goes back, also when it was the end of the limit
+# what is left of a lease goes back, also when it was the end of the limit
 is(burst($t, '/hot/a.txt', 'seven', 997)->{passed}, 997, 'nearly all');
 pause();
 is(burst($t, '/hot/a.txt', 'seven', 10)->{passed}, 3,
@@ -123,11 +123,11 @@ for (1 .. 5) {
 is(burst($exact, '/hot/a.txt', 'eight', 1)->{remaining}[0], 939,
    'what one gateway gives back no other takes away');
 
-# Redis forgets: what this machine knows counts, but for one slice
+# Redis forgets: what this machine knows counts, but for one lease
 burst($t, '/hot/a.txt', 'nine', 500);
 system("redis-cli -s $redis flushall >/dev/null");
 my $again = burst($t, '/hot/a.txt', 'nine', 600)->{passed};
-cmp_ok($again, '<=', 510, 'Redis has lost all: a slice more');
+cmp_ok($again, '<=', 510, 'Redis has lost all: a lease more');
 cmp_ok($again, '>=', 500, '.. and not less');
 
 # .. or holds what nobody of us has written
@@ -149,19 +149,19 @@ $_->finish for $t, $exact, $other;
 done_testing;
 
 
-# waits: a slice ends after 100 ms by the worker's own clock, and nobody is told
+# waits: a lease ends after 100 ms by the worker's own clock, and nobody is told
 sub pause { return sleep 0.15 }
 
 
 sub gateway {
-    my ($slice, $socket) = @_;
+    my ($lease, $socket) = @_;
 
     my $gateway = Sallyport::Test->new;
 
     $gateway->redis unless $socket;
     $gateway->file("www/$_/a.txt", 'a') for qw(hot small);
 
-    (my $text = $conf) =~ s/%%SLICE%%/$slice/;
+    (my $text = $conf) =~ s/%%LEASE%%/$lease/;
     $text =~ s/%%REDIS%%/unix:$socket/ if $socket;
     $text = $gateway->expand($text);
     $text =~ s/worker_processes 1/worker_processes 2/;
