@@ -71,7 +71,7 @@ sub crowd {
     my $killed = 0;
 
     for (1 .. 12) {
-        sleep 0.25;
+        sleep 0.25;     # waits: the pace of the kills
         $killed += kill 'KILL', ($t->workers)[0];
     }
 
