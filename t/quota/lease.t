@@ -80,7 +80,9 @@ is(burst($t, '/hot/a.txt', 'four', 20)->{passed} + $passed[0] + $passed[1],
 
 @passed = crowd('five', 8, 200);
 cmp_ok($passed[0] + $passed[1], '<=', 1000, 'both at once: never more');
-cmp_ok($passed[0] + $passed[1], '>=', 980,
+
+# on a busy machine leases end before they are spent, and go back one by one
+cmp_ok($passed[0] + $passed[1], '>=', 900,
        ".. and but for the last leases all: @passed");
 
 # the rest of those leases is there for who comes later
