@@ -71,6 +71,8 @@ sub crowd {
     my $killed = 0;
 
     for (1 .. 12) {
+
+        # waits: the clients are at it meanwhile, whoever is killed
         sleep 0.25;
         $killed += kill 'KILL', ($t->workers)[0];
     }
