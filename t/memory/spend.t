@@ -67,6 +67,7 @@ sub counted {
 is($m->chat($anna, 'Where is my dog?')->{status}, 200, 'a chat');
 is_deeply([ spent(1, 'embedding') ], [ row('embedding', 'anna', '5/0/0') ],
           'its embedding is in the ledger, for the user who asked');
+ok($m->stored(2), 'the chat is stored');
 is_deeply([ $t->sql(q{select user_id::text, model, alias, attempts
                         from gateway.ledger where kind = 'chat'}) ],
           [ [ $anna, 'real-model', 'default', 1 ] ],
