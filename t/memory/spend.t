@@ -67,6 +67,7 @@ sub counted {
 is($m->chat($anna, 'Where is my dog?')->{status}, 200, 'a chat');
 is_deeply([ spent(1, 'embedding') ], [ row('embedding', 'anna', '5/0/0') ],
           'its embedding is in the ledger, for the user who asked');
+ok($m->stored(2), 'the chat is stored');
 is_deeply([ $t->sql(q{select user_id::text, model, alias, attempts
                         from gateway.ledger where kind = 'chat'}) ],
           [ [ $anna, 'real-model', 'default', 1 ] ],
@@ -99,6 +100,9 @@ is((spent(2, 'embedding'))[1], row('embedding', 'bert', '5/0/0'),
 # a memory that somebody writes
 
 if ($t->sql('select mem.has_vectors()')) {
+    ok($t->wait_until(sub {
+        $t->sql('select count(*) from mem.memory where embed_model <> ?', '')
+    }), 'the extraction has written');
     $t->sql('update mem.memory set embed_model = null');
     is($m->api($anna, 'POST', '/api/v1/memories',
                { character_id => $mira, content => 'Anna plays chess.' }
@@ -184,7 +188,7 @@ $m->finish;
 # PostgreSQL is away: the line waits in the spool, and comes once
 
 $m = Sallyport::Memory->new(gates => 1,
-    http => 'memory_timeout 500ms;',
+    http => 'memory_timeout 2s;',
     embedder => 'http://127.0.0.1:%%PORT5%%/v1');
 $t = $m->t;
 $m->{embedder}->open;
