@@ -23,6 +23,7 @@ static ngx_int_t ngx_http_sp_llm_content_encoding(
 static ngx_int_t ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *value);
 static ngx_int_t ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay);
+static ngx_int_t ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx);
 static void ngx_http_sp_llm_set_type(ngx_http_request_t *r,
     const char *type);
 static ngx_int_t ngx_http_sp_llm_data(ngx_http_sp_relay_t *relay, u_char *p,
@@ -80,6 +81,10 @@ static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_cut =
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_encoded =
     { "provider_encoded",
       "the model provider sent a compressed answer that was not asked for" };
+
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_began =
+    { "provider_error",
+      "the model provider reported an error in place of an answer" };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
     { "provider_content_type",
@@ -205,6 +210,7 @@ ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
 static ngx_int_t
 ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 {
+    ngx_int_t               rc;
     ngx_http_request_t     *r;
     ngx_http_sp_llm_ctx_t  *ctx;
 
@@ -230,8 +236,22 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 
     /* a header alone is no answer yet: another one may do better */
 
-    if (ngx_http_sp_llm_more(relay) && !ngx_http_sp_relay_has_body(relay)) {
-        return NGX_AGAIN;
+    if (ngx_http_sp_llm_more(relay)) {
+
+        if (!ngx_http_sp_relay_has_body(relay)) {
+            return NGX_AGAIN;
+        }
+
+        rc = ctx->check.stream ? ngx_http_sp_llm_first(ctx) : NGX_OK;
+
+        if (rc == NGX_DECLINED) {
+            return ngx_http_sp_llm_bad_answer(r, ctx,
+                                              &ngx_http_sp_llm_began);
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
     r->headers_out.content_type_lowcase = NULL;
@@ -264,6 +284,53 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
                                      ? -1 : ctx->relay.length;
 
     return NGX_OK;
+}
+
+
+/* whether a stream begins with an error: NGX_DECLINED; NGX_AGAIN: not known */
+
+static ngx_int_t
+ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx)
+{
+    void                *reader;
+    sp_sse_t             sse;
+    ngx_str_t            piece;
+    sp_event_t           what;
+    ngx_uint_t           more;
+    const char          *pos;
+    sp_sse_event_t       event;
+    const sp_dialect_t  *dialect;
+
+    dialect = ctx->attempt.dialect;
+
+    more = ngx_http_sp_relay_peek(&ctx->relay, &piece);
+
+    ngx_memzero(&sse, sizeof(sp_sse_t));
+
+    sse.lines = dialect->lines;
+    pos = (const char *) piece.data;
+
+    /* comments are nothing that was said */
+
+    do {
+        if (piece.len == 0
+            || sp_sse_next(&sse, &pos, (char *) piece.data + piece.len,
+                           &event)
+               != SP_SSE_EVENT)
+        {
+            return more ? NGX_AGAIN : NGX_OK;
+        }
+
+    } while (event.data_len == 0);
+
+    reader = ngx_pcalloc(ctx->request->pool, ngx_max(dialect->reader_size, 1));
+    if (reader == NULL) {
+        return NGX_ERROR;
+    }
+
+    return (dialect->scan_event(reader, &event, NULL, NULL, &what) != 0
+            || what.has_error)
+           ? NGX_DECLINED : NGX_OK;
 }
 
 

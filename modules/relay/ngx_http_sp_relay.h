@@ -170,6 +170,13 @@ ngx_int_t ngx_http_sp_relay_start(ngx_http_sp_relay_t *relay);
  */
 ngx_uint_t ngx_http_sp_relay_has_body(ngx_http_sp_relay_t *relay);
 
+/*
+ * In head(), then: the first bytes of the body in one piece, which stay where
+ * they are.  1: with the next read there may be more of them.
+ */
+ngx_uint_t ngx_http_sp_relay_peek(ngx_http_sp_relay_t *relay,
+    ngx_str_t *piece);
+
 
 /* ngx_http_sp_relay.c: the upstream is for relay->endpoint from now on */
 

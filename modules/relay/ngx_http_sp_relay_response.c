@@ -193,6 +193,44 @@ ngx_http_sp_relay_has_body(ngx_http_sp_relay_t *relay)
 }
 
 
+ngx_uint_t
+ngx_http_sp_relay_peek(ngx_http_sp_relay_t *relay, ngx_str_t *piece)
+{
+    off_t                 rest;
+    ngx_buf_t             buf;
+    ngx_http_chunked_t    chunked;
+    ngx_http_upstream_t  *u;
+
+    u = relay->r->upstream;
+    buf = u->buffer;
+    rest = relay->length;
+
+    if (u->headers_in.chunked) {
+
+        /* of the first chunk; the real parser has not begun */
+
+        ngx_memzero(&chunked, sizeof(ngx_http_chunked_t));
+
+        if (ngx_http_parse_chunked(relay->r, &buf, &chunked) != NGX_OK) {
+            piece->len = 0;
+            return 0;
+        }
+
+        rest = chunked.size;
+    }
+
+    piece->data = buf.pos;
+    piece->len = buf.last - buf.pos;
+
+    if (rest != -1 && (off_t) piece->len >= rest) {
+        piece->len = (size_t) rest;
+        return 0;
+    }
+
+    return buf.last < buf.end;
+}
+
+
 static ngx_int_t
 ngx_http_sp_relay_header_line(ngx_http_sp_relay_t *relay)
 {

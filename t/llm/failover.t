@@ -91,6 +91,29 @@ for my $stream (0, 1) {
     }
 }
 
+# of a stream the first event tells, in whatever pieces it comes
+
+for my $fault ('error at=0', 'garbage at=0') {
+    for my $opt ({}, { http2 => 1 }) {
+        my $before = $p->requests;
+        my $res = chat('pair', "fault $fault model=first", 1, $opt);
+
+        is($res->{text}, $hello, "$fault: by the other one");
+        is(asked($before), 'first second', 'in order');
+        is($res->{done}, 1, 'properly');
+    }
+}
+
+for my $fault ('bytes', 'comments', 'interim', 'slow', 'close', 'length',
+               'bytes chunks=1')
+{
+    my $before = $p->requests;
+    my $res = chat('pair', "fault $fault model=first", 1);
+
+    is($res->{text}, $hello, "$fault: is an answer");
+    is(asked($before), 'first', 'nobody else is asked');
+}
+
 # a fault of the client's is answered by whoever found it
 
 for my $code (400, 413, 422) {

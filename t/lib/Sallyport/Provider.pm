@@ -38,8 +38,9 @@ sentence, as a stream when the request asks for one.
                   be complete (all); end=cut: not even the body ends;
                   end=half: within the event that would follow; end=line:
                   without the blank line
-    error         an error event in the stream, or an error with status 200
-    garbage       an event that is not JSON
+    error         an error event in the stream, at=N behind others, or an
+                  error with status 200
+    garbage       an event that is not JSON, at=N
     big           size=N: one event of so many bytes
     usage         usage in every chunk, running totals
     nousage       never any usage
@@ -406,7 +407,7 @@ sub say_plan {
     push @events, \%call, { call => 'time', with => [] } if $name eq 'tool';
     push @events, { end => \%end } if $name ne 'short';
 
-    splice @events, 2, 0, { oops => $secret } if $name eq 'error';
+    splice @events, $arg{at} // 2, 0, { oops => $secret } if $name eq 'error';
 
     my $eol = $name eq 'crlf' ? "\r\n\r\n" : "\n";
     my @lines = map { $json->encode($_) . $eol } @events;
@@ -631,10 +632,10 @@ sub stream_events {
                                   usage => usage(scalar @words) })
         if $asked && $name ne 'nousage';
 
-    splice @events, 3, 0, $json->encode({ error => { message => $secret,
+    splice @events, $arg{at} // 3, 0, $json->encode({ error => { message => $secret,
         type => 'server_error' } }) if $name eq 'error';
 
-    splice @events, 3, 0, 'not JSON' if $name eq 'garbage';
+    splice @events, $arg{at} // 3, 0, 'not JSON' if $name eq 'garbage';
 
     push @events, '[DONE]' unless $name eq 'short';
 
