@@ -53,6 +53,7 @@ static void ngx_sp_rpc_failed(ngx_sp_rpc_call_t *call,
     ngx_sp_rpc_fault_e fault, const char *reason);
 static void ngx_sp_rpc_skip(ngx_sp_rpc_t *rpc, ngx_uint_t endpoint);
 static ngx_uint_t ngx_sp_rpc_refuses(ngx_uint_t status);
+static ngx_uint_t ngx_sp_rpc_is_limit(int64_t code);
 static ngx_sp_rpc_fault_e ngx_sp_rpc_read(ngx_sp_rpc_call_t *call,
     const char **reason);
 static ngx_sp_rpc_fault_e ngx_sp_rpc_read_answer(ngx_sp_rpc_call_t *call,
@@ -286,6 +287,13 @@ ngx_sp_rpc_done(ngx_sp_op_t *op)
         return;
     }
 
+    if (fault == NGX_SP_RPC_ERROR && ngx_sp_rpc_is_limit(call->op->code)
+        && call->op->failed + 1 < call->rpc->endpoints.nelts)
+    {
+        ngx_sp_rpc_failed(call, NGX_SP_RPC_HTTP, "it is over its limit");
+        return;
+    }
+
     call->op->fault = fault;
 
     ngx_sp_rpc_finish(call, (fault == NGX_SP_RPC_NONE) ? NGX_SP_OP_OK
@@ -388,6 +396,18 @@ ngx_sp_rpc_refuses(ngx_uint_t status)
 {
     return status == 401 || status == 403 || status == 429
            || (status >= 502 && status <= 504);
+}
+
+
+/*
+ * Codes of the same in an error object, often with status 200: "limit
+ * exceeded" of EIP-1474, and what hosted nodes have of their own
+ */
+
+static ngx_uint_t
+ngx_sp_rpc_is_limit(int64_t code)
+{
+    return code == -32005 || code == -32007 || code == -32016 || code == 429;
 }
 
 

@@ -20,6 +20,7 @@
  *     another chain's id, or none             failure
  *     a result                                OK
  *     an error object, with any status        REJECTED
+ *     .. that says: over its limit            failure, if another one is left
  *     a body over its cap                     REJECTED
  */
 

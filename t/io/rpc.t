@@ -244,6 +244,25 @@ like(probe('two'), qr/^rejected fault=error endpoint=1 failed=0 /,
      'an error is an answer: no other is asked');
 is(calls, 'two-a get', '.. really');
 
+$node->fault('two-b');
+
+for my $code (-32005, -32007, -32016, 429) {
+    my $limit = qq({"id":\$ID,"error":{"code":$code,"message":"limit"}});
+
+    $node->fault('two-a' => "body=$limit");
+    like(probe('two'), qr/^ok .*endpoint=2 failed=1 /,
+         "$code: one is over its limit, the next is asked");
+    $node->fault('two-b' => "body=$limit");
+    $node->fault('two-a');
+    like(probe('two'), qr/^ok .*endpoint=1 failed=1 /, '.. and back');
+    $node->fault('two-a' => "body=$limit");
+    like(probe('two'), qr/^rejected fault=error .*failed=1 .*code=$code /,
+         '.. all of them are: it is said');
+    $node->fault('two-a');
+    $node->fault('two-b' => 'status=503');
+    like(probe('two'), qr/^ok .*endpoint=1 /, '.. until one has room');
+    $node->fault('two-b');
+}
 
 $node->fault('two-a');
 $node->fault('two-b');
