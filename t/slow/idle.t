@@ -52,9 +52,9 @@ http {
     memory_extractor x;
 
     auth_jwt_key_file %%DIR%%/jwks.json;
-    mint_chain local {
-        id       31337;
-        rpc      http://127.0.0.1:%%PORT1%%/rpc;
+    chain local { chain_id 31337; rpc http://127.0.0.1:%%PORT1%%/rpc; }
+    mint local {
+        chain    local;
         contract 0x5FbDB2315678afecb367f032d93F642f64180aa3;
         signer   key_file=%%DIR%%/relay.key;
     }
