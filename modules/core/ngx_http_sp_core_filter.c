@@ -325,6 +325,10 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
 
     text->safe_upto = safe;
 
+    if (last || stream->verdict != NGX_OK) {
+        ngx_http_sp_stream_close(stream);
+    }
+
     return stream->verdict;
 }
 
