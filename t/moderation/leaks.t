@@ -87,12 +87,18 @@ for my $live (0, 1) {
          call(0, undef, 'bra', '{}'));
     both("$kind: a number twice", $live, call(0, 'c1', 'f', '{"a":"ze'),
          call(0, 'c1', 'f', 'bra"}'));
+    both("$kind: escapes in arguments", $live,
+         call(0, 'c1', 'f', '{"a":"z\u0065bra"}'));
+    both("$kind: a line in arguments", $live,
+         call(0, 'c1', 'f', '{"a":"x\nzebra"}'));
+    both("$kind: a break in arguments", $live,
+         call(0, 'c1', 'f', '{"a":"purple\nmonkey"}'));
 
     my $out = both("$kind: a call that is fine", $live,
                    call(0, 'c1', 'look_up', '{"a":"b\n\"c\\\\ \u00e9"}'));
     is($out->{'0 name 0'}, 'look_up', "$kind: its name");
     is($out->{'0 id 0'}, 'c1', "$kind: its id");
-    is_deeply($json->decode($out->{'0 arguments 0'}),
+    is_deeply($json->decode(Encode::encode_utf8($out->{'0 arguments 0'})),
               { a => "b\n\"c\\ \x{e9}" }, "$kind: its arguments");
 }
 
