@@ -62,6 +62,8 @@ struct ngx_http_sp_stream_s {
 
 static ngx_int_t ngx_http_sp_stream_begin(ngx_http_sp_stream_t *stream);
 static void ngx_http_sp_stream_cleanup(void *data);
+static void ngx_http_sp_stream_ask(ngx_http_sp_stream_t *stream,
+    ngx_http_sp_judge_t *judge, const ngx_str_t *piece);
 static void ngx_http_sp_stream_note(ngx_http_sp_stream_t *stream,
     const ngx_str_t *filter);
 static ngx_int_t ngx_http_sp_stream_hold(ngx_http_sp_stream_t *stream,
@@ -286,7 +288,11 @@ ngx_http_sp_stream_cleanup(void *data)
 }
 
 
-/* what all filters say of a piece; text.safe_upto is the least of theirs */
+/*
+ * What all filters say of a piece; text.safe_upto is the least of theirs.  An
+ * answer goes on to where it is refused, so the other filters have to see that
+ * far; a request does not.
+ */
 
 ngx_int_t
 ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
@@ -294,12 +300,9 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
 {
     uint64_t              safe;
     ngx_uint_t            i;
-    ngx_http_sp_text_t   *text;
     ngx_http_sp_judge_t  *judge;
 
-    text = &stream->text;
-    text->last = last ? 1 : 0;
-
+    stream->text.last = last ? 1 : 0;
     stream->fed += piece->len;
     safe = stream->fed;
 
@@ -310,33 +313,50 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
             continue;
         }
 
-        if (stream->verdict == NGX_OK) {
-            text->safe_upto = stream->fed;
-
-            stream->verdict = judge->filter->feed(judge->state, text, piece);
-
-            if (stream->verdict != NGX_OK) {
-                ngx_http_sp_stream_note(stream, &judge->filter->name);
-            }
-
-            judge->safe = ngx_max(ngx_min(text->safe_upto, stream->fed),
-                                  judge->safe);
+        if (stream->verdict == NGX_OK
+            || (stream->verdict != NGX_ERROR
+                && stream->text.direction == NGX_HTTP_SP_OUTPUT))
+        {
+            ngx_http_sp_stream_ask(stream, judge, piece);
         }
 
         safe = ngx_min(safe, judge->safe);
     }
 
-    if (last && stream->verdict == NGX_OK) {
-        safe = stream->fed;
-    }
-
-    text->safe_upto = safe;
+    stream->text.safe_upto = safe;
 
     if (last || stream->verdict != NGX_OK) {
         ngx_http_sp_stream_close(stream);
     }
 
     return stream->verdict;
+}
+
+
+static void
+ngx_http_sp_stream_ask(ngx_http_sp_stream_t *stream,
+    ngx_http_sp_judge_t *judge, const ngx_str_t *piece)
+{
+    ngx_int_t            rc;
+    ngx_http_sp_text_t  *text;
+
+    text = &stream->text;
+    text->safe_upto = stream->fed;
+
+    rc = judge->filter->feed(judge->state, text, piece);
+
+    if (rc != NGX_OK
+        && (stream->verdict == NGX_OK || rc == NGX_ERROR))
+    {
+        stream->verdict = rc;
+        ngx_http_sp_stream_note(stream, &judge->filter->name);
+    }
+
+    if (rc == NGX_OK && text->last) {
+        text->safe_upto = stream->fed;
+    }
+
+    judge->safe = ngx_max(ngx_min(text->safe_upto, stream->fed), judge->safe);
 }
 
 
@@ -413,9 +433,13 @@ ngx_http_sp_stream_feed(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
 
     if (stream->held.last - stream->held.pos > NGX_HTTP_SP_HELD_MAX) {
         ngx_log_error(NGX_LOG_ERR, stream->text.request->connection->log, 0,
-                      "a filter holds back more than %d bytes of a text",
-                      NGX_HTTP_SP_HELD_MAX);
-        return NGX_ERROR;
+                      "a filter holds back more than %d bytes of a text: it "
+                      "ends there", NGX_HTTP_SP_HELD_MAX);
+
+        ngx_http_sp_stream_close(stream);
+        stream->verdict = NGX_DECLINED;
+
+        return NGX_DECLINED;
     }
 
     return (rc == NGX_OK) ? NGX_OK : NGX_DECLINED;

@@ -87,7 +87,15 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
             return rc;
         }
 
-        return ngx_http_sp_llm_say(ctx, delta);
+        said = *delta;
+
+        /* a reason of the provider's own is not stored unjudged */
+
+        if (said.finish == SP_FINISH_OTHER) {
+            ngx_memzero(&said.text, sizeof(sp_slice_t));
+        }
+
+        return ngx_http_sp_llm_say(ctx, &said);
     }
 
     rc = ngx_http_sp_llm_text(ctx, delta, &text);

@@ -19,6 +19,7 @@ binmode Test::More->builder->$_, ':encoding(UTF-8)'
     for qw(output failure_output todo_output);
 
 my $json = $Sallyport::Llm::json;
+my $asked = 0;
 
 my ($t, $p) = Sallyport::Llm::gateway(
     http => 'moderation_rules %%DIR%%/test.rules;
@@ -102,6 +103,44 @@ for my $live (0, 1) {
               { a => "b\n\"c\\ \x{e9}" }, "$kind: its arguments");
 }
 
+
+
+# -- bounds: what is not judged is not said
+
+for my $case ([ 'as many calls as are judged', 256 ],
+              [ 'more calls than are judged', 300 ])
+{
+    my ($name, $n) = @$case;
+    my $res = raw(1, (map { $json->encode(said({ tool_calls => [
+                                call($_, "c$_", 'f', '{}') ] })) } 1 .. $n),
+                  '[DONE]');
+    my %ids = map { $_ => 1 } $res->{body} =~ /"id":"(c\d+)"/g;
+
+    is(keys %ids, 256, $name);
+    is($res->{body} =~ /"code":"(\w+)"/ ? $1 : '',
+       $n > 256 ? 'provider_invalid_event' : '', "$name: how it ends");
+}
+
+for my $filler (' ', "\x{200b}", "\x{301}") {
+    my $out = streamed(sprintf('a term with U+%04X for ever', ord $filler),
+                       said({ content => 'a purple' }),
+                       (map { said({ content => $filler x 7000 }) } 1 .. 10),
+                       said({ content => 'monkey' }), said({}, 'stop'));
+
+    like($out->{'0 content'}, qr/^a [purple]{0,6}\z/, 'is not waited for');
+}
+
+
+# -- what is stored of an answer beside its text
+
+streamed('a reason of its own', said({ content => 'x' }), said({}, 'zebra'));
+ok($t->wait_until(sub {
+       $t->sql('select count(*) from gateway.ledger') == $asked
+   }, 10), 'turns are stored');
+is($t->sql("select count(*) from gateway.ledger l
+                where l::text ~ 'zebra|secret|purple monkey'"), 0,
+   'without a term');
+
 $t->finish;
 done_testing;
 
@@ -149,10 +188,7 @@ sub whole {
 sub safe {
     my ($name, $live, @lines) = @_;
 
-    my $res = $t->post('/v1/chat/completions', {},
-        { %{ Sallyport::Llm::body(Encode::decode_utf8(
-              join "\n", 'fault raw', @lines)) },
-          $live ? (stream => \1) : () });
+    my $res = raw($live, @lines);
     my %out;
 
     for my $choice (map { @{ $_->{choices} || [] } }
@@ -183,4 +219,16 @@ sub safe {
     unlike($read, qr/zebra|secret|purple monkey/, $name) or diag($res->{body});
 
     return \%out;
+}
+
+
+sub raw {
+    my ($live, @lines) = @_;
+
+    $asked++;
+
+    return $t->post('/v1/chat/completions', {},
+        { %{ Sallyport::Llm::body(Encode::decode_utf8(
+              join "\n", 'fault raw', @lines)) },
+          $live ? (stream => \1) : () });
 }

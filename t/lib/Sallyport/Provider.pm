@@ -55,8 +55,8 @@ sentence, as a stream when the request asks for one.
                   tool_calls; with n=N in the request each choice its own, a
                   line "--" is between them
     raw           the other lines of the message as they are: each is an event
-                  of the stream, all of them a whole answer; end=cut: then the
-                  connection is closed
+                  of the stream, delay=MS between them, all of them a whole
+                  answer; end=stall: then nothing
     stale         no answer, the end on a connection that was used before
                   (always=1: on a fresh one, too)
 
@@ -690,8 +690,8 @@ sub stream_plan {
     return $head, @pause, { close => 1 }
         if $name eq 'cut' && $arg{at} eq 'header';
 
-    return $head, @chunks, ($arg{end} || '') eq 'cut'
-        ? { close => 1 } : ("0\r\n\r\n", { done => 1 }) if $name eq 'raw';
+    return $head, @chunks, ($arg{end} || '') eq 'stall'
+        ? { stall => 1 } : ("0\r\n\r\n", { done => 1 }) if $name eq 'raw';
 
     # in the middle of an event
     my @half = (@chunks[0 .. 5],
