@@ -323,6 +323,10 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
         safe = ngx_min(safe, judge->safe);
     }
 
+    if (last && stream->verdict == NGX_OK) {
+        safe = stream->fed;
+    }
+
     stream->text.safe_upto = safe;
 
     if (last || stream->verdict != NGX_OK) {
@@ -350,10 +354,6 @@ ngx_http_sp_stream_ask(ngx_http_sp_stream_t *stream,
     {
         stream->verdict = rc;
         ngx_http_sp_stream_note(stream, &judge->filter->name);
-    }
-
-    if (rc == NGX_OK && text->last) {
-        text->safe_upto = stream->fed;
     }
 
     judge->safe = ngx_max(ngx_min(text->safe_upto, stream->fed), judge->safe);

@@ -77,9 +77,17 @@ sp_json_spell_byte(sp_json_spell_t *s, char *dst, char c)
             break;
         }
 
-        /* the first half of a pair stays; what followed is looked at again */
+        /*
+         * The first half of a pair stays; what followed is looked at again.
+         * A broken escape is kept from becoming one by what follows.
+         */
 
         s->nheld--;
+
+        if (s->nheld < 6) {
+            dst[n++] = '\\';
+        }
+
         n += sp_json_spell_put(s, dst + n, s->nheld > 6 ? 6 : s->nheld);
     }
 

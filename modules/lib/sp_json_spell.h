@@ -6,7 +6,7 @@
  * become the characters they stand for, except a quote, a backslash, U+0000
  * and half of a surrogate pair; so a text "a\nb" has a line feed, which JSON
  * does not allow, and the way back makes escapes of such.  What is no JSON is
- * passed as it came.
+ * passed as it came, but the backslash of a broken escape is a text then.
  */
 
 #ifndef _SP_JSON_SPELL_H_INCLUDED_
@@ -30,8 +30,8 @@ typedef struct {
 
 
 /*
- * Pieces may be cut anywhere.  dst has len + SP_JSON_SPELL bytes; "last": the
- * text ends with this piece.
+ * Pieces may be cut anywhere.  dst has 2 * len + SP_JSON_SPELL bytes; "last":
+ * the text ends with this piece.
  */
 size_t sp_json_spell(sp_json_spell_t *s, char *dst, const char *p, size_t len,
     int last);

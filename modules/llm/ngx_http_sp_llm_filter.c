@@ -356,7 +356,7 @@ ngx_http_sp_llm_arguments(ngx_http_sp_llm_ctx_t *ctx,
     ngx_str_t   spelled;
 
     spelled.data = ngx_http_sp_llm_scratch(ctx, &ctx->response.spelled,
-                                           piece->len + SP_JSON_SPELL);
+                                           2 * piece->len + SP_JSON_SPELL);
     if (spelled.data == NULL) {
         return NGX_ERROR;
     }
