@@ -557,7 +557,9 @@ ngx_http_sp_body_release(ngx_http_sp_core_ctx_t *ctx)
 {
     if (ctx->body.chat != NULL) {
         sp_chat_free(ctx->body.chat);
+        sp_chat_free(ctx->body.renewed);
         ctx->body.chat = NULL;
+        ctx->body.renewed = NULL;
     }
 
     if (ctx->body.json != NULL) {

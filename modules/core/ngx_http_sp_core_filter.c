@@ -16,6 +16,9 @@
 /* held back of one text: a filter that waits for more will wait for ever */
 #define NGX_HTTP_SP_HELD_MAX  65536
 
+/* of one text; the last one takes in what would be more of them */
+#define NGX_HTTP_SP_EDITS_MAX  65536
+
 
 typedef struct {
     const ngx_http_sp_filter_t  *filter;
@@ -46,6 +49,8 @@ struct ngx_http_sp_stream_s {
     ngx_http_sp_judge_t         *judges;
     ngx_uint_t                   njudges;
     ngx_array_t                  edits;     /* by "from" */
+    ngx_uint_t                   first;     /* that is not over */
+    size_t                       by;        /* bytes of all "by" */
 
     ngx_http_sp_room_t           held;
     ngx_http_sp_room_t           out;
@@ -57,12 +62,14 @@ struct ngx_http_sp_stream_s {
 
 static ngx_int_t ngx_http_sp_stream_begin(ngx_http_sp_stream_t *stream);
 static void ngx_http_sp_stream_cleanup(void *data);
+static void ngx_http_sp_stream_ask(ngx_http_sp_stream_t *stream,
+    ngx_http_sp_judge_t *judge, const ngx_str_t *piece);
 static void ngx_http_sp_stream_note(ngx_http_sp_stream_t *stream,
     const ngx_str_t *filter);
 static ngx_int_t ngx_http_sp_stream_hold(ngx_http_sp_stream_t *stream,
     const ngx_str_t *piece);
-static size_t ngx_http_sp_stream_size(const ngx_http_sp_stream_t *stream,
-    size_t len);
+static ngx_int_t ngx_http_sp_text_widen(ngx_http_sp_stream_t *stream,
+    uint64_t from, uint64_t to);
 static u_char *ngx_http_sp_stream_apply(ngx_http_sp_stream_t *stream,
     u_char *dst, const u_char *src, uint64_t from, uint64_t to);
 static u_char *ngx_http_sp_stream_edit(ngx_http_sp_edit_t *edit, u_char *dst,
@@ -214,6 +221,8 @@ ngx_http_sp_stream_reopen(ngx_http_sp_stream_t *stream,
 
     stream->text = *text;
     stream->edits.nelts = 0;
+    stream->first = 0;
+    stream->by = 0;
     stream->held.pos = stream->held.start;
     stream->held.last = stream->held.start;
     stream->said = 0;
@@ -279,7 +288,11 @@ ngx_http_sp_stream_cleanup(void *data)
 }
 
 
-/* what all filters say of a piece; text.safe_upto is the least of theirs */
+/*
+ * What all filters say of a piece; text.safe_upto is the least of theirs.  An
+ * answer goes on to where it is refused, so the other filters have to see that
+ * far; a request does not.
+ */
 
 ngx_int_t
 ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
@@ -287,12 +300,9 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
 {
     uint64_t              safe;
     ngx_uint_t            i;
-    ngx_http_sp_text_t   *text;
     ngx_http_sp_judge_t  *judge;
 
-    text = &stream->text;
-    text->last = last ? 1 : 0;
-
+    stream->text.last = last ? 1 : 0;
     stream->fed += piece->len;
     safe = stream->fed;
 
@@ -303,17 +313,11 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
             continue;
         }
 
-        if (stream->verdict == NGX_OK) {
-            text->safe_upto = stream->fed;
-
-            stream->verdict = judge->filter->feed(judge->state, text, piece);
-
-            if (stream->verdict != NGX_OK) {
-                ngx_http_sp_stream_note(stream, &judge->filter->name);
-            }
-
-            judge->safe = ngx_max(ngx_min(text->safe_upto, stream->fed),
-                                  judge->safe);
+        if (stream->verdict == NGX_OK
+            || (stream->verdict != NGX_ERROR
+                && stream->text.direction == NGX_HTTP_SP_OUTPUT))
+        {
+            ngx_http_sp_stream_ask(stream, judge, piece);
         }
 
         safe = ngx_min(safe, judge->safe);
@@ -323,9 +327,36 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
         safe = stream->fed;
     }
 
-    text->safe_upto = safe;
+    stream->text.safe_upto = safe;
+
+    if (last || stream->verdict != NGX_OK) {
+        ngx_http_sp_stream_close(stream);
+    }
 
     return stream->verdict;
+}
+
+
+static void
+ngx_http_sp_stream_ask(ngx_http_sp_stream_t *stream,
+    ngx_http_sp_judge_t *judge, const ngx_str_t *piece)
+{
+    ngx_int_t            rc;
+    ngx_http_sp_text_t  *text;
+
+    text = &stream->text;
+    text->safe_upto = stream->fed;
+
+    rc = judge->filter->feed(judge->state, text, piece);
+
+    if (rc != NGX_OK
+        && (stream->verdict == NGX_OK || rc == NGX_ERROR))
+    {
+        stream->verdict = rc;
+        ngx_http_sp_stream_note(stream, &judge->filter->name);
+    }
+
+    judge->safe = ngx_max(ngx_min(text->safe_upto, stream->fed), judge->safe);
 }
 
 
@@ -385,7 +416,7 @@ ngx_http_sp_stream_feed(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
     stream->out.last = stream->out.start;
 
     if (ngx_http_sp_room_make(stream->text.request->pool, &stream->out,
-                              ngx_http_sp_stream_size(stream, len) + 1)
+                              len + stream->by + 1)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -402,9 +433,13 @@ ngx_http_sp_stream_feed(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
 
     if (stream->held.last - stream->held.pos > NGX_HTTP_SP_HELD_MAX) {
         ngx_log_error(NGX_LOG_ERR, stream->text.request->connection->log, 0,
-                      "a filter holds back more than %d bytes of a text",
-                      NGX_HTTP_SP_HELD_MAX);
-        return NGX_ERROR;
+                      "a filter holds back more than %d bytes of a text: it "
+                      "ends there", NGX_HTTP_SP_HELD_MAX);
+
+        ngx_http_sp_stream_close(stream);
+        stream->verdict = NGX_DECLINED;
+
+        return NGX_DECLINED;
     }
 
     return (rc == NGX_OK) ? NGX_OK : NGX_DECLINED;
@@ -505,13 +540,20 @@ ngx_http_sp_text_edit(ngx_http_sp_text_t *text, uint64_t from, uint64_t to,
         return NGX_ERROR;
     }
 
+    if (stream->edits.nelts == NGX_HTTP_SP_EDITS_MAX) {
+        return ngx_http_sp_text_widen(stream, from, to);
+    }
+
     if (ngx_array_push(&stream->edits) == NULL) {
         return NGX_ERROR;
     }
 
     edit = stream->edits.elts;
 
-    for (i = stream->edits.nelts - 1; i > 0 && edit[i - 1].from > from; i--) {
+    for (i = stream->edits.nelts - 1;
+         i > stream->first && edit[i - 1].from > from;
+         i--)
+    {
         edit[i] = edit[i - 1];
     }
 
@@ -520,27 +562,28 @@ ngx_http_sp_text_edit(ngx_http_sp_text_t *text, uint64_t from, uint64_t to,
     edit[i].by = by;
     edit[i].done = 0;
 
+    stream->by += (by != NULL) ? by->len : 0;
+
     return NGX_OK;
 }
 
 
-/* at most, of "len" bytes */
-
-static size_t
-ngx_http_sp_stream_size(const ngx_http_sp_stream_t *stream, size_t len)
+static ngx_int_t
+ngx_http_sp_text_widen(ngx_http_sp_stream_t *stream, uint64_t from,
+    uint64_t to)
 {
-    ngx_uint_t                 i;
-    const ngx_http_sp_edit_t  *edit;
+    ngx_http_sp_edit_t  *edit;
 
     edit = stream->edits.elts;
+    edit += stream->edits.nelts - 1;
 
-    for (i = 0; i < stream->edits.nelts; i++) {
-        if (edit[i].by != NULL) {
-            len += edit[i].by->len;
-        }
+    if (from < edit->from) {
+        return NGX_ERROR;
     }
 
-    return len;
+    edit->to = ngx_max(edit->to, to);
+
+    return NGX_OK;
 }
 
 
@@ -558,9 +601,7 @@ ngx_http_sp_stream_cut(ngx_http_sp_stream_t *stream, const u_char *src,
     uint64_t from, uint64_t to, ngx_str_t *out)
 {
     out->data = ngx_pnalloc(stream->text.request->pool,
-                            ngx_http_sp_stream_size(stream,
-                                                    (size_t) (to - from))
-                            + 1);
+                            (size_t) (to - from) + stream->by + 1);
     if (out->data == NULL) {
         return NGX_ERROR;
     }
@@ -584,7 +625,10 @@ ngx_http_sp_stream_apply(ngx_http_sp_stream_t *stream, u_char *dst,
 
     edit = stream->edits.elts;
 
-    for (i = 0; i < stream->edits.nelts && edit[i].from < to; i++) {
+    for (i = stream->first;
+         i < stream->edits.nelts && edit[i].from < to;
+         i++)
+    {
 
         if (edit[i].to <= from) {
             continue;
@@ -638,19 +682,28 @@ ngx_http_sp_stream_edit(ngx_http_sp_edit_t *edit, u_char *dst,
 }
 
 
+/* one that is behind a longer one may stay a while: it is skipped */
+
 static void
 ngx_http_sp_stream_forget(ngx_http_sp_stream_t *stream, uint64_t to)
 {
-    ngx_uint_t           i, n;
+    ngx_uint_t           n;
     ngx_http_sp_edit_t  *edit;
 
     edit = stream->edits.elts;
+    n = stream->first;
 
-    for (i = 0, n = 0; i < stream->edits.nelts; i++) {
-        if (edit[i].to > to) {
-            edit[n++] = edit[i];
-        }
+    for ( /* void */ ; n < stream->edits.nelts && edit[n].to <= to; n++) {
+        stream->by -= (edit[n].by != NULL) ? edit[n].by->len : 0;
     }
 
-    stream->edits.nelts = n;
+    stream->first = n;
+
+    if (n > stream->edits.nelts - n) {
+        stream->edits.nelts -= n;
+        stream->first = 0;
+
+        ngx_memmove(edit, edit + n,
+                    stream->edits.nelts * sizeof(ngx_http_sp_edit_t));
+    }
 }

@@ -71,7 +71,8 @@ typedef struct {
      * "piece" may be empty when it is the last.  NGX_OK; NGX_ERROR; or, as a
      * step does, the status of a refusal after ngx_http_sp_error().  The
      * status answers a request; an answer ends before safe_upto, and the
-     * client is told the reason "content_filter".
+     * client is told the reason "content_filter".  An answer that another
+     * filter refuses with this piece is shown all the same.
      */
     ngx_int_t                (*feed)(void *state, ngx_http_sp_text_t *text,
                                    const ngx_str_t *piece);

@@ -29,9 +29,9 @@ static ngx_uint_t ngx_http_sp_inspect_is_chat(const json_t *root);
 static ngx_int_t ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in,
     sp_chat_request_t *chat);
 static ngx_int_t ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in,
-    sp_chat_message_t *message);
+    const sp_chat_message_t *message);
 static ngx_int_t ngx_http_sp_inspect_parts(ngx_http_sp_inspect_t *in,
-    sp_chat_message_t *message, json_t *parts);
+    json_t *parts);
 static ngx_int_t ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in,
     json_t *part);
 static json_t *ngx_http_sp_inspect_part_text(json_t *parts, size_t i);
@@ -41,6 +41,8 @@ static ngx_int_t ngx_http_sp_inspect_split(ngx_http_sp_inspect_t *in,
     json_t *parts, const ngx_str_t *text, size_t gap);
 static ngx_int_t ngx_http_sp_inspect_value(ngx_http_sp_inspect_t *in,
     json_t *value, const char *except);
+static ngx_int_t ngx_http_sp_inspect_member(ngx_http_sp_inspect_t *in,
+    const char *key, json_t *value, const char *except);
 static ngx_int_t ngx_http_sp_inspect_key(ngx_http_sp_inspect_t *in,
     const char *key);
 static ngx_int_t ngx_http_sp_inspect_string(ngx_http_sp_inspect_t *in,
@@ -148,6 +150,10 @@ ngx_http_sp_inspect_body(ngx_http_request_t *r, json_t *root,
 
     if (rc == NGX_OK && in.edited) {
         rc = ngx_http_sp_rewrite_json_body(r);
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_sp_renew_chat(r);
+        }
     }
 
     return rc;
@@ -213,35 +219,40 @@ ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in, sp_chat_request_t *chat)
 
 static ngx_int_t
 ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in,
-    sp_chat_message_t *message)
+    const sp_chat_message_t *message)
 {
-    json_t     *content;
-    ngx_int_t   rc;
+    json_t      *value;
+    ngx_int_t    rc;
+    const char  *key;
 
-    content = json_object_get(message->value, "content");
+    json_object_foreach(message->value, key, value) {
 
-    in->field = NGX_HTTP_SP_CONTENT;
-    rc = NGX_OK;
+        if (ngx_strcmp(key, "role") == 0) {
+            continue;
+        }
 
-    if (json_is_array(content)) {
-        rc = ngx_http_sp_inspect_parts(in, message, content);
+        if (ngx_strcmp(key, "content") != 0) {
 
-    } else if (json_is_string(content)) {
-        rc = ngx_http_sp_inspect_string(in, content);
+            /* name, refusal, arguments of tool calls */
 
-        message->text = json_string_value(content);
-        message->len = json_string_length(content);
+            rc = ngx_http_sp_inspect_member(in, key, value, NULL);
+
+        } else {
+            in->field = NGX_HTTP_SP_CONTENT;
+
+            rc = json_is_array(value)
+                 ? ngx_http_sp_inspect_parts(in, value)
+                 : ngx_http_sp_inspect_value(in, value, NULL);
+
+            in->field = NGX_HTTP_SP_OTHER;
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
     }
 
-    in->field = NGX_HTTP_SP_OTHER;
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    /* name, refusal, arguments of tool calls */
-
-    return ngx_http_sp_inspect_value(in, message->value, "content");
+    return NGX_OK;
 }
 
 
@@ -251,8 +262,7 @@ ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in,
  */
 
 static ngx_int_t
-ngx_http_sp_inspect_parts(ngx_http_sp_inspect_t *in,
-    sp_chat_message_t *message, json_t *parts)
+ngx_http_sp_inspect_parts(ngx_http_sp_inspect_t *in, json_t *parts)
 {
     json_t     *string;
     size_t      gap, i, n, size;
@@ -296,13 +306,6 @@ ngx_http_sp_inspect_parts(ngx_http_sp_inspect_t *in,
         }
     }
 
-    /* what the others read, edited by now */
-
-    ngx_http_sp_inspect_join(parts, 1, &text);
-
-    message->text = (char *) text.data;
-    message->len = text.len;
-
     return NGX_OK;
 }
 
@@ -319,12 +322,14 @@ ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
     json_t      *item;
     ngx_int_t    rc;
     ngx_uint_t   i;
-    const char  *bytes, *key, *type;
+    const char  *key, *type;
 
     static const struct {
         const char  *type;
         const char  *bytes;
-    } media[] = {
+    } known[] = {
+        { "text", NULL },
+        { "refusal", NULL },
         { "image_url", "url" },
         { "input_audio", "data" },
         { "file", "file_data" },
@@ -335,29 +340,26 @@ ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
 
     type = json_string_value(json_object_get(part, "type"));
 
+    for (i = 0; known[i].type != NULL; i++) {
+        if (ngx_strcmp(type, known[i].type) == 0) {
+            break;
+        }
+    }
+
     json_object_foreach(part, key, item) {
 
-        rc = ngx_http_sp_inspect_key(in, key);
+        if (ngx_strcmp(key, "type") == 0) {
+            rc = (known[i].type != NULL)
+                 ? NGX_OK : ngx_http_sp_inspect_key(in, type);
 
-        if (rc != NGX_OK) {
-            return rc;
+        } else if (ngx_strcmp(key, "text") == 0) {
+            rc = NGX_OK;
+
+        } else {
+            rc = ngx_http_sp_inspect_member(in, key, item,
+                                            ngx_strcmp(key, type) == 0
+                                            ? known[i].bytes : NULL);
         }
-
-        if (ngx_strcmp(key, "text") == 0) {
-            continue;
-        }
-
-        bytes = NULL;
-
-        for (i = 0; media[i].type != NULL; i++) {
-            if (ngx_strcmp(key, media[i].type) == 0
-                && ngx_strcmp(type, media[i].type) == 0)
-            {
-                bytes = media[i].bytes;
-            }
-        }
-
-        rc = ngx_http_sp_inspect_value(in, item, bytes);
 
         if (rc != NGX_OK) {
             return rc;
@@ -491,11 +493,7 @@ ngx_http_sp_inspect_value(ngx_http_sp_inspect_t *in, json_t *value,
                 continue;
             }
 
-            rc = ngx_http_sp_inspect_key(in, key);
-
-            if (rc == NGX_OK) {
-                rc = ngx_http_sp_inspect_value(in, item, NULL);
-            }
+            rc = ngx_http_sp_inspect_member(in, key, item, NULL);
 
             if (rc != NGX_OK) {
                 return rc;
@@ -507,6 +505,18 @@ ngx_http_sp_inspect_value(ngx_http_sp_inspect_t *in, json_t *value,
     default:
         return NGX_OK;
     }
+}
+
+
+static ngx_int_t
+ngx_http_sp_inspect_member(ngx_http_sp_inspect_t *in, const char *key,
+    json_t *value, const char *except)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_sp_inspect_key(in, key);
+
+    return (rc == NGX_OK) ? ngx_http_sp_inspect_value(in, value, except) : rc;
 }
 
 

@@ -119,6 +119,7 @@ typedef struct {
     ngx_int_t                      error;     /* status, once it failed */
     json_t                        *json;
     sp_chat_request_t             *chat;
+    sp_chat_request_t             *renewed;   /* holds what chat points to */
     const sp_dialect_t            *dialect;   /* of chat */
     off_t                          max;
     off_t                          seen;      /* bytes read so far */
@@ -289,6 +290,7 @@ ngx_int_t ngx_http_sp_body_failed(ngx_http_request_t *r,
     ngx_http_sp_core_ctx_t *ctx);
 ngx_uint_t ngx_http_sp_body_reading(ngx_http_request_t *r);
 void ngx_http_sp_body_release(ngx_http_sp_core_ctx_t *ctx);
+ngx_int_t ngx_http_sp_renew_chat(ngx_http_request_t *r);
 
 /* ngx_http_sp_core_dialect.c */
 

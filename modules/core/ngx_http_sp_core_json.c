@@ -17,6 +17,8 @@ static ngx_int_t ngx_http_sp_body_parse(ngx_http_request_t *r,
     const ngx_str_t *text, json_t **value);
 static ngx_int_t ngx_http_sp_body_code_point(ngx_http_request_t *r,
     const ngx_str_t *text, size_t offset);
+static ngx_int_t ngx_http_sp_parse_chat(ngx_http_request_t *r,
+    ngx_http_sp_core_ctx_t *ctx, sp_chat_request_t **chat);
 
 
 ngx_int_t
@@ -268,8 +270,6 @@ ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat)
 {
     json_t                  *value;
     ngx_int_t                rc;
-    sp_chat_error_t          error;
-    const sp_dialect_t      *dialect;
     ngx_http_sp_core_ctx_t  *ctx;
 
     *chat = NULL;
@@ -282,25 +282,76 @@ ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat)
     ctx = ngx_http_sp_core_find_ctx(r->main);
 
     if (ctx->body.chat == NULL) {
+        ctx->body.dialect = ngx_http_sp_client_dialect(r);
 
-        dialect = ngx_http_sp_client_dialect(r);
+        rc = ngx_http_sp_parse_chat(r, ctx, &ctx->body.chat);
 
-        ctx->body.dialect = dialect;
-        ctx->body.chat = dialect->parse_request(json_incref(value), &error);
-
-        if (ctx->body.chat == NULL && error.code == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        if (ctx->body.chat == NULL) {
-            (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, error.code, "%s",
-                                     error.message);
-
-            return ngx_http_sp_error_param(r, error.param);
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
     *chat = ctx->body.chat;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_parse_chat(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx,
+    sp_chat_request_t **chat)
+{
+    sp_chat_error_t  error;
+
+    *chat = ctx->body.dialect->parse_request(json_incref(ctx->body.json),
+                                             &error);
+    if (*chat != NULL) {
+        return NGX_OK;
+    }
+
+    if (error.code == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, error.code, "%s",
+                             error.message);
+
+    return ngx_http_sp_error_param(r, error.param);
+}
+
+
+/*
+ * Strings of the JSON were edited, which the chat points into.  Steps have the
+ * chat's address, so the new one comes there.
+ */
+
+ngx_int_t
+ngx_http_sp_renew_chat(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    sp_chat_request_t       *fresh, old;
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_find_ctx(r->main);
+
+    if (ctx->body.chat == NULL) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_sp_parse_chat(r, ctx, &fresh);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    /* each has the other's arrays then */
+
+    old = *ctx->body.chat;
+    *ctx->body.chat = *fresh;
+    *fresh = old;
+
+    sp_chat_free(ctx->body.renewed);
+    ctx->body.renewed = fresh;
 
     return NGX_OK;
 }

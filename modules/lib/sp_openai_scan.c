@@ -266,7 +266,9 @@ sp_openai_emit(sp_openai_reader_t *reader, const sp_openai_choice_t *choice)
         rc = sp_scan_array(&s, sp_openai_scan_call, &calls);
     }
 
-    if (rc != 0 || choice->finish.data == NULL) {
+    /* some servers have an empty reason until there is one */
+
+    if (rc != 0 || choice->finish.len == 0) {
         return rc;
     }
 

@@ -10,28 +10,44 @@
 
 #include "ngx_http_sp_llm.h"
 
+#include "sp_json_spell.h"
+
 
 /* of one answer, open at a time */
 #define NGX_HTTP_SP_LLM_TEXTS  256
 
+
+/* what is said after its end would not be judged with what was said before */
 
 typedef struct {
     sp_delta_e             kind;
     size_t                 choice;
     size_t                 tool;
     ngx_http_sp_stream_t  *stream;     /* NULL: it has ended */
+    sp_json_spell_t        in;         /* of arguments */
+    sp_json_spell_t        out;
+    unsigned               id:1;       /* of a call: told */
+    unsigned               name:1;
 } ngx_http_sp_llm_text_t;
 
 
-static ngx_http_sp_llm_text_t *ngx_http_sp_llm_text(
-    ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta);
+static ngx_int_t ngx_http_sp_llm_text(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta, ngx_http_sp_llm_text_t **found);
 static ngx_http_sp_stream_t *ngx_http_sp_llm_open(ngx_http_sp_llm_ctx_t *ctx,
-    const sp_delta_t *delta);
+    ngx_http_sp_field_e field);
+static ngx_http_sp_field_e ngx_http_sp_llm_field(sp_delta_e kind);
+static ngx_int_t ngx_http_sp_llm_call(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_text_t *text, sp_delta_t *delta);
+static ngx_int_t ngx_http_sp_llm_label(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_slice_t *word);
 static ngx_int_t ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx,
-    const sp_delta_t *delta, ngx_str_t *piece);
+    const sp_slice_t *slice, ngx_str_t *piece);
 static ngx_int_t ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_text_t *text, const sp_delta_t *delta,
     const ngx_str_t *piece, ngx_uint_t last);
+static ngx_int_t ngx_http_sp_llm_arguments(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_text_t *text, const ngx_str_t *piece, ngx_uint_t last,
+    ngx_str_t *out);
 static ngx_int_t ngx_http_sp_llm_encode(ngx_http_sp_llm_ctx_t *ctx,
     sp_delta_t *delta, const ngx_str_t *text);
 static ngx_int_t ngx_http_sp_llm_refuse(ngx_http_sp_llm_ctx_t *ctx,
@@ -42,13 +58,17 @@ static u_char *ngx_http_sp_llm_scratch(ngx_http_sp_llm_ctx_t *ctx,
     ngx_str_t *scratch, size_t size);
 
 
-/* one thing that is said, or a part of it, or more than it */
+/*
+ * One thing that is said, or a part of it, or more than it.  NGX_DECLINED: no
+ * answer of a model has that.
+ */
 
 ngx_int_t
 ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 {
     ngx_int_t                    rc;
     ngx_str_t                    piece;
+    sp_delta_t                   said;
     ngx_http_sp_llm_text_t      *text;
     ngx_http_sp_llm_response_t  *response;
 
@@ -67,24 +87,47 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
             return rc;
         }
 
-        return ngx_http_sp_llm_say(ctx, delta);
+        said = *delta;
+
+        /* a reason of the provider's own is not stored unjudged */
+
+        if (said.finish == SP_FINISH_OTHER) {
+            ngx_memzero(&said.text, sizeof(sp_slice_t));
+        }
+
+        return ngx_http_sp_llm_say(ctx, &said);
     }
 
-    text = ngx_http_sp_llm_text(ctx, delta);
+    rc = ngx_http_sp_llm_text(ctx, delta, &text);
 
-    if (text == NULL
-        || ngx_http_sp_llm_decode(ctx, delta, &piece) != NGX_OK)
-    {
+    if (rc != NGX_OK || text->stream == NULL) {
+        return rc;
+    }
+
+    said = *delta;
+    rc = ngx_http_sp_llm_call(ctx, text, &said);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_DECLINED)
+               ? ngx_http_sp_llm_refuse(ctx, delta->choice) : rc;
+    }
+
+    if (delta->json) {
+        piece.data = (u_char *) delta->text.data;
+        piece.len = delta->text.len;
+
+    } else if (ngx_http_sp_llm_decode(ctx, &delta->text, &piece) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_sp_llm_piece(ctx, text, delta, &piece,
+    return ngx_http_sp_llm_piece(ctx, text, &said, &piece,
                                  !ctx->check.stream || delta->json);
 }
 
 
-static ngx_http_sp_llm_text_t *
-ngx_http_sp_llm_text(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+static ngx_int_t
+ngx_http_sp_llm_text(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
+    ngx_http_sp_llm_text_t **found)
 {
     ngx_uint_t               i;
     ngx_array_t             *texts;
@@ -96,7 +139,7 @@ ngx_http_sp_llm_text(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
         texts = ngx_array_create(ctx->request->pool, 2,
                                  sizeof(ngx_http_sp_llm_text_t));
         if (texts == NULL) {
-            return NULL;
+            return NGX_ERROR;
         }
 
         ctx->response.texts = texts;
@@ -108,43 +151,43 @@ ngx_http_sp_llm_text(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
         if (text[i].kind == delta->kind && text[i].choice == delta->choice
             && text[i].tool == delta->tool)
         {
-            break;
+            *found = &text[i];
+            return NGX_OK;
         }
     }
 
-    text = &text[i];
-
-    if (i == texts->nelts) {
-
-        if (i == NGX_HTTP_SP_LLM_TEXTS) {
-            ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                          "llm: an answer of provider \"%V\" has more than "
-                          "%d texts", &ctx->attempt.target->provider->name,
-                          NGX_HTTP_SP_LLM_TEXTS);
-            return NULL;
-        }
-
-        text = ngx_array_push(texts);
-        if (text == NULL) {
-            return NULL;
-        }
-
-        text->kind = delta->kind;
-        text->choice = delta->choice;
-        text->tool = delta->tool;
-        text->stream = NULL;
+    if (i == NGX_HTTP_SP_LLM_TEXTS) {
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "llm: an answer of provider \"%V\" has more than "
+                      "%d texts", &ctx->attempt.target->provider->name,
+                      NGX_HTTP_SP_LLM_TEXTS);
+        return NGX_DECLINED;
     }
 
+    text = ngx_array_push(texts);
+    if (text == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(text, sizeof(ngx_http_sp_llm_text_t));
+
+    text->kind = delta->kind;
+    text->choice = delta->choice;
+    text->tool = delta->tool;
+    text->stream = ngx_http_sp_llm_open(ctx,
+                                        ngx_http_sp_llm_field(delta->kind));
     if (text->stream == NULL) {
-        text->stream = ngx_http_sp_llm_open(ctx, delta);
+        return NGX_ERROR;
     }
 
-    return (text->stream != NULL) ? text : NULL;
+    *found = text;
+
+    return NGX_OK;
 }
 
 
 static ngx_http_sp_stream_t *
-ngx_http_sp_llm_open(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+ngx_http_sp_llm_open(ngx_http_sp_llm_ctx_t *ctx, ngx_http_sp_field_e field)
 {
     ngx_http_sp_text_t  text;
 
@@ -153,44 +196,100 @@ ngx_http_sp_llm_open(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
     text.request = ctx->request;
     text.direction = NGX_HTTP_SP_OUTPUT;
     text.role = SP_CHAT_ASSISTANT;
-
-    switch (delta->kind) {
-
-    case SP_DELTA_REASONING:
-        text.field = NGX_HTTP_SP_REASONING;
-        break;
-
-    case SP_DELTA_REFUSAL:
-        text.field = NGX_HTTP_SP_REFUSAL_TEXT;
-        break;
-
-    case SP_DELTA_TOOL:
-        text.field = NGX_HTTP_SP_ARGUMENTS;
-        break;
-
-    default:
-        text.field = NGX_HTTP_SP_CONTENT;
-    }
+    text.field = field;
+    text.fixed = (field == NGX_HTTP_SP_OTHER);
 
     return ngx_http_sp_stream_open(&text);
 }
 
 
+static ngx_http_sp_field_e
+ngx_http_sp_llm_field(sp_delta_e kind)
+{
+    switch (kind) {
+
+    case SP_DELTA_REASONING:
+        return NGX_HTTP_SP_REASONING;
+
+    case SP_DELTA_REFUSAL:
+        return NGX_HTTP_SP_REFUSAL_TEXT;
+
+    case SP_DELTA_TOOL:
+        return NGX_HTTP_SP_ARGUMENTS;
+
+    default:
+        return NGX_HTTP_SP_CONTENT;
+    }
+}
+
+
+/*
+ * Id and name of a call are judged whole, and told once: a client may join
+ * those of its deltas.  NGX_DECLINED: refused.
+ */
+
 static ngx_int_t
-ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
+ngx_http_sp_llm_call(ngx_http_sp_llm_ctx_t *ctx, ngx_http_sp_llm_text_t *text,
+    sp_delta_t *delta)
+{
+    ngx_int_t  rc;
+
+    if (text->id || delta->id.len == 0) {
+        ngx_memzero(&delta->id, sizeof(sp_slice_t));
+    }
+
+    if (text->name || delta->name.len == 0) {
+        ngx_memzero(&delta->name, sizeof(sp_slice_t));
+    }
+
+    rc = ngx_http_sp_llm_label(ctx, &delta->id);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_sp_llm_label(ctx, &delta->name);
+    }
+
+    text->id |= (delta->id.len != 0);
+    text->name |= (delta->name.len != 0);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_label(ngx_http_sp_llm_ctx_t *ctx, const sp_slice_t *word)
+{
+    ngx_str_t              out, piece;
+    ngx_http_sp_stream_t  *stream;
+
+    if (word->len == 0) {
+        return NGX_OK;
+    }
+
+    stream = ngx_http_sp_llm_open(ctx, NGX_HTTP_SP_OTHER);
+
+    if (stream == NULL
+        || ngx_http_sp_llm_decode(ctx, word, &piece) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_stream_feed(stream, &piece, 1, &out);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx, const sp_slice_t *slice,
     ngx_str_t *piece)
 {
     u_char  *p;
     size_t   size;
 
-    if (delta->json || delta->text.len == 0) {
-        piece->data = (u_char *) delta->text.data;
-        piece->len = delta->text.len;
-
+    if (slice->len == 0) {
+        ngx_str_set(piece, "");
         return NGX_OK;
     }
 
-    size = 3 * delta->text.len;
+    size = 3 * slice->len;
 
     p = ngx_http_sp_llm_scratch(ctx, &ctx->response.decoded, size);
     if (p == NULL) {
@@ -198,8 +297,7 @@ ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
     }
 
     piece->data = p;
-    piece->len = sp_json_unescape((char *) p, size, delta->text.data,
-                                  delta->text.len);
+    piece->len = sp_json_unescape((char *) p, size, slice->data, slice->len);
 
     return NGX_OK;
 }
@@ -218,7 +316,9 @@ ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
     said = *delta;
     choice = text->choice;
 
-    rc = ngx_http_sp_stream_feed(text->stream, piece, last, &out);
+    rc = (text->kind == SP_DELTA_TOOL)
+         ? ngx_http_sp_llm_arguments(ctx, text, piece, last, &out)
+         : ngx_http_sp_stream_feed(text->stream, piece, last, &out);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -241,6 +341,45 @@ ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
 
     return (rc == NGX_DECLINED) ? ngx_http_sp_llm_refuse(ctx, choice)
                                 : NGX_OK;
+}
+
+
+/* JSON, whose reader sees through its escapes: so do the filters */
+
+static ngx_int_t
+ngx_http_sp_llm_arguments(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_text_t *text, const ngx_str_t *piece, ngx_uint_t last,
+    ngx_str_t *out)
+{
+    u_char     *p;
+    ngx_int_t   rc;
+    ngx_str_t   spelled;
+
+    spelled.data = ngx_http_sp_llm_scratch(ctx, &ctx->response.spelled,
+                                           2 * piece->len + SP_JSON_SPELL);
+    if (spelled.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    spelled.len = sp_json_spell(&text->in, (char *) spelled.data,
+                                (char *) piece->data, piece->len, last);
+
+    rc = ngx_http_sp_stream_feed(text->stream, &spelled, last, out);
+
+    if (rc == NGX_ERROR || out->len == 0) {
+        return rc;
+    }
+
+    p = ngx_http_sp_llm_scratch(ctx, &ctx->response.decoded, 6 * out->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    out->len = sp_json_respell(&text->out, (char *) p, (char *) out->data,
+                               out->len);
+    out->data = p;
+
+    return rc;
 }
 
 

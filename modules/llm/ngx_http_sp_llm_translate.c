@@ -100,12 +100,11 @@ ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta)
     rc = ctx->attempt.filtered ? ngx_http_sp_llm_filter(ctx, delta)
                                : ngx_http_sp_llm_say(ctx, delta);
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_ERROR) {
         ctx->response.broken = 1;
-        return -1;
     }
 
-    return 0;
+    return (rc == NGX_OK) ? 0 : -1;
 }
 
 

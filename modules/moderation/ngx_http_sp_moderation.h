@@ -164,6 +164,7 @@ ngx_int_t ngx_http_sp_moderation_head(
 /* adds to text->hits and sets text->live; "last": the text ends */
 ngx_int_t ngx_http_sp_moderation_scan(ngx_http_sp_moderation_text_t *text,
     const ngx_str_t *piece, ngx_uint_t last);
+void ngx_http_sp_moderation_reset(ngx_http_sp_moderation_text_t *text);
 void ngx_http_sp_moderation_done(ngx_http_sp_moderation_text_t *text);
 
 ngx_uint_t ngx_http_sp_moderation_stronger(

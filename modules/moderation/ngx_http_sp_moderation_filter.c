@@ -10,6 +10,10 @@
 #include "ngx_http_sp_moderation.h"
 
 
+/* of a text, between two looks at its hits */
+#define NGX_HTTP_SP_MODERATION_PART  1024
+
+
 /* what was found in all texts of a direction */
 
 typedef struct {
@@ -29,6 +33,12 @@ static ngx_int_t ngx_http_sp_moderation_open(void *state,
     ngx_http_sp_text_t *text);
 static ngx_int_t ngx_http_sp_moderation_feed(void *state,
     ngx_http_sp_text_t *text, const ngx_str_t *piece);
+static ngx_int_t ngx_http_sp_moderation_part(
+    ngx_http_sp_moderation_text_t *mod, ngx_http_sp_text_t *text,
+    const ngx_str_t *part, ngx_uint_t last);
+static ngx_int_t ngx_http_sp_moderation_rest(
+    ngx_http_sp_moderation_text_t *mod, ngx_http_sp_text_t *text,
+    uint64_t from);
 static void ngx_http_sp_moderation_close(void *state);
 static ngx_int_t ngx_http_sp_moderation_judge(
     ngx_http_sp_moderation_text_t *mod, ngx_http_sp_text_t *text);
@@ -110,36 +120,93 @@ ngx_http_sp_moderation_open(void *state, ngx_http_sp_text_t *text)
 }
 
 
+/*
+ * A whole text is scanned at once, and the strongest of its rules is named.
+ * Where it has more hits than are kept it is scanned as a stream is: hits are
+ * judged after each part.
+ */
+
 static ngx_int_t
 ngx_http_sp_moderation_feed(void *state, ngx_http_sp_text_t *text,
     const ngx_str_t *piece)
 {
     ngx_http_sp_moderation_text_t *mod = state;
 
-    ngx_int_t                     rc;
-    ngx_http_sp_moderation_hit_t  rest;
+    size_t      rest;
+    uint64_t    from;
+    ngx_int_t   rc;
+    ngx_str_t   part;
 
-    rest.from = mod->live;
+    if (mod->fed == 0 && text->last) {
+        rc = ngx_http_sp_moderation_part(mod, text, piece, 1);
 
-    if (ngx_http_sp_moderation_scan(mod, piece, text->last) != NGX_OK) {
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+
+        ngx_http_sp_moderation_reset(mod);
+    }
+
+    part.data = piece->data;
+    rest = piece->len;
+
+    do {
+        part.len = ngx_min(rest, NGX_HTTP_SP_MODERATION_PART);
+        rest -= part.len;
+        from = mod->live;
+
+        rc = ngx_http_sp_moderation_part(mod, text, &part,
+                                         text->last && rest == 0);
+        if (rc == NGX_DECLINED) {
+            rc = ngx_http_sp_moderation_rest(mod, text, from);
+        }
+
+        part.data += part.len;
+
+    } while (rc == NGX_OK && rest != 0);
+
+    return rc;
+}
+
+
+/* NGX_DECLINED: more hits than are kept, and none of them is judged */
+
+static ngx_int_t
+ngx_http_sp_moderation_part(ngx_http_sp_moderation_text_t *mod,
+    ngx_http_sp_text_t *text, const ngx_str_t *part, ngx_uint_t last)
+{
+    if (ngx_http_sp_moderation_scan(mod, part, last) != NGX_OK) {
         return NGX_ERROR;
     }
 
     text->safe_upto = mod->live;
 
+    return (mod->overflow == NULL) ? ngx_http_sp_moderation_judge(mod, text)
+                                   : NGX_DECLINED;
+}
+
+
+/* of a part that is nothing but hits: all that was not judged is one */
+
+static ngx_int_t
+ngx_http_sp_moderation_rest(ngx_http_sp_moderation_text_t *mod,
+    ngx_http_sp_text_t *text, uint64_t from)
+{
+    ngx_int_t                     rc;
+    ngx_http_sp_moderation_hit_t  hit;
+
     rc = ngx_http_sp_moderation_judge(mod, text);
 
-    if (rc != NGX_OK || mod->overflow == NULL) {
+    if (rc != NGX_OK) {
         return rc;
     }
 
-    /* more hits than were kept: all that was not judged is one */
-
-    rest.to = mod->fed;
-    rest.rule = mod->overflow;
+    hit.from = from;
+    hit.to = mod->fed;
+    hit.rule = mod->overflow;
     mod->overflow = NULL;
 
-    return ngx_http_sp_moderation_act(mod, text, &rest);
+    return ngx_http_sp_moderation_act(mod, text, &hit);
 }
 
 

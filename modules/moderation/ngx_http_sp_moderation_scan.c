@@ -162,6 +162,20 @@ ngx_http_sp_moderation_views(ngx_http_sp_moderation_text_t *text)
 }
 
 
+/* to its begin: the next piece is the first, whatever it is */
+
+void
+ngx_http_sp_moderation_reset(ngx_http_sp_moderation_text_t *text)
+{
+    ngx_http_sp_moderation_done(text);
+
+    text->hits.nelts = 0;
+    text->overflow = NULL;
+    text->fed = 0;
+    text->live = 0;
+}
+
+
 void
 ngx_http_sp_moderation_done(ngx_http_sp_moderation_text_t *text)
 {

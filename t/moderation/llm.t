@@ -15,7 +15,8 @@ use Test::More;
 my $t = Sallyport::Test->new;
 
 $t->file('test.rules', "[m category=x action=mask]\nsecret\n"
-                       . "[b category=x]\nzebra\n");
+                       . "[b category=x]\nzebra\n"
+                       . "[n category=x action=mask]\nuser\ntext\nthing\n");
 $t->conf(<<'EOC');
 %%LOAD%%
 %%GLOBALS%%
@@ -94,6 +95,20 @@ is(sent()->{messages}[0]{content}[0]{file}{filename}, 'my ******',
 is(chat([ $image, { type => 'text', text => 'x' } ])->{status}, 200,
    'the bytes of an image are no text');
 sent();
+
+# what the API has words for is no text; other words are not edited
+
+chat('a user');
+is_deeply(sent()->{messages}, [ { role => 'user', content => 'a ****' } ],
+          'a role is no text');
+
+chat([ $image, { type => 'text', text => 'a text' } ]);
+is_deeply(sent()->{messages}[0]{content},
+          [ $image, { type => 'text', text => 'a ****' } ],
+          'nor is the type of a part');
+
+is(chat([ { type => 'thing', name => 'x' } ])->{status}, 422,
+   'one that is not known is');
 
 chat('nothing');
 is(sent()->{messages}[0]{content}, 'nothing', 'unchanged');

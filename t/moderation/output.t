@@ -31,6 +31,8 @@ my ($t, $p) = Sallyport::Llm::gateway(
                                   llm_pass default; }
                location = /say { error_format say; moderation output;
                                  llm_pass default dialect=say; }
+               location = /asked { error_format say; moderation input;
+                                   llm_pass default dialect=say; }
                location = /off { llm_pass default; }',
     prepare => sub { $_[0]->file('test.rules', <<'EOR') });
 [o.block category=abuse severity=4]
@@ -200,6 +202,12 @@ my $res = $t->post('/say', {}, { model => 'default', live => \1, talk => [
 is(join('', map { $Sallyport::Llm::json->decode($_)->{say} // '' }
             split /\n/, $res->{body}),
    'a ******, a ', 'to another dialect');
+
+$res = $t->post('/asked', {}, { model => 'default', talk => [
+    { who => 'user', says => 'my ' . ('secret ' x 50) } ] });
+is($res->{status}, 200, 'asked in another dialect');
+is($p->last_request->{json}{messages}[0]{content}, 'my ' . ('****** ' x 50),
+   'masked') or diag($res->{body});
 
 
 # -- both directions; none

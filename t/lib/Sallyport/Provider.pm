@@ -55,6 +55,9 @@ sentence, as a stream when the request asks for one.
                   time, as field=content, reasoning_content, refusal or
                   tool_calls; with n=N in the request each choice its own, a
                   line "--" is between them
+    raw           the other lines of the message as they are: each is an event
+                  of the stream, delay=MS between them, all of them a whole
+                  answer; end=stall: then nothing
     stale         no answer, the end on a connection that was used before
                   (always=1: on a fresh one, too)
 
@@ -337,7 +340,7 @@ sub plan {
         $name = $1;
         %arg = map { /(.*?)=(.*)/ } split ' ', $2;
 
-        $arg{text} = $1 if $name eq 'echo' && $user =~ /\n(.*)/s;
+        $arg{text} = $1 if $name =~ /^(?:echo|raw)$/ && $user =~ /\n(.*)/s;
 
         # of one model only: another one answers properly
         ($name, %arg) = ('') if defined $arg{model}
@@ -562,7 +565,8 @@ sub complete_plan {
     delete $reply->{usage} if $name eq 'nousage';
     $reply = { error => { message => $secret } } if $name eq 'error';
 
-    my $body = $name eq 'garbage' ? 'not JSON' : $json->encode($reply);
+    my $body = $name eq 'garbage' ? 'not JSON'
+             : $name eq 'raw' ? $arg{text} : $json->encode($reply);
     my $length = 'Content-Length: ' . length($body) . "\r\n";
     my $half = int(length($body) / 2);
 
@@ -598,6 +602,8 @@ sub complete_plan {
 
 sub stream_events {
     my ($request, $name, %arg) = @_;
+
+    return split /\n/, $arg{text} if $name eq 'raw';
 
     my @words = words(%arg);
     my $asked = ($request->{stream_options} || {})->{include_usage};
@@ -684,6 +690,9 @@ sub stream_plan {
     return $head, { stall => 1 } if $name eq 'stall' && $arg{at} eq 'header';
     return $head, @pause, { close => 1 }
         if $name eq 'cut' && $arg{at} eq 'header';
+
+    return $head, @chunks, ($arg{end} || '') eq 'stall'
+        ? { stall => 1 } : ("0\r\n\r\n", { done => 1 }) if $name eq 'raw';
 
     # in the middle of an event
     my @half = (@chunks[0 .. 5],
