@@ -23,7 +23,11 @@ static ngx_int_t ngx_http_sp_llm_content_encoding(
 static ngx_int_t ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *value);
 static ngx_int_t ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay);
-static ngx_int_t ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *piece, ngx_uint_t more);
+static ngx_int_t ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *piece, ngx_uint_t more);
 static void ngx_http_sp_llm_set_type(ngx_http_request_t *r,
     const char *type);
 static ngx_int_t ngx_http_sp_llm_data(ngx_http_sp_relay_t *relay, u_char *p,
@@ -234,24 +238,14 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
         return ngx_http_sp_llm_bad_answer(r, ctx, &ngx_http_sp_llm_mistyped);
     }
 
-    /* a header alone is no answer yet: another one may do better */
+    rc = ngx_http_sp_llm_begins(ctx);
 
-    if (ngx_http_sp_llm_more(relay)) {
+    if (rc == NGX_DECLINED) {
+        return ngx_http_sp_llm_bad_answer(r, ctx, &ngx_http_sp_llm_began);
+    }
 
-        if (!ngx_http_sp_relay_has_body(relay)) {
-            return NGX_AGAIN;
-        }
-
-        rc = ctx->check.stream ? ngx_http_sp_llm_first(ctx) : NGX_OK;
-
-        if (rc == NGX_DECLINED) {
-            return ngx_http_sp_llm_bad_answer(r, ctx,
-                                              &ngx_http_sp_llm_began);
-        }
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     r->headers_out.content_type_lowcase = NULL;
@@ -287,34 +281,88 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 }
 
 
-/* whether a stream begins with an error: NGX_DECLINED; NGX_AGAIN: not known */
+/*
+ * A header alone is no answer yet: where another target may do better, or the
+ * error would be written anew.  NGX_DECLINED: it is an error.
+ */
 
 static ngx_int_t
-ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx)
+ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_str_t   piece;
+    ngx_uint_t  more;
+
+    if (!ngx_http_sp_llm_more(&ctx->relay)
+        && (ctx->check.stream || !ctx->attempt.rewritten))
+    {
+        return NGX_OK;
+    }
+
+    if (!ngx_http_sp_relay_has_body(&ctx->relay)) {
+        return NGX_AGAIN;
+    }
+
+    if (ctx->check.chat == NULL) {
+        return NGX_OK;
+    }
+
+    more = ngx_http_sp_relay_peek(&ctx->relay, &piece);
+
+    return ctx->check.stream ? ngx_http_sp_llm_first(ctx, &piece, more)
+                             : ngx_http_sp_llm_whole(ctx, &piece, more);
+}
+
+
+/*
+ * What fits into the buffer: longer ones are no errors, but answers.  The end
+ * of one that ends with the connection is not told here.
+ */
+
+static ngx_int_t
+ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
+    ngx_uint_t more)
+{
+    sp_event_t  what;
+
+    if (more && (ctx->relay.length != -1
+                 || ctx->request->upstream->headers_in.chunked))
+    {
+        return NGX_AGAIN;
+    }
+
+    return (piece->len != 0
+            && ctx->attempt.dialect->scan_answer((char *) piece->data,
+                                                 piece->len, NULL, NULL,
+                                                 &what)
+               == 0
+            && (what.has_error || !what.has_answer))
+           ? NGX_DECLINED : NGX_OK;
+}
+
+
+/* of a stream the first event tells; comments are nothing that was said */
+
+static ngx_int_t
+ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
+    ngx_uint_t more)
 {
     void                *reader;
     sp_sse_t             sse;
-    ngx_str_t            piece;
     sp_event_t           what;
-    ngx_uint_t           more;
     const char          *pos;
     sp_sse_event_t       event;
     const sp_dialect_t  *dialect;
 
     dialect = ctx->attempt.dialect;
 
-    more = ngx_http_sp_relay_peek(&ctx->relay, &piece);
-
     ngx_memzero(&sse, sizeof(sp_sse_t));
 
     sse.lines = dialect->lines;
-    pos = (const char *) piece.data;
-
-    /* comments are nothing that was said */
+    pos = (const char *) piece->data;
 
     do {
-        if (piece.len == 0
-            || sp_sse_next(&sse, &pos, (char *) piece.data + piece.len,
+        if (piece->len == 0
+            || sp_sse_next(&sse, &pos, (char *) piece->data + piece->len,
                            &event)
                != SP_SSE_EVENT)
         {

@@ -240,10 +240,9 @@ for my $client ('openai', 'say') {
         is($out->{error}, $code, "$client, $fault: the error");
     }
 
-    # the connection is closed
-    my $out = eval { chat($client, 'sayer', 'fault error', 0) };
-    ok(!$out || $out->{status} != 200 || !$out->{res}{complete},
-       "$client: a whole answer that is none is not taken for one");
+    my $out = chat($client, 'sayer', 'fault error', 0);
+    is($out->{status}, 502, "$client: a whole answer that is an error");
+    is($out->{error}, 'provider_error', 'is said to be one');
 }
 
 

@@ -104,6 +104,25 @@ for my $fault ('error at=0', 'garbage at=0') {
     }
 }
 
+# .. and of a whole answer all of it
+
+for my $opt ({}, { http2 => 1 }) {
+    my $before = $p->requests;
+    my $res = chat('pair', 'fault error model=first', 0, $opt);
+
+    is($res->{text}, $hello, 'status 200 and an error: by the other one');
+    is(asked($before), 'first second', 'in order');
+}
+
+for my $fault ('bytes', 'close', 'slow', 'none words=20000') {
+    my $before = $p->requests;
+    my $res = chat('pair', "fault $fault model=first", 0);
+
+    like($res->{text}, $fault =~ /words/ ? qr/w20000 $/ : qr/^\Q$hello\E$/,
+         "$fault, whole: is an answer");
+    is(asked($before), 'first', 'nobody else is asked');
+}
+
 for my $fault ('bytes', 'comments', 'interim', 'slow', 'close', 'length',
                'bytes chunks=1')
 {
