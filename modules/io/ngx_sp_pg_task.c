@@ -298,8 +298,7 @@ ngx_sp_pg_task_query(ngx_sp_pg_task_t *task, ngx_uint_t i,
             continue;
         }
 
-        if (ngx_strlchr(query->params[n].data,
-                        query->params[n].data + query->params[n].len, '\0')
+        if (memchr(query->params[n].data, '\0', query->params[n].len)
             != NULL)
         {
             return NGX_DECLINED;

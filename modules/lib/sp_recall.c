@@ -3,6 +3,7 @@
  * Copyright (C) Sallyport authors
  */
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,9 @@
 /* tokens of "- [2026-05-14] " and of "user said: " */
 #define SP_RECALL_LINE  9
 #define SP_RECALL_ROLE  3
+
+/* a 1 in each byte of a word */
+#define SP_RECALL_BYTES  UINT64_C(0x0101010101010101)
 
 
 typedef struct {
@@ -30,6 +34,7 @@ static void sp_recall_put(sp_recall_out_t *out, const char *text,
     size_t len);
 static void sp_recall_put_text(sp_recall_out_t *out, const char *text,
     size_t len);
+static size_t sp_recall_plain(const char *text, size_t len);
 
 
 size_t
@@ -226,13 +231,20 @@ sp_recall_put(sp_recall_out_t *out, const char *text, size_t len)
 static void
 sp_recall_put_text(sp_recall_out_t *out, const char *text, size_t len)
 {
-    char    c;
-    size_t  i;
+    size_t  i, plain;
 
     for (i = 0; i < len; i++) {
-        c = text[i];
 
-        switch (c) {
+        plain = sp_recall_plain(text + i, len - i);
+
+        sp_recall_put(out, text + i, plain);
+        i += plain;
+
+        if (i == len) {
+            break;
+        }
+
+        switch (text[i]) {
 
         case '<':
             sp_recall_put(out, "\\u003c", 6);
@@ -243,12 +255,42 @@ sp_recall_put_text(sp_recall_out_t *out, const char *text, size_t len)
             break;
 
         default:
-
-            if ((unsigned char) c < 0x20 || c == 0x7f) {
-                c = ' ';
-            }
-
-            sp_recall_put(out, &c, 1);
+            sp_recall_put(out, " ", 1);
         }
     }
+}
+
+
+/* how many bytes go as they are; eight at once, by the top bit of each */
+
+static size_t
+sp_recall_plain(const char *text, size_t len)
+{
+    size_t    i;
+    uint64_t  del, gt, lt, word;
+
+    for (i = 0; len - i >= sizeof(word); i += sizeof(word)) {
+        memcpy(&word, text + i, sizeof(word));
+
+        del = word ^ SP_RECALL_BYTES * 0x7f;
+        gt = word ^ SP_RECALL_BYTES * '>';
+        lt = word ^ SP_RECALL_BYTES * '<';
+
+        if ((((word - SP_RECALL_BYTES * 0x20) & ~word)
+             | ((del - SP_RECALL_BYTES) & ~del)
+             | ((gt - SP_RECALL_BYTES) & ~gt)
+             | ((lt - SP_RECALL_BYTES) & ~lt))
+            & (SP_RECALL_BYTES * 0x80))
+        {
+            break;
+        }
+    }
+
+    while (i < len && (unsigned char) text[i] >= 0x20 && text[i] != 0x7f
+           && text[i] != '<' && text[i] != '>')
+    {
+        i++;
+    }
+
+    return i;
 }

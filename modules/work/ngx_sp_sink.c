@@ -231,7 +231,7 @@ ngx_sp_sink_take(ngx_sp_sink_t *sink, u_char *p, size_t size)
 
     while (line < last && sink->lines < max) {
 
-        lf = ngx_strlchr(line, last, LF);
+        lf = memchr(line, LF, last - line);
 
         if (lf == NULL) {
             break;
