@@ -28,6 +28,9 @@ my ($t, $p) = Sallyport::Llm::gateway(
              log_format turn "$status $error_code";
              access_log %%DIR%%/logs/turns.log turn;',
     location => 'moderation output; llm_message_limit 1000000;',
+
+    # the provider parses 200 KB of JSON first, byte by byte
+    read_timeout => '10s',
     prepare => sub {
         $_[0]->pg;
         $_[0]->file('test.rules', <<'EOR');

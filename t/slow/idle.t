@@ -191,7 +191,7 @@ sub look {
     # a claim has kind and owner
     for my $kind (@kinds) {
         $seen{"kind $kind"} = () = $said =~
-            /gateway\.job_claim\(.*\n.*parameters: \$1 = '$kind', \$2 = /g;
+            /gateway\.job_claim\(.*\n.*[Pp]arameters: \$1 = '$kind', \$2 = /g;
     }
 
     # what asks is not counted
