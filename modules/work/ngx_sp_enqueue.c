@@ -15,14 +15,12 @@
 
 
 typedef struct {
-    ngx_sp_pg_op_t     op;                 /* first: it is detached */
-    ngx_sp_pg_query_t  query;
-    ngx_str_t          params[3];          /* kind, payload, key */
+    ngx_sp_pg_op_t            op;          /* first: it is detached */
+    ngx_sp_pg_query_t         query;
+    const ngx_sp_job_kind_t  *kind;
 } ngx_sp_enqueue_t;
 
 
-static ngx_int_t ngx_sp_enqueue_copy(ngx_pool_t *pool, ngx_str_t *to,
-    const ngx_str_t *from);
 static void ngx_sp_enqueue_done(ngx_sp_op_t *op);
 
 
@@ -40,7 +38,7 @@ void
 ngx_sp_job_enqueue(ngx_sp_pg_t *pg, const ngx_sp_job_kind_t *kind,
     const ngx_str_t *payload, const ngx_str_t *key)
 {
-    ngx_pool_t        *pool;
+    ngx_str_t          params[3];
     ngx_sp_enqueue_t  *enqueue;
 
     enqueue = ngx_sp_detached_create(&ngx_sp_enqueue_queue,
@@ -53,40 +51,21 @@ ngx_sp_job_enqueue(ngx_sp_pg_t *pg, const ngx_sp_job_kind_t *kind,
         return;
     }
 
-    pool = ngx_sp_detached_pool(&enqueue->op.op);
+    params[0] = kind->name;
+    params[1] = *payload;
+    params[2] = *key;
 
-    if (ngx_sp_enqueue_copy(pool, &enqueue->params[0], &kind->name) != NGX_OK
-        || ngx_sp_enqueue_copy(pool, &enqueue->params[1], payload) != NGX_OK
-        || ngx_sp_enqueue_copy(pool, &enqueue->params[2], key) != NGX_OK)
-    {
-        ngx_sp_detached_discard(&enqueue->op.op);
-        return;
-    }
-
+    enqueue->kind = kind;
     enqueue->query.statement = &ngx_sp_enqueue_sql;
-    enqueue->query.params = enqueue->params;
+    enqueue->query.params = params;
     enqueue->op.queries = &enqueue->query;
     enqueue->op.nqueries = 1;
     enqueue->op.op.done = ngx_sp_enqueue_done;
     ngx_str_set(&enqueue->op.role, "sallyport_gateway");
 
+    /* copies the parameters */
+
     ngx_sp_pg_submit(pg, &enqueue->op);
-}
-
-
-static ngx_int_t
-ngx_sp_enqueue_copy(ngx_pool_t *pool, ngx_str_t *to, const ngx_str_t *from)
-{
-    to->len = from->len;
-    to->data = ngx_pnalloc(pool, from->len + 1);
-
-    if (to->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    *ngx_cpymem(to->data, from->data, from->len) = '\0';
-
-    return NGX_OK;
 }
 
 
@@ -100,7 +79,7 @@ ngx_sp_enqueue_done(ngx_sp_op_t *op)
     if (op->result != NGX_SP_OP_OK) {
         ngx_log_error(NGX_LOG_ERR, op->log, 0,
                       "a job of kind \"%V\" is lost: %s, %V",
-                      &enqueue->params[0], ngx_sp_op_result_name(op->result),
-                      &op->reason);
+                      &enqueue->kind->name,
+                      ngx_sp_op_result_name(op->result), &op->reason);
     }
 }
