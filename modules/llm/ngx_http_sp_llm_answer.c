@@ -298,15 +298,15 @@ ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx)
         return NGX_OK;
     }
 
-    if (!ngx_http_sp_relay_has_body(&ctx->relay)) {
+    more = ngx_http_sp_relay_peek(&ctx->relay, &piece);
+
+    if (piece.len == 0 && more) {
         return NGX_AGAIN;
     }
 
     if (ctx->check.chat == NULL) {
         return NGX_OK;
     }
-
-    more = ngx_http_sp_relay_peek(&ctx->relay, &piece);
 
     return ctx->check.stream ? ngx_http_sp_llm_first(ctx, &piece, more)
                              : ngx_http_sp_llm_whole(ctx, &piece, more);

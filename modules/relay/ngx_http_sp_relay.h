@@ -165,14 +165,9 @@ struct ngx_http_sp_relay_s {
 ngx_int_t ngx_http_sp_relay_start(ngx_http_sp_relay_t *relay);
 
 /*
- * In head(): whether u->buffer holds a byte of the body, or will never do,
- * because the body is empty or the buffer full.
- */
-ngx_uint_t ngx_http_sp_relay_has_body(ngx_http_sp_relay_t *relay);
-
-/*
- * In head(), then: the first bytes of the body in one piece, which stay where
- * they are.  1: with the next read there may be more of them.
+ * In head(): the first bytes of the body that u->buffer holds, in one piece,
+ * which stay where they are.  1: with the next read there may be more of them;
+ * 0 and none: the body is empty, or not framed as it should be.
  */
 ngx_uint_t ngx_http_sp_relay_peek(ngx_http_sp_relay_t *relay,
     ngx_str_t *piece);

@@ -164,39 +164,10 @@ ngx_http_sp_relay_head(ngx_http_request_t *r)
 
 
 ngx_uint_t
-ngx_http_sp_relay_has_body(ngx_http_sp_relay_t *relay)
-{
-    u_char     *p;
-    ngx_buf_t  *b;
-
-    b = &relay->r->upstream->buffer;
-    p = b->pos;
-
-    if (b->last == b->end || relay->length == 0) {
-        return 1;
-    }
-
-    if (relay->r->upstream->headers_in.chunked) {
-
-        /* the size of the first chunk is not of the body */
-
-        p = ngx_strlchr(p, b->last, LF);
-
-        if (p == NULL) {
-            return 0;
-        }
-
-        p++;
-    }
-
-    return p < b->last;
-}
-
-
-ngx_uint_t
 ngx_http_sp_relay_peek(ngx_http_sp_relay_t *relay, ngx_str_t *piece)
 {
     off_t                 rest;
+    ngx_int_t             rc;
     ngx_buf_t             buf;
     ngx_http_chunked_t    chunked;
     ngx_http_upstream_t  *u;
@@ -211,9 +182,11 @@ ngx_http_sp_relay_peek(ngx_http_sp_relay_t *relay, ngx_str_t *piece)
 
         ngx_memzero(&chunked, sizeof(ngx_http_chunked_t));
 
-        if (ngx_http_parse_chunked(relay->r, &buf, &chunked) != NGX_OK) {
-            piece->len = 0;
-            return 0;
+        rc = ngx_http_parse_chunked(relay->r, &buf, &chunked);
+
+        if (rc != NGX_OK) {
+            ngx_str_null(piece);
+            return rc == NGX_AGAIN && buf.last < buf.end;
         }
 
         rest = chunked.size;
