@@ -379,9 +379,8 @@ ngx_int_t
 ngx_http_sp_stream_feed(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
     ngx_uint_t last, ngx_str_t *out)
 {
-    size_t      len;
-    ngx_int_t   rc;
-    ngx_uint_t  whole;
+    size_t     len;
+    ngx_int_t  rc;
 
     out->len = 0;
     out->data = NULL;
@@ -396,9 +395,10 @@ ngx_http_sp_stream_feed(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
         return NGX_ERROR;
     }
 
-    whole = (stream->held.last == stream->held.pos);
+    /* nothing is held, and nothing has to be */
 
-    if (rc == NGX_OK && whole && stream->edits.nelts == 0
+    if (rc == NGX_OK && stream->held.last == stream->held.pos
+        && stream->edits.nelts == 0
         && stream->text.safe_upto == stream->fed)
     {
         *out = *piece;
@@ -594,7 +594,7 @@ ngx_http_sp_stream_edited(const ngx_http_sp_stream_t *stream)
 }
 
 
-/* bytes [from, to) of a text that was judged whole; NULL: no memory */
+/* bytes [from, to), at src, of a text that was judged whole */
 
 ngx_int_t
 ngx_http_sp_stream_cut(ngx_http_sp_stream_t *stream, const u_char *src,

@@ -308,13 +308,11 @@ ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_text_t *text, const sp_delta_t *delta,
     const ngx_str_t *piece, ngx_uint_t last)
 {
-    size_t      choice;
     ngx_int_t   rc;
     ngx_str_t   out;
     sp_delta_t  said;
 
     said = *delta;
-    choice = text->choice;
 
     rc = (text->kind == SP_DELTA_TOOL)
          ? ngx_http_sp_llm_arguments(ctx, text, piece, last, &out)
@@ -339,7 +337,7 @@ ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
         }
     }
 
-    return (rc == NGX_DECLINED) ? ngx_http_sp_llm_refuse(ctx, choice)
+    return (rc == NGX_DECLINED) ? ngx_http_sp_llm_refuse(ctx, text->choice)
                                 : NGX_OK;
 }
 

@@ -45,8 +45,7 @@ static ngx_int_t ngx_http_sp_moderation_judge(
 static ngx_uint_t ngx_http_sp_moderation_excepted(
     const ngx_http_sp_moderation_text_t *mod,
     const ngx_http_sp_moderation_hit_t *hit);
-static ngx_int_t ngx_http_sp_moderation_act(
-    ngx_http_sp_moderation_text_t *mod, ngx_http_sp_text_t *text,
+static ngx_int_t ngx_http_sp_moderation_act(ngx_http_sp_text_t *text,
     const ngx_http_sp_moderation_hit_t *hit);
 static void ngx_http_sp_moderation_forget(ngx_http_sp_moderation_text_t *mod);
 static ngx_int_t ngx_http_sp_moderation_note(const ngx_http_sp_text_t *text,
@@ -206,7 +205,10 @@ ngx_http_sp_moderation_rest(ngx_http_sp_moderation_text_t *mod,
     hit.rule = mod->overflow;
     mod->overflow = NULL;
 
-    return ngx_http_sp_moderation_act(mod, text, &hit);
+    rc = ngx_http_sp_moderation_act(text, &hit);
+
+    return (rc == NGX_DECLINED)
+           ? ngx_http_sp_moderation_refuse(text->request, hit.rule) : rc;
 }
 
 
@@ -236,7 +238,7 @@ ngx_http_sp_moderation_judge(ngx_http_sp_moderation_text_t *mod,
             continue;
         }
 
-        rc = ngx_http_sp_moderation_act(mod, text, &hit[i]);
+        rc = ngx_http_sp_moderation_act(text, &hit[i]);
 
         if (rc == NGX_ERROR) {
             return NGX_ERROR;
@@ -244,7 +246,7 @@ ngx_http_sp_moderation_judge(ngx_http_sp_moderation_text_t *mod,
 
         /* the strongest one is named, whichever comes first */
 
-        if (rc != NGX_OK
+        if (rc == NGX_DECLINED
             && (refused == NULL
                 || ngx_http_sp_moderation_stronger(hit[i].rule,
                                                    refused->rule)))
@@ -284,11 +286,11 @@ ngx_http_sp_moderation_excepted(const ngx_http_sp_moderation_text_t *mod,
 }
 
 
-/* NGX_OK; or the status of a refusal, before which the text ends */
+/* NGX_DECLINED: refused, the text ends before it */
 
 static ngx_int_t
-ngx_http_sp_moderation_act(ngx_http_sp_moderation_text_t *mod,
-    ngx_http_sp_text_t *text, const ngx_http_sp_moderation_hit_t *hit)
+ngx_http_sp_moderation_act(ngx_http_sp_text_t *text,
+    const ngx_http_sp_moderation_hit_t *hit)
 {
     if (ngx_http_sp_moderation_note(text, hit->rule) != NGX_OK) {
         return NGX_ERROR;
@@ -312,7 +314,7 @@ ngx_http_sp_moderation_act(ngx_http_sp_moderation_text_t *mod,
 
     text->safe_upto = ngx_min(text->safe_upto, hit->from);
 
-    return ngx_http_sp_moderation_refuse(text->request, hit->rule);
+    return NGX_DECLINED;
 }
 
 
