@@ -9,12 +9,10 @@
 #include "sp_json.h"
 #include "sp_json_load.h"
 #include "sp_utf8.h"
+#include "sp_word.h"
 
 
 #define SP_JSON_DEPTH  32
-
-/* 0x01 in every byte */
-#define SP_JSON_BYTES  0x0101010101010101ull
 
 
 static sp_json_status_e sp_json_check_bytes(const char *text, size_t len,
@@ -170,23 +168,16 @@ sp_json_string(const json_t *object, const char *key, size_t *len)
 const char *
 sp_json_plain(const char *p, const char *last, int ascii)
 {
-    uint64_t  word, high, quote, slash, special;
+    uint64_t  word, high;
 
-    high = ascii ? SP_JSON_BYTES * 0x80 : 0;
+    high = ascii ? SP_WORD_TOPS : 0;
 
     while ((size_t) (last - p) >= sizeof(word)) {
         memcpy(&word, p, sizeof(word));
 
-        /* the top bit of a byte that is below 0x20, or of one that is 0 */
-
-        quote = word ^ SP_JSON_BYTES * '"';
-        slash = word ^ SP_JSON_BYTES * '\\';
-
-        special = ((word - SP_JSON_BYTES * 0x20) & ~word)
-                  | ((quote - SP_JSON_BYTES) & ~quote)
-                  | ((slash - SP_JSON_BYTES) & ~slash);
-
-        if ((special & SP_JSON_BYTES * 0x80) | (word & high)) {
+        if (sp_word_below(word, 0x20) | sp_word_has(word, '"')
+            | sp_word_has(word, '\\') | (word & high))
+        {
             break;
         }
 

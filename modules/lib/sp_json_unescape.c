@@ -11,6 +11,7 @@
 
 #include "sp_json_unescape.h"
 #include "sp_utf8.h"
+#include "sp_word.h"
 
 
 static size_t sp_json_unescape_run(const char *p, const char *last);
@@ -81,7 +82,7 @@ static size_t
 sp_json_unescape_run(const char *p, const char *last)
 {
     size_t       n;
-    uint64_t     slash, word;
+    uint64_t     word;
     const char  *start;
 
     start = p;
@@ -93,10 +94,7 @@ sp_json_unescape_run(const char *p, const char *last)
         if (last - p >= 8) {
             memcpy(&word, p, 8);
 
-            slash = word ^ 0x5c5c5c5c5c5c5c5cu;
-            slash = (slash - 0x0101010101010101u) & ~slash;
-
-            if (((word | slash) & 0x8080808080808080u) == 0) {
+            if (((word & SP_WORD_TOPS) | sp_word_has(word, '\\')) == 0) {
                 p += 8;
                 continue;
             }

@@ -3,19 +3,16 @@
  * Copyright (C) Sallyport authors
  */
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sp_recall.h"
+#include "sp_word.h"
 
 
 /* tokens of "- [2026-05-14] " and of "user said: " */
 #define SP_RECALL_LINE  9
 #define SP_RECALL_ROLE  3
-
-/* a 1 in each byte of a word */
-#define SP_RECALL_BYTES  UINT64_C(0x0101010101010101)
 
 
 typedef struct {
@@ -261,26 +258,19 @@ sp_recall_put_text(sp_recall_out_t *out, const char *text, size_t len)
 }
 
 
-/* how many bytes go as they are; eight at once, by the top bit of each */
+/* how many bytes go as they are */
 
 static size_t
 sp_recall_plain(const char *text, size_t len)
 {
     size_t    i;
-    uint64_t  del, gt, lt, word;
+    uint64_t  word;
 
     for (i = 0; len - i >= sizeof(word); i += sizeof(word)) {
         memcpy(&word, text + i, sizeof(word));
 
-        del = word ^ SP_RECALL_BYTES * 0x7f;
-        gt = word ^ SP_RECALL_BYTES * '>';
-        lt = word ^ SP_RECALL_BYTES * '<';
-
-        if ((((word - SP_RECALL_BYTES * 0x20) & ~word)
-             | ((del - SP_RECALL_BYTES) & ~del)
-             | ((gt - SP_RECALL_BYTES) & ~gt)
-             | ((lt - SP_RECALL_BYTES) & ~lt))
-            & (SP_RECALL_BYTES * 0x80))
+        if (sp_word_below(word, 0x20) | sp_word_has(word, 0x7f)
+            | sp_word_has(word, '<') | sp_word_has(word, '>'))
         {
             break;
         }
