@@ -19,51 +19,19 @@ my %base = (chain_id => '43113', rpc => 'http://127.0.0.1:1');
 
 sub block {
     my ($name, %with) = @_;
-
-    my %line = (%base, %with);
-
-    return "chain $name {\n"
-           . join('', map { "$_ $line{$_};\n" }
-                      grep { defined $line{$_} } sort keys %line)
-           . "}\n";
+    return $t->conf_block("chain $name", %base, %with);
 }
 
 
-sub check {
+sub conf {
     my ($blocks, $location) = @_;
-
-    $location ||= '';
-
-    return $t->check_conf(<<"END");
-%%LOAD%%
-%%GLOBALS%%
-events { }
-http {
-    %%HTTP%%
-    $blocks
-    server {
-        listen 127.0.0.1:%%PORT%%;
-        $location
-    }
-}
-END
+    return $t->http_conf($blocks . 'server { listen 127.0.0.1:%%PORT%%; '
+                         . ($location || '') . " }\n");
 }
 
 
-sub accepted {
-    my ($name, @conf) = @_;
-    my ($ok, $out) = check(@conf);
-    ok($ok, "$name is accepted") or diag($out);
-    return $out;
-}
-
-
-sub refused {
-    my ($name, $pattern, @conf) = @_;
-    my ($ok, $out) = check(@conf);
-    ok(!$ok && $out =~ $pattern && $out =~ /check\.conf:\d+/,
-       "$name is refused") or diag($out);
-}
+sub accepted { return $t->accepts(conf(@_[1 .. $#_]), $_[0]) }
+sub refused { return $t->refuses(conf(@_[2 .. $#_]), @_[1, 0]) }
 
 
 accepted('the least', block('fuji'));

@@ -110,17 +110,8 @@ for my $case ([ 'prompt_canary main;', qr/invalid number of arguments/ ],
 {
     my ($line, $expected) = @$case;
 
-    my ($ok, $out) = $t->check_conf(<<"EOC");
-%%LOAD%%
-%%GLOBALS%%
-events { }
-http { %%HTTP%%
-pg_server main "%%PG%%";
-$line
-}
-EOC
-    ok(!$ok, "refused: $line");
-    like($out, qr/$expected.* in .*check\.conf:\d+/, 'with its line');
+    $t->refuses($t->http_conf("pg_server main \"%%PG%%\";\n$line\n"),
+                $expected, $line);
 }
 
 # -- what the plugin is for: to be copied

@@ -43,55 +43,29 @@ my %base = (
 
 sub block {
     my ($name, %with) = @_;
-
-    my %line = (%base, %with);
-
-    return "mint $name {\n"
-           . join('', map { "$_ $line{$_};\n" }
-                      grep { defined $line{$_} } sort keys %line)
-           . "}\n";
+    return $t->conf_block("mint $name", %base, %with);
 }
 
 
-sub check {
+sub conf {
     my ($blocks, $location) = @_;
 
     $location = 'location /m { mint_relay characters; }'
         unless defined $location;
 
-    return $t->check_conf(<<"END");
-%%LOAD%%
-%%GLOBALS%%
-events { }
-http {
-    %%HTTP%%
-    pg_server main "host=%%DIR%% dbname=sallyport user=sallyport";
-    chain fuji { chain_id 43113; rpc http://127.0.0.1:1; }
-    chain other { chain_id 1; rpc http://127.0.0.1:1; }
-    chain again { chain_id 43113; rpc http://127.0.0.1:2; }
-    $blocks
-    server {
-        listen 127.0.0.1:%%PORT%%;
-        $location
-    }
-}
+    return $t->http_conf(<<"END");
+pg_server main "host=%%DIR%% dbname=sallyport user=sallyport";
+chain fuji { chain_id 43113; rpc http://127.0.0.1:1; }
+chain other { chain_id 1; rpc http://127.0.0.1:1; }
+chain again { chain_id 43113; rpc http://127.0.0.1:2; }
+$blocks
+server { listen 127.0.0.1:%%PORT%%; $location }
 END
 }
 
 
-sub accepted {
-    my ($name, $blocks, $location) = @_;
-    my ($ok, $out) = check($blocks, $location);
-    ok($ok, "$name is accepted") or diag($out);
-}
-
-
-sub refused {
-    my ($name, $pattern, $blocks, $location) = @_;
-    my ($ok, $out) = check($blocks, $location);
-    ok(!$ok && $out =~ $pattern && $out =~ /check\.conf:\d+/,
-       "$name is refused") or diag($out);
-}
+sub accepted { return $t->accepts(conf(@_[1 .. $#_]), $_[0]) }
+sub refused { return $t->refuses(conf(@_[2 .. $#_]), @_[1, 0]) }
 
 
 accepted('the least', block('characters'));
@@ -161,7 +135,8 @@ refused('a relay in a regex location', qr/location with a path/,
 refused('two relays', qr/duplicate/, block('characters'),
         'location /m { mint_relay characters; mint_relay characters; }');
 
-my ($ok, $out) = check(block('characters', signer => "key_file=$short"));
+my ($ok, $out) = $t->check_conf(conf(
+    block('characters', signer => "key_file=$short")));
 
 unlike($out, qr/1111/, 'no key is printed');
 

@@ -447,6 +447,30 @@ sub http_conf {
 }
 
 
+# a block of it: a line for each of the settings that is defined
+
+sub conf_block {
+    my ($self, $head, %line) = @_;
+
+    return "$head {\n"
+           . join('', map { "$_ $line{$_};\n" }
+                      grep { defined $line{$_} } sort keys %line)
+           . "}\n";
+}
+
+
+# a test: nginx -t takes it; what it says
+
+sub accepts {
+    my ($self, $text, $name) = @_;
+
+    my ($ok, $out) = $self->check_conf($text);
+
+    Test::More::ok($ok, "accepted: $name") or Test::More::diag($out);
+    return $out;
+}
+
+
 # two tests: nginx -t refuses it, and says why and where
 
 sub refuses {
