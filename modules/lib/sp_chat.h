@@ -39,6 +39,7 @@ typedef enum {
     SP_CHAT_PART_IMAGE,
     SP_CHAT_PART_AUDIO,
     SP_CHAT_PART_FILE,
+    SP_CHAT_PART_REASONING,      /* of the assistant, in its history */
     SP_CHAT_PART_OTHER           /* only its dialect knows: see "value" */
 } sp_chat_part_e;
 
@@ -55,6 +56,9 @@ typedef struct {
     const char           *format;    /* "mp3"; an image's detail; or NULL */
     const char           *name;      /* of a file, or NULL */
     const char           *id;        /* of a file the provider has, or NULL */
+    const json_t         *signature; /* of reasoning: opaque; or NULL */
+    const json_t         *cache;     /* a marker of the prompt cache, an object
+                                        like {"type":"ephemeral"}; or NULL */
     const json_t         *value;     /* the part, as the client wrote it */
 } sp_chat_part_t;
 
@@ -64,6 +68,7 @@ typedef struct {
     const char           *id;        /* NULL: the client gave none */
     const char           *name;
     const json_t         *arguments; /* JSON in a string, or an object */
+    const json_t         *signature; /* opaque; or NULL */
 } sp_chat_call_t;
 
 
@@ -78,6 +83,7 @@ typedef struct {
     const char           *call_id;   /* of a tool's result, or NULL */
     const char           *name;      /* of who speaks, or NULL */
     json_t               *value;     /* borrowed from root */
+    unsigned              failed:1;  /* a tool's result is an error */
 } sp_chat_message_t;
 
 
@@ -85,6 +91,8 @@ typedef struct {
     const char           *name;
     const char           *description;   /* or NULL */
     const json_t         *parameters;    /* a JSON schema, or NULL */
+    const json_t         *cache;         /* as of a part; or NULL */
+    unsigned              strict:1;      /* arguments keep to the schema */
 } sp_chat_tool_t;
 
 

@@ -40,6 +40,8 @@ typedef enum {
     SP_DELTA_REASONING,
     SP_DELTA_REFUSAL,
     SP_DELTA_TOOL,               /* a call begins, or its arguments go on */
+    SP_DELTA_SIGNATURE,          /* opaque, of the reasoning before it: the
+                                    client hands it back with its history */
     SP_DELTA_FINISH              /* the choice is complete */
 } sp_delta_e;
 
@@ -61,6 +63,7 @@ typedef struct {
     sp_slice_t            text;      /* or arguments; FINISH: the reason */
     sp_slice_t            id;        /* of a call that begins */
     sp_slice_t            name;
+    sp_slice_t            signature; /* of a call that begins; opaque */
     sp_finish_e           finish;
     unsigned              json:1;    /* text is a JSON value, no string */
 } sp_delta_t;
@@ -77,10 +80,16 @@ typedef struct {
     sp_slice_t            error_code;
     sp_slice_t            error_param;
 
-    /* running totals, -1: not said; to be replaced, never added up */
+    /*
+     * Running totals, -1: not said; to be replaced, never added up.  The
+     * prompt's hold those read from and written to the provider's cache, the
+     * completion's those of reasoning, whatever the provider calls so.
+     */
     int64_t               prompt_tokens;
     int64_t               completion_tokens;
     int64_t               cached_tokens;
+    int64_t               cache_write_tokens;
+    int64_t               reasoning_tokens;
 
     unsigned              has_error:1;
     unsigned              has_usage:1;
@@ -88,6 +97,13 @@ typedef struct {
     unsigned              usage_only:1;  /* nothing else, as if asked for */
     unsigned              done:1;        /* the last event */
 } sp_event_t;
+
+
+/* nothing is said yet */
+void sp_event_init(sp_event_t *event);
+
+/* what "event" says of the usage replaces what "totals" had of it */
+void sp_event_merge(sp_event_t *totals, const sp_event_t *event);
 
 
 /* the answer to one client; the caller zeroes "state" at its begin */

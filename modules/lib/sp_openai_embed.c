@@ -51,11 +51,7 @@ sp_openai_scan_embed(const char *text, size_t len, sp_vector_pt sink,
     int      rc;
     json_t  *list, *root;
 
-    memset(event, 0, sizeof(sp_event_t));
-
-    event->prompt_tokens = -1;
-    event->completion_tokens = -1;
-    event->cached_tokens = -1;
+    sp_event_init(event);
 
     if (sp_json_parse(text, len, NULL, &root, NULL) != SP_JSON_OK) {
         return -1;

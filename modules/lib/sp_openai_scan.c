@@ -74,11 +74,8 @@ sp_openai_scan_event(void *state, const sp_sse_event_t *sse, sp_delta_pt sink,
     void *data, sp_event_t *event)
 {
     if (sse->data_len >= 6 && memcmp(sse->data, "[DONE]", 6) == 0) {
-        memset(event, 0, sizeof(sp_event_t));
+        sp_event_init(event);
         event->done = 1;
-        event->prompt_tokens = -1;
-        event->completion_tokens = -1;
-        event->cached_tokens = -1;
 
         return 0;
     }
@@ -95,11 +92,7 @@ sp_openai_scan_answer(const char *text, size_t len, sp_delta_pt sink,
     sp_scan_t            s;
     sp_openai_reader_t   reader;
 
-    memset(event, 0, sizeof(sp_event_t));
-
-    event->prompt_tokens = -1;
-    event->completion_tokens = -1;
-    event->cached_tokens = -1;
+    sp_event_init(event);
 
     reader.event = event;
     reader.sink = sink;
@@ -411,7 +404,8 @@ sp_openai_scan_usage(sp_scan_t *s, const char *key, size_t len, void *data)
         return sp_scan_integer(s, &event->completion_tokens);
     }
 
-    if (sp_scan_is(key, len, "prompt_tokens_details")
+    if ((sp_scan_is(key, len, "prompt_tokens_details")
+         || sp_scan_is(key, len, "completion_tokens_details"))
         && sp_scan_at(s, '{'))
     {
         return sp_scan_object(s, sp_openai_scan_details, event);
@@ -428,6 +422,14 @@ sp_openai_scan_details(sp_scan_t *s, const char *key, size_t len, void *data)
 
     if (sp_scan_is(key, len, "cached_tokens")) {
         return sp_scan_integer(s, &event->cached_tokens);
+    }
+
+    if (sp_scan_is(key, len, "cache_write_tokens")) {
+        return sp_scan_integer(s, &event->cache_write_tokens);
+    }
+
+    if (sp_scan_is(key, len, "reasoning_tokens")) {
+        return sp_scan_integer(s, &event->reasoning_tokens);
     }
 
     return sp_scan_skip(s);

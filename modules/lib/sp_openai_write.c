@@ -34,7 +34,11 @@ sp_openai_write_event(sp_writer_t *w, const sp_delta_t *delta, sp_out_t *out)
 {
     uint8_t  *said;
 
-    if (delta->choice >= SP_CHAT_MAX_CHOICES) {
+    /* OpenAI's API has no place for a signature of reasoning */
+
+    if (delta->choice >= SP_CHAT_MAX_CHOICES
+        || delta->kind == SP_DELTA_SIGNATURE)
+    {
         return;
     }
 
@@ -309,6 +313,13 @@ sp_openai_write_usage(const sp_event_t *usage, sp_out_t *out)
     if (usage->cached_tokens >= 0) {
         sp_out_str(out, ",\"prompt_tokens_details\":{\"cached_tokens\":");
         sp_out_integer(out, usage->cached_tokens);
+        sp_out_str(out, "}");
+    }
+
+    if (usage->reasoning_tokens >= 0) {
+        sp_out_str(out, ",\"completion_tokens_details\":"
+                        "{\"reasoning_tokens\":");
+        sp_out_integer(out, usage->reasoning_tokens);
         sp_out_str(out, "}");
     }
 

@@ -39,9 +39,7 @@ ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx)
     dialect = ctx->attempt.dialect;
 
     response->sse.lines = dialect->lines;
-    response->totals.prompt_tokens = -1;
-    response->totals.completion_tokens = -1;
-    response->totals.cached_tokens = -1;
+    sp_event_init(&response->totals);
 
     if (dialect->reader_size != 0) {
         response->reader = ngx_pcalloc(ctx->request->pool,

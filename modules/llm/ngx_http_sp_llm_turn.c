@@ -79,7 +79,6 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 void
 ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_event_t *event)
 {
-    sp_event_t          *totals;
     ngx_http_sp_turn_t  *turn;
 
     turn = ctx->turn;
@@ -88,23 +87,20 @@ ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_event_t *event)
         return;
     }
 
-    totals = &ctx->response.totals;
+    sp_event_merge(&ctx->response.totals, event);
 
     if (event->prompt_tokens >= 0) {
-        totals->prompt_tokens = event->prompt_tokens;
         turn->prompt_tokens = event->prompt_tokens;
         turn->reported = 1;
     }
 
     if (event->completion_tokens >= 0) {
-        totals->completion_tokens = event->completion_tokens;
         turn->completion_tokens = event->completion_tokens;
         turn->reported = 1;
         ctx->response.usage = 1;
     }
 
     if (event->cached_tokens >= 0) {
-        totals->cached_tokens = event->cached_tokens;
         turn->cached_tokens = event->cached_tokens;
     }
 }

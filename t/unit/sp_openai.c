@@ -139,7 +139,7 @@ static int sink(void *data, const sp_delta_t *delta)
 
     size_t   n;
 
-    static const char  kinds[] = "trxcf";
+    static const char  kinds[] = "trxcsf";
 
     if (delta->choice == 0 && delta->kind == SP_DELTA_TEXT) {
         said->text = delta->text;
@@ -279,14 +279,16 @@ static void test_unescape(void)
 #define CHUNK  "data: " HEAD("chat.completion.chunk")
 
 static const sp_delta_t  deltas[] = {
-    { SP_DELTA_REASONING, 0, 0, S("hm"), NONE, NONE, 0, 0 },
-    { SP_DELTA_TEXT, 0, 0, S("a\\n\n\""), NONE, NONE, 0, 0 },
-    { SP_DELTA_TOOL, 0, 0, NONE, S("id0"), S("f"), 0, 0 },
-    { SP_DELTA_TOOL, 0, 0, S("{\"x\":1}"), NONE, NONE, 0, 1 },
-    { SP_DELTA_TOOL, 0, 1, S("{}"), S("id1"), S("g"), 0, 0 },
-    { SP_DELTA_TEXT, 1, 0, S("other"), NONE, NONE, 0, 0 },
-    { SP_DELTA_FINISH, 0, 0, S("x"), NONE, NONE, SP_FINISH_TOOLS, 0 },
-    { SP_DELTA_FINISH, 1, 0, S("x"), NONE, NONE, SP_FINISH_LENGTH, 0 }
+    { SP_DELTA_REASONING, 0, 0, S("hm"), NONE, NONE, NONE, 0, 0 },
+    { SP_DELTA_TEXT, 0, 0, S("a\\n\n\""), NONE, NONE, NONE, 0, 0 },
+    { SP_DELTA_TOOL, 0, 0, NONE, S("id0"), S("f"), NONE, 0, 0 },
+    { SP_DELTA_TOOL, 0, 0, S("{\"x\":1}"), NONE, NONE, NONE, 0, 1 },
+    { SP_DELTA_TOOL, 0, 1, S("{}"), S("id1"), S("g"), NONE, 0, 0 },
+    { SP_DELTA_TEXT, 1, 0, S("other"), NONE, NONE, NONE, 0, 0 },
+    { SP_DELTA_FINISH, 0, 0, S("x"), NONE, NONE, NONE,
+      SP_FINISH_TOOLS, 0 },
+    { SP_DELTA_FINISH, 1, 0, S("x"), NONE, NONE, NONE,
+      SP_FINISH_LENGTH, 0 }
 };
 
 static const char  *const written[] = {
@@ -328,7 +330,7 @@ static void test_write(void)
     n = sizeof(deltas) / sizeof(deltas[0]);
 
     memset(&w, 0, sizeof(sp_writer_t));
-    memset(&usage, 0, sizeof(sp_event_t));
+    sp_event_init(&usage);
     memset(state, 0, sizeof(state));
 
     w.id = "i";
@@ -351,9 +353,10 @@ static void test_write(void)
         TAP_IS_MEM(buf, out.len, expected, strlen(expected), "event %zu", i);
     }
 
+    sp_event_init(&usage);
+
     usage.prompt_tokens = 3;
     usage.completion_tokens = 4;
-    usage.cached_tokens = -1;
 
     out.len = 0;
     sp_openai.write_end(&w, &usage, &out);

@@ -363,10 +363,7 @@ ngx_http_test_dialect_scan_embed(const char *text, size_t len,
     size_t   i;
     json_t  *root, *vectors;
 
-    ngx_memzero(event, sizeof(sp_event_t));
-
-    event->completion_tokens = -1;
-    event->cached_tokens = -1;
+    sp_event_init(event);
 
     if (sp_json_parse(text, len, NULL, &root, NULL) != SP_JSON_OK) {
         return -1;
@@ -398,12 +395,9 @@ ngx_http_test_dialect_scan(const char *text, size_t len,
     sp_scan_t                      s;
     ngx_http_test_dialect_read_t   read;
 
-    ngx_memzero(event, sizeof(sp_event_t));
+    sp_event_init(event);
     ngx_memzero(&read, sizeof(ngx_http_test_dialect_read_t));
 
-    event->prompt_tokens = -1;
-    event->completion_tokens = -1;
-    event->cached_tokens = -1;
     event->has_answer = 1;
 
     read.event = event;
