@@ -72,27 +72,33 @@ static const ngx_http_sp_llm_header_t  ngx_http_sp_llm_headers[] = {
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_timeout =
     { "provider_timeout",
-      "the model provider did not answer in time" };
+      "the model provider did not answer in time",
+      NGX_HTTP_SP_PROVIDER_TIMEOUT };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_unreachable =
     { "provider_unreachable",
-      "the model provider could not be reached or closed the connection" };
+      "the model provider could not be reached or closed the connection",
+      NGX_HTTP_SP_PROVIDER_UNREACHABLE };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_cut =
     { "provider_stream_cut",
-      "the model provider closed the stream before its end" };
+      "the model provider closed the stream before its end",
+      NGX_HTTP_SP_PROVIDER_CUT };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_encoded =
     { "provider_encoded",
-      "the model provider sent a compressed answer that was not asked for" };
+      "the model provider sent a compressed answer that was not asked for",
+      NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_began =
     { "provider_error",
-      "the model provider reported an error in place of an answer" };
+      "the model provider reported an error in place of an answer",
+      NGX_HTTP_SP_PROVIDER_ERROR };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
     { "provider_content_type",
-      "the model provider answered with an unexpected content type" };
+      "the model provider answered with an unexpected content type",
+      NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
 
 
 ngx_int_t
@@ -459,6 +465,8 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
         || rc == NGX_DONE
         || r->connection->error)
     {
+        ngx_http_sp_llm_blame(ctx, NGX_HTTP_SP_CALLER_DISCONNECTED);
+
         (void) ngx_http_sp_llm_settle(ctx, ctx->response.text_len != 0
                                            ? NGX_HTTP_SP_TURN_PARTIAL
                                            : NGX_HTTP_SP_TURN_FAILED,
@@ -486,7 +494,13 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
     if ((rc == NGX_HTTP_GATEWAY_TIME_OUT || rc == NGX_HTTP_BAD_GATEWAY)
         && !ctx->attempt.refused)
     {
+        ngx_http_sp_llm_blame(ctx, fault->error);
+
         (void) ngx_http_sp_error(r, rc, fault->code, "%s", fault->message);
+    }
+
+    if (rc < NGX_HTTP_BAD_REQUEST || rc == NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        ngx_http_sp_llm_blame(ctx, NGX_HTTP_SP_GATEWAY_ERROR);
     }
 
     (void) ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED,

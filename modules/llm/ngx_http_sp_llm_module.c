@@ -134,6 +134,17 @@ ngx_module_t  ngx_http_sp_llm_module = {
 };
 
 
+/* who it is is known; nobody has refused it for what it is */
+
+static const ngx_http_sp_step_t  ngx_http_sp_llm_account_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("llm_account"),
+    NGX_HTTP_SP_ADMIT,
+    1,
+    ngx_http_sp_llm_account
+};
+
+
 /* in front of moderation and memory: a refused request costs nothing */
 
 static const ngx_http_sp_step_t  ngx_http_sp_llm_check_step = {
@@ -290,7 +301,8 @@ ngx_http_sp_llm_characters(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static ngx_int_t
 ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
+    if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_account_step) != NGX_OK
+        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_persona_step) != NGX_OK)
     {
         return NGX_ERROR;
