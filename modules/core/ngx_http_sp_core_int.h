@@ -345,7 +345,6 @@ ngx_int_t ngx_http_sp_blame_init(ngx_conf_t *cf,
 /* ngx_http_sp_core_error.c */
 
 ngx_int_t ngx_http_sp_error_init(ngx_conf_t *cf);
-ngx_int_t ngx_http_sp_request_id(ngx_http_request_t *r, ngx_str_t *id);
 
 /* ngx_http_sp_core_status.c */
 
