@@ -10,8 +10,6 @@
 
 #include "ngx_http_sp_llm.h"
 
-#include "sp_json_spell.h"
-
 
 /* of one answer, open at a time */
 #define NGX_HTTP_SP_LLM_TEXTS  256
@@ -24,8 +22,6 @@ typedef struct {
     size_t                 choice;
     size_t                 tool;
     ngx_http_sp_stream_t  *stream;     /* NULL: it has ended */
-    sp_json_spell_t        in;         /* of arguments */
-    sp_json_spell_t        out;
     unsigned               id:1;       /* of a call: told */
     unsigned               name:1;
 } ngx_http_sp_llm_text_t;
@@ -45,9 +41,6 @@ static ngx_int_t ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx,
 static ngx_int_t ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_text_t *text, const sp_delta_t *delta,
     const ngx_str_t *piece, ngx_uint_t last);
-static ngx_int_t ngx_http_sp_llm_arguments(ngx_http_sp_llm_ctx_t *ctx,
-    ngx_http_sp_llm_text_t *text, const ngx_str_t *piece, ngx_uint_t last,
-    ngx_str_t *out);
 static ngx_int_t ngx_http_sp_llm_encode(ngx_http_sp_llm_ctx_t *ctx,
     sp_delta_t *delta, const ngx_str_t *text);
 static ngx_int_t ngx_http_sp_llm_refuse(ngx_http_sp_llm_ctx_t *ctx,
@@ -314,9 +307,7 @@ ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
 
     said = *delta;
 
-    rc = (text->kind == SP_DELTA_TOOL)
-         ? ngx_http_sp_llm_arguments(ctx, text, piece, last, &out)
-         : ngx_http_sp_stream_feed(text->stream, piece, last, &out);
+    rc = ngx_http_sp_stream_feed(text->stream, piece, last, &out);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -339,45 +330,6 @@ ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
 
     return (rc == NGX_DECLINED) ? ngx_http_sp_llm_refuse(ctx, text->choice)
                                 : NGX_OK;
-}
-
-
-/* JSON, whose reader sees through its escapes: so do the filters */
-
-static ngx_int_t
-ngx_http_sp_llm_arguments(ngx_http_sp_llm_ctx_t *ctx,
-    ngx_http_sp_llm_text_t *text, const ngx_str_t *piece, ngx_uint_t last,
-    ngx_str_t *out)
-{
-    u_char     *p;
-    ngx_int_t   rc;
-    ngx_str_t   spelled;
-
-    spelled.data = ngx_http_sp_llm_scratch(ctx, &ctx->response.spelled,
-                                           2 * piece->len + SP_JSON_SPELL);
-    if (spelled.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    spelled.len = sp_json_spell(&text->in, (char *) spelled.data,
-                                (char *) piece->data, piece->len, last);
-
-    rc = ngx_http_sp_stream_feed(text->stream, &spelled, last, out);
-
-    if (rc == NGX_ERROR || out->len == 0) {
-        return rc;
-    }
-
-    p = ngx_http_sp_llm_scratch(ctx, &ctx->response.decoded, 6 * out->len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    out->len = sp_json_respell(&text->out, (char *) p, (char *) out->data,
-                               out->len);
-    out->data = p;
-
-    return rc;
 }
 
 
