@@ -111,7 +111,8 @@ typedef struct {
     ngx_array_t                  *deltas;       /* of a whole answer */
 
     ngx_array_t                  *texts;        /* see _filter.c */
-    ngx_str_t                     decoded;      /* scratch */
+    ngx_str_t                     joined;       /* scratch */
+    ngx_str_t                     decoded;
     ngx_str_t                     encoded;
     u_char                        refused[SP_CHAT_MAX_CHOICES];
     ngx_int_t                     nrefused;     /* choices that a filter has

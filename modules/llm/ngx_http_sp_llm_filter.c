@@ -22,6 +22,8 @@ typedef struct {
     size_t                 choice;
     size_t                 tool;
     ngx_http_sp_stream_t  *stream;     /* NULL: it has ended */
+    char                   half[SP_JSON_ESCAPE];
+    unsigned               nhalf;      /* of a character, so far */
     unsigned               id:1;       /* of a call: told */
     unsigned               name:1;
 } ngx_http_sp_llm_text_t;
@@ -36,6 +38,9 @@ static ngx_int_t ngx_http_sp_llm_call(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_text_t *text, sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_label(ngx_http_sp_llm_ctx_t *ctx,
     const sp_slice_t *word);
+static ngx_int_t ngx_http_sp_llm_join(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_text_t *text, const sp_slice_t *slice, ngx_uint_t last,
+    ngx_str_t *piece);
 static ngx_int_t ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx,
     const sp_slice_t *slice, ngx_str_t *piece);
 static ngx_int_t ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
@@ -61,6 +66,7 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 {
     ngx_int_t                    rc;
     ngx_str_t                    piece;
+    ngx_uint_t                   last;
     sp_delta_t                   said;
     ngx_http_sp_llm_text_t      *text;
     ngx_http_sp_llm_response_t  *response;
@@ -105,16 +111,19 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
                ? ngx_http_sp_llm_refuse(ctx, delta->choice) : rc;
     }
 
+    last = !ctx->check.stream || delta->json;
+
     if (delta->json) {
         piece.data = (u_char *) delta->text.data;
         piece.len = delta->text.len;
 
-    } else if (ngx_http_sp_llm_decode(ctx, &delta->text, &piece) != NGX_OK) {
+    } else if (ngx_http_sp_llm_join(ctx, text, &delta->text, last, &piece)
+               != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    return ngx_http_sp_llm_piece(ctx, text, &said, &piece,
-                                 !ctx->check.stream || delta->json);
+    return ngx_http_sp_llm_piece(ctx, text, &said, &piece, last);
 }
 
 
@@ -270,6 +279,50 @@ ngx_http_sp_llm_label(ngx_http_sp_llm_ctx_t *ctx, const sp_slice_t *word)
 }
 
 
+/*
+ * A pair of surrogates may be cut between two events: its first half waits for
+ * what follows.
+ */
+
+static ngx_int_t
+ngx_http_sp_llm_join(ngx_http_sp_llm_ctx_t *ctx, ngx_http_sp_llm_text_t *text,
+    const sp_slice_t *slice, ngx_uint_t last, ngx_str_t *piece)
+{
+    char        *p;
+    size_t       n;
+    sp_slice_t   whole;
+
+    whole = *slice;
+
+    if (text->nhalf != 0 && (last || slice->len != 0)) {
+
+        p = (char *) ngx_http_sp_llm_scratch(ctx, &ctx->response.joined,
+                                             text->nhalf + slice->len);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        whole.data = p;
+        whole.len = text->nhalf + slice->len;
+
+        p = (char *) ngx_cpymem(p, text->half, text->nhalf);
+        ngx_memcpy(p, slice->data, slice->len);
+
+        text->nhalf = 0;
+    }
+
+    n = last ? 0 : sp_json_unescape_half(whole.data, whole.len);
+
+    if (n != 0) {
+        whole.len -= n;
+        ngx_memcpy(text->half, whole.data + whole.len, n);
+        text->nhalf = (unsigned) n;
+    }
+
+    return ngx_http_sp_llm_decode(ctx, &whole, piece);
+}
+
+
 static ngx_int_t
 ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx, const sp_slice_t *slice,
     ngx_str_t *piece)
@@ -406,12 +459,11 @@ ngx_http_sp_llm_refuse(ngx_http_sp_llm_ctx_t *ctx, size_t choice)
 static ngx_int_t
 ngx_http_sp_llm_flush(ngx_http_sp_llm_ctx_t *ctx, size_t choice)
 {
+    ngx_str_t                piece;
     ngx_uint_t               i;
     sp_delta_t               delta;
     ngx_array_t             *texts;
     ngx_http_sp_llm_text_t  *text;
-
-    static ngx_str_t  nothing = ngx_string("");
 
     texts = ctx->response.texts;
 
@@ -431,7 +483,9 @@ ngx_http_sp_llm_flush(ngx_http_sp_llm_ctx_t *ctx, size_t choice)
         delta.choice = text->choice;
         delta.tool = text->tool;
 
-        if (ngx_http_sp_llm_piece(ctx, text, &delta, &nothing, 1) != NGX_OK) {
+        if (ngx_http_sp_llm_join(ctx, text, &delta.text, 1, &piece) != NGX_OK
+            || ngx_http_sp_llm_piece(ctx, text, &delta, &piece, 1) != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }

@@ -76,6 +76,36 @@ my $out = streamed('an empty finish_reason',
 is($out->{'0 content'}, 'one two', 'an empty finish_reason ends nothing');
 
 
+# -- a character in two events
+
+for my $case ([ 'a pair', ['x \ud83d', '\ude00 y'], "x \x{1f600} y" ],
+              [ 'a pair, and nothing between', ['\uD83D', '', '\uDE00'],
+                "\x{1f600}" ],
+              [ 'three pairs', ['\ud83d', '\ude00\ud83d', '\ude01\ud83d',
+                                '\ude02'], "\x{1f600}\x{1f601}\x{1f602}" ],
+              [ 'a first half, and no second', ['x\ud83d', 'y'],
+                "x\x{fffd}y" ],
+              [ 'two first halves', ['\ud83d', '\ud83d\ude00'],
+                "\x{fffd}\x{1f600}" ],
+              [ 'a first half at the end', ['x', '\ud83d'], "x\x{fffd}" ],
+              [ 'a second half', ['x', '\ude00'], "x\x{fffd}" ],
+              [ 'text that looks like one', ['x\\\\ud83d', '\\\\ude00'],
+                'x\ud83d\ude00' ],
+              [ 'a pair in a term', ['ze\ud83d', '\ude00bra'],
+                "ze\x{1f600}bra" ])
+{
+    my ($name, $pieces, $expected) = @$case;
+
+    for my $field (qw(content refusal)) {
+        my $out = safe("$name: $field", 1,
+            (map { qq({"choices":[{"index":0,"delta":{"$field":"$_"}}]}) }
+             @$pieces),
+            $json->encode(said({}, 'stop')), '[DONE]');
+        is($out->{"0 $field"}, $expected, "$name: the $field");
+    }
+}
+
+
 # -- calls
 
 for my $live (0, 1) {
