@@ -105,7 +105,8 @@ ngx_http_sp_add_filter(ngx_conf_t *cf, const ngx_http_sp_filter_t *filter)
     elt = mcf->filters.elts;
 
     for (i = mcf->filters.nelts - 1;
-         i > 0 && elt[i - 1]->rank > filter->rank;
+         i > 0 && ngx_http_sp_order(elt[i - 1]->rank, &elt[i - 1]->name,
+                                    filter->rank, &filter->name) > 0;
          i--)
     {
         elt[i] = elt[i - 1];

@@ -231,6 +231,13 @@ ngx_http_sp_core_ctx_t *ngx_http_sp_core_find_ctx(ngx_http_request_t *r);
 /* ngx_http_sp_core_pipeline.c */
 
 ngx_int_t ngx_http_sp_pipeline_init(ngx_conf_t *cf);
+
+/*
+ * Of two steps of a stage, filters or end hooks, as memcmp() does: by rank and
+ * name, never by the order of load_module lines.
+ */
+ngx_int_t ngx_http_sp_order(ngx_int_t rank1, const ngx_str_t *name1,
+    ngx_int_t rank2, const ngx_str_t *name2);
 ngx_int_t ngx_http_sp_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_content_handler(ngx_http_request_t *r);
 
