@@ -230,6 +230,8 @@ ngx_buf_t *ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
 ngx_int_t ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
 ngx_int_t ngx_http_sp_llm_filter_end(ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_filter_word(ngx_http_sp_llm_ctx_t *ctx,
+    const char **word, ngx_uint_t fixed);
 
 /* ngx_http_sp_llm_error.c */
 ngx_int_t ngx_http_sp_llm_error_body(ngx_http_sp_llm_ctx_t *ctx);

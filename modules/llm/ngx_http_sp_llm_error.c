@@ -46,6 +46,8 @@ static ngx_int_t ngx_http_sp_llm_dechunk(ngx_http_request_t *r, u_char *p,
     u_char *last, ngx_str_t *body);
 static void ngx_http_sp_llm_read_detail(ngx_http_sp_llm_ctx_t *ctx,
     ngx_str_t *body, ngx_http_sp_llm_detail_t *detail);
+static void ngx_http_sp_llm_judge_detail(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_detail_t *detail);
 static const char *ngx_http_sp_llm_word(ngx_http_sp_llm_ctx_t *ctx,
     const sp_slice_t *slice, size_t size);
 static ngx_int_t ngx_http_sp_llm_refused(ngx_http_request_t *r,
@@ -301,18 +303,35 @@ ngx_http_sp_llm_read_detail(ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body,
     detail->message = ngx_http_sp_llm_word(ctx, &event.error,
                                            NGX_HTTP_SP_LLM_MESSAGE);
 
-    if (ctx->attempt.translated) {
-        return;
+    if (!ctx->attempt.translated) {
+
+        /* what an SDK of this dialect branches on */
+
+        detail->type = ngx_http_sp_llm_word(ctx, &event.error_type,
+                                            NGX_HTTP_SP_LLM_WORD);
+        detail->code = ngx_http_sp_llm_word(ctx, &event.error_code,
+                                            NGX_HTTP_SP_LLM_WORD);
+        detail->param = ngx_http_sp_llm_word(ctx, &event.error_param,
+                                             NGX_HTTP_SP_LLM_WORD);
     }
 
-    /* what an SDK of this dialect branches on */
+    ngx_http_sp_llm_judge_detail(ctx, detail);
+}
 
-    detail->type = ngx_http_sp_llm_word(ctx, &event.error_type,
-                                        NGX_HTTP_SP_LLM_WORD);
-    detail->code = ngx_http_sp_llm_word(ctx, &event.error_code,
-                                        NGX_HTTP_SP_LLM_WORD);
-    detail->param = ngx_http_sp_llm_word(ctx, &event.error_param,
-                                         NGX_HTTP_SP_LLM_WORD);
+
+/* an error may quote the prompt, or a model: blocked, none of it is shown */
+
+static void
+ngx_http_sp_llm_judge_detail(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_detail_t *detail)
+{
+    if (ngx_http_sp_llm_filter_word(ctx, &detail->message, 0) != NGX_OK
+        || ngx_http_sp_llm_filter_word(ctx, &detail->type, 1) != NGX_OK
+        || ngx_http_sp_llm_filter_word(ctx, &detail->code, 1) != NGX_OK
+        || ngx_http_sp_llm_filter_word(ctx, &detail->param, 1) != NGX_OK)
+    {
+        ngx_memzero(detail, sizeof(ngx_http_sp_llm_detail_t));
+    }
 }
 
 

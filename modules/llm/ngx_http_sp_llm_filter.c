@@ -517,6 +517,51 @@ ngx_http_sp_llm_filter_end(ngx_http_sp_llm_ctx_t *ctx)
 }
 
 
+/*
+ * A provider's own word on an error, as it would be shown.  NGX_DECLINED: it
+ * may not be; what may be edited is *word then.
+ */
+
+ngx_int_t
+ngx_http_sp_llm_filter_word(ngx_http_sp_llm_ctx_t *ctx, const char **word,
+    ngx_uint_t fixed)
+{
+    u_char                *p;
+    ngx_int_t              rc;
+    ngx_str_t              out, piece;
+    ngx_http_sp_stream_t  *stream;
+
+    if (*word == NULL) {
+        return NGX_OK;
+    }
+
+    stream = ngx_http_sp_llm_open(ctx, fixed ? NGX_HTTP_SP_OTHER
+                                             : NGX_HTTP_SP_CONTENT);
+    if (stream == NULL) {
+        return NGX_ERROR;
+    }
+
+    piece.data = (u_char *) *word;
+    piece.len = ngx_strlen(*word);
+
+    rc = ngx_http_sp_stream_feed(stream, &piece, 1, &out);
+
+    if (rc != NGX_OK || out.data == piece.data) {
+        return rc;
+    }
+
+    p = ngx_pnalloc(ctx->request->pool, out.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ngx_cpymem(p, out.data, out.len) = '\0';
+    *word = (char *) p;
+
+    return NGX_OK;
+}
+
+
 /* memory that each piece writes over */
 
 static u_char *

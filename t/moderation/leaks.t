@@ -166,6 +166,37 @@ for my $filler (' ', "\x{200b}", "\x{301}") {
 }
 
 
+# -- what a provider says of a request that it refuses
+
+for my $code (400, 413, 422) {
+    my $say = sub {
+        $asked++;
+        return $t->post('/v1/chat/completions', {}, Sallyport::Llm::body(
+            "fault status code=$code $_[0]"))->{json}{error};
+    };
+    my $own = $code == 413 ? 'the request is too large for the model provider'
+                           : 'the model provider refused the request';
+
+    for my $case ('message=a_zebra', 'message=a_purple_monkey!',
+                  'message=fine type=zebra', 'message=fine param=a.zebra',
+                  'message=fine error=zebra', 'message=fine error=secret')
+    {
+        my $error = $say->($case);
+
+        is($error->{message}, $own, "$code $case: our own message");
+        is($error->{code}, 'provider_refused_request', "$code $case: code");
+        is($error->{param}, undef, "$code $case: param");
+        is($error->{details}, undef, "$code $case: nothing of the rule");
+    }
+
+    my $error = $say->('message=no_secret_here type=t param=p error=c');
+
+    is_deeply({ map { $_ => $error->{$_} } qw(message type param code) },
+              { message => "$own: no ****** here", type => 't', param => 'p',
+                code => 'c' }, "$code: what is masked");
+}
+
+
 # -- what is stored of an answer beside its text
 
 streamed('a reason of its own', said({ content => 'x' }), said({}, 'zebra'));

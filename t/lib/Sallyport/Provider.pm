@@ -444,7 +444,8 @@ sub status_plan {
 
     my $code = $arg{code} || 500;
     my $body = $json->encode({ error => {
-        message => $code == 400 ? "Unsupported value: \x{c3}\x{a9}" : $secret,
+        message => defined $arg{message} ? $arg{message} =~ s/_/ /gr
+                   : $code == 400 ? "Unsupported value: \x{c3}\x{a9}" : $secret,
         type => $arg{type} || 'invalid_request_error',
         param => $arg{param}, code => $arg{error} } });
 
