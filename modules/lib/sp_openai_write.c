@@ -109,6 +109,15 @@ sp_openai_write_call(const sp_delta_t *delta, int chunk, sp_out_t *out)
         sp_out_str(out, "\"type\":\"function\",");
     }
 
+    /* as Google's own endpoint of this dialect has it */
+
+    if (delta->signature.data != NULL) {
+        sp_out_str(out, "\"extra_content\":{\"google\":"
+                        "{\"thought_signature\":\"");
+        sp_out_content(out, delta->signature.data, delta->signature.len);
+        sp_out_str(out, "\"}},");
+    }
+
     sp_out_str(out, "\"function\":{");
 
     if (delta->name.data != NULL) {

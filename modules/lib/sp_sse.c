@@ -29,6 +29,8 @@ static const char *sp_sse_line(const char *p, const char *last,
 static const char *sp_sse_line_end(const char *p, const char *last);
 static int sp_sse_is(const char *p, const sp_sse_line_t *line,
     const char *name, size_t len);
+static void sp_sse_naked(sp_sse_event_t *event, const char *p,
+    const char *last);
 static sp_sse_status_e sp_sse_join(sp_sse_t *sse, sp_sse_event_t *event,
     const char *p, const char *last);
 static void sp_sse_spent(sp_sse_t *sse);
@@ -291,6 +293,10 @@ sp_sse_parse(sp_sse_t *sse, sp_sse_event_t *event)
         return sp_sse_join(sse, event, start, last);
     }
 
+    if (n == 0) {
+        sp_sse_naked(event, start, last);
+    }
+
     return SP_SSE_EVENT;
 }
 
@@ -375,6 +381,27 @@ sp_sse_is(const char *p, const sp_sse_line_t *line, const char *name,
     size_t len)
 {
     return line->name_len == len && memcmp(p, name, len) == 0;
+}
+
+
+/* an object or an array, of one line or of several */
+
+static void
+sp_sse_naked(sp_sse_event_t *event, const char *p, const char *last)
+{
+    while (p < last && memchr(" \t\r\n", *p, 4) != NULL) {
+        p++;
+    }
+
+    while (p < last && memchr(" \t\r\n", last[-1], 4) != NULL) {
+        last--;
+    }
+
+    if (p < last && (*p == '{' || *p == '[')) {
+        event->data = p;
+        event->data_len = (size_t) (last - p);
+        event->naked = 1;
+    }
 }
 
 

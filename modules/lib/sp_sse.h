@@ -3,7 +3,8 @@
  * Copyright (C) Sallyport authors
  *
  * Incremental parser of event streams (WHATWG HTML, "Server-sent events"):
- * safe at any byte split; CR, LF and CRLF; comments; several data lines.
+ * safe at any byte split; CR, LF and CRLF; comments; several data lines.  JSON
+ * that stands between events without "data:" is not lost: see "naked".
  *
  * It is made for forwarding: every event comes with its raw bytes, so that
  * what is passed on is what was received.  An event that lies in one input is
@@ -33,6 +34,9 @@ typedef struct {
     const char           *name;      /* of the "event" field; NULL: none */
     size_t                name_len;
     unsigned              gathered:1;    /* raw is in the caller's memory */
+    unsigned              naked:1;       /* no field at all: data is JSON as
+                                            it stands there, which is how
+                                            some servers say an error */
 } sp_sse_event_t;
 
 

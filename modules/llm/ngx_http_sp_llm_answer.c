@@ -28,6 +28,9 @@ static ngx_int_t ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *piece, ngx_uint_t more);
 static ngx_int_t ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *piece, ngx_uint_t more);
+static sp_sse_status_e ngx_http_sp_llm_rest(ngx_http_sp_llm_ctx_t *ctx,
+    sp_sse_t *sse, const char **pos, const char *last,
+    sp_sse_event_t *event);
 static void ngx_http_sp_llm_set_type(ngx_http_request_t *r,
     const char *type);
 static ngx_int_t ngx_http_sp_llm_data(ngx_http_sp_relay_t *relay, u_char *p,
@@ -349,8 +352,9 @@ ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
     void                *reader;
     sp_sse_t             sse;
     sp_event_t           what;
-    const char          *pos;
+    const char          *last, *pos;
     sp_sse_event_t       event;
+    sp_sse_status_e      status;
     const sp_dialect_t  *dialect;
 
     dialect = ctx->attempt.dialect;
@@ -359,13 +363,17 @@ ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
 
     sse.lines = dialect->lines;
     pos = (const char *) piece->data;
+    last = pos + piece->len;
 
     do {
-        if (piece->len == 0
-            || sp_sse_next(&sse, &pos, (char *) piece->data + piece->len,
-                           &event)
-               != SP_SSE_EVENT)
-        {
+        status = (piece->len != 0) ? sp_sse_next(&sse, &pos, last, &event)
+                                   : SP_SSE_AGAIN;
+
+        if (status == SP_SSE_FULL && !more) {
+            status = ngx_http_sp_llm_rest(ctx, &sse, &pos, last, &event);
+        }
+
+        if (status != SP_SSE_EVENT) {
             return more ? NGX_AGAIN : NGX_OK;
         }
 
@@ -377,8 +385,29 @@ ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
     }
 
     return (dialect->scan_event(reader, &event, NULL, NULL, &what) != 0
-            || what.has_error)
+            || what.has_error || event.naked)
            ? NGX_DECLINED : NGX_OK;
+}
+
+
+/* the body ends within its first event, as an error without "data:" does */
+
+static sp_sse_status_e
+ngx_http_sp_llm_rest(ngx_http_sp_llm_ctx_t *ctx, sp_sse_t *sse,
+    const char **pos, const char *last, sp_sse_event_t *event)
+{
+    char  *p;
+
+    p = ngx_pnalloc(ctx->request->pool, sse->need);
+    if (p == NULL) {
+        return SP_SSE_AGAIN;
+    }
+
+    sp_sse_memory(sse, p, sse->need);
+
+    (void) sp_sse_next(sse, pos, last, event);
+
+    return sp_sse_end(sse, event);
 }
 
 

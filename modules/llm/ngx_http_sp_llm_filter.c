@@ -41,6 +41,7 @@ static ngx_int_t ngx_http_sp_llm_label(ngx_http_sp_llm_ctx_t *ctx,
 static ngx_int_t ngx_http_sp_llm_join(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_text_t *text, const sp_slice_t *slice, ngx_uint_t last,
     ngx_str_t *piece);
+static void ngx_http_sp_llm_signature(sp_slice_t *signature);
 static ngx_int_t ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx,
     const sp_slice_t *slice, ngx_str_t *piece);
 static ngx_int_t ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
@@ -79,6 +80,14 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
         return NGX_OK;
     }
 
+    if (delta->kind == SP_DELTA_SIGNATURE) {
+        said = *delta;
+        ngx_http_sp_llm_signature(&said.text);
+
+        return (said.text.len != 0) ? ngx_http_sp_llm_say(ctx, &said)
+                                    : NGX_OK;
+    }
+
     if (delta->kind == SP_DELTA_FINISH) {
         rc = ngx_http_sp_llm_flush(ctx, delta->choice);
 
@@ -104,6 +113,8 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
     }
 
     said = *delta;
+    ngx_http_sp_llm_signature(&said.signature);
+
     rc = ngx_http_sp_llm_call(ctx, text, &said);
 
     if (rc != NGX_OK) {
@@ -320,6 +331,28 @@ ngx_http_sp_llm_join(ngx_http_sp_llm_ctx_t *ctx, ngx_http_sp_llm_text_t *text,
     }
 
     return ngx_http_sp_llm_decode(ctx, &whole, piece);
+}
+
+
+/* base64 has no words for a filter; what has anything else is no signature */
+
+static void
+ngx_http_sp_llm_signature(sp_slice_t *signature)
+{
+    size_t  i;
+    u_char  c;
+
+    for (i = 0; i < signature->len; i++) {
+        c = signature->data[i];
+
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
+              || (c >= 'A' && c <= 'Z') || c == '+' || c == '/' || c == '-'
+              || c == '_' || c == '='))
+        {
+            ngx_memzero(signature, sizeof(sp_slice_t));
+            return;
+        }
+    }
 }
 
 

@@ -318,7 +318,9 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    ngx_sp_metric_add(ctx->attempt.target->provider->unterminated, 1);
+    if (!ctx->attempt.dialect->eof) {
+        ngx_sp_metric_add(ctx->attempt.target->provider->unterminated, 1);
+    }
 
     response->done = 1;
 
@@ -370,13 +372,17 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
                                       : ngx_http_sp_llm_pass_event(ctx, sse);
     }
 
+    /* what stands there without "data:" may be an error, but says nothing */
+
     rc = ctx->attempt.dialect->scan_event(response->reader, sse,
-                                          ngx_http_sp_llm_delta, ctx, &event);
+                                          sse->naked ? NULL
+                                                     : ngx_http_sp_llm_delta,
+                                          ctx, &event);
     if (response->broken) {
         return NGX_ERROR;
     }
 
-    if (rc != 0) {
+    if (rc != 0 || (sse->naked && !event.has_error)) {
         return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_malformed);
     }
 

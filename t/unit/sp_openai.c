@@ -152,13 +152,16 @@ static int sink(void *data, const sp_delta_t *delta)
     n = strlen(said->said);
 
     (void) snprintf(said->said + n, sizeof(said->said) - n,
-                    "%c%zu.%zu(%.*s|%.*s|%.*s)", kinds[delta->kind],
+                    "%c%zu.%zu(%.*s|%.*s|%.*s%s%.*s)", kinds[delta->kind],
                     delta->choice, delta->tool,
                     (int) delta->id.len, delta->id.data ? delta->id.data : "",
                     (int) delta->name.len,
                     delta->name.data ? delta->name.data : "",
                     (int) delta->text.len,
-                    delta->text.data ? delta->text.data : "");
+                    delta->text.data ? delta->text.data : "",
+                    delta->signature.len ? "+" : "",
+                    (int) delta->signature.len,
+                    delta->signature.data ? delta->signature.data : "");
 
     return said->stop;
 }
@@ -311,16 +314,16 @@ static void test_half(void)
 #define CHUNK  "data: " HEAD("chat.completion.chunk")
 
 static const sp_delta_t  deltas[] = {
-    { SP_DELTA_REASONING, 0, 0, S("hm"), NONE, NONE, NONE, 0, 0 },
-    { SP_DELTA_TEXT, 0, 0, S("a\\n\n\""), NONE, NONE, NONE, 0, 0 },
-    { SP_DELTA_TOOL, 0, 0, NONE, S("id0"), S("f"), NONE, 0, 0 },
-    { SP_DELTA_TOOL, 0, 0, S("{\"x\":1}"), NONE, NONE, NONE, 0, 1 },
-    { SP_DELTA_TOOL, 0, 1, S("{}"), S("id1"), S("g"), NONE, 0, 0 },
-    { SP_DELTA_TEXT, 1, 0, S("other"), NONE, NONE, NONE, 0, 0 },
+    { SP_DELTA_REASONING, 0, 0, S("hm"), NONE, NONE, NONE, 0, 0, 0 },
+    { SP_DELTA_TEXT, 0, 0, S("a\\n\n\""), NONE, NONE, NONE, 0, 0, 0 },
+    { SP_DELTA_TOOL, 0, 0, NONE, S("id0"), S("f"), NONE, 0, 0, 0 },
+    { SP_DELTA_TOOL, 0, 0, S("{\"x\":1}"), NONE, NONE, NONE, 0, 1, 0 },
+    { SP_DELTA_TOOL, 0, 1, S("{}"), S("id1"), S("g"), S("Zm8="), 0, 0, 0 },
+    { SP_DELTA_TEXT, 1, 0, S("other"), NONE, NONE, NONE, 0, 0, 0 },
     { SP_DELTA_FINISH, 0, 0, S("x"), NONE, NONE, NONE,
-      SP_FINISH_TOOLS, 0 },
+      SP_FINISH_TOOLS, 0, 0 },
     { SP_DELTA_FINISH, 1, 0, S("x"), NONE, NONE, NONE,
-      SP_FINISH_LENGTH, 0 }
+      SP_FINISH_LENGTH, 0, 0 }
 };
 
 static const char  *const written[] = {
@@ -335,7 +338,8 @@ static const char  *const written[] = {
     "\"function\":{\"arguments\":\"{\\\"x\\\":1}\"}}]},"
     "\"finish_reason\":null}]}\n\n",
     ",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,"
-    "\"id\":\"id1\",\"type\":\"function\",\"function\":{\"name\":\"g\","
+    "\"id\":\"id1\",\"type\":\"function\",\"extra_content\":{\"google\":{"
+    "\"thought_signature\":\"Zm8=\"}},\"function\":{\"name\":\"g\","
     "\"arguments\":\"{}\"}}]},\"finish_reason\":null}]}\n\n",
     ",\"choices\":[{\"index\":1,\"delta\":{\"role\":\"assistant\","
     "\"content\":\"other\"},\"finish_reason\":null}]}\n\n",
@@ -407,7 +411,7 @@ static void test_write(void)
     TAP_IS_INT(sp_openai.scan_answer(buf, out.len, sink, &said, &event), 0,
                "a whole answer");
     TAP_IS_STR(said.said, "r0.0(||hm)t0.0(||a\\n\\n\\\")"
-               "c0.0(id0|f|{\\\"x\\\":1})c0.1(id1|g|{})"
+               "c0.0(id0|f|{\\\"x\\\":1})c0.1(id1|g|{}+Zm8=)"
                "f0.0(||tool_calls)t1.0(||other)f1.0(||length)",
                "and what it says");
     TAP_IS_INT(event.completion_tokens, 4, "with its usage");

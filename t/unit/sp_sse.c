@@ -55,6 +55,14 @@ static const case_t  cases[] = {
       "[[DONE]]" },
     { "no line end at the end", "data: a\n\ndata: b", "[a]", "[b]" },
     { "colon in the value", "data: a: b\n\n", "[a: b]", NULL },
+    { "an object without a field", "data: a\n\n{\n \"e\": {\n }\n}\n",
+      "[a]", "~[{| \"e\": {| }|}]" },
+    { "one behind a blank line", "\n{\"e\":1}\r\n\r\ndata: a\n\n",
+      "()~[{\"e\":1}][a]", NULL },
+    { "an array without a field", " [1,\r\n2]\r\n\r\n", "~[[1,\r|2]]",
+      NULL },
+    { "other text without a field", "<html>\n\nhello {\n\n", "()()", NULL },
+    { "data wins", "{\"e\":1}\ndata: a\n\n", "[a]", NULL },
     { "nothing", "", "", NULL }
 };
 
@@ -84,6 +92,10 @@ static void note(result_t *r, const sp_sse_event_t *event)
     if (event->data == NULL) {
         add(r->text, &r->text_len, "()", 2);
         return;
+    }
+
+    if (event->naked) {
+        add(r->text, &r->text_len, "~", 1);
     }
 
     add(r->text, &r->text_len, "[", 1);

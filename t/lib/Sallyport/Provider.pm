@@ -18,6 +18,8 @@ Provider - a fake OpenAI server with faults, for the tests of the LLM leg
 Below /say/ it speaks the dialect of t/modules/dialect_probe instead, with the
 faults bytes, crlf, cut, error, garbage, short, tool, status and type.
 
+As Google's own API it speaks as Sallyport::Gemini says.
+
 What it does is told by the last user message: "fault NAME key=value ...".
 With model=NAME it is for requests of that model.
 Anything else is answered properly: with the words of "words=N" or a fixed
@@ -72,6 +74,7 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP;
 use POSIX ();
+use Sallyport::Gemini;
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(sleep time);
 
@@ -336,6 +339,9 @@ sub plan {
 
     my ($name, %arg) = ('');
 
+    my $google = $line =~ /:\w+Contents?\W/;
+    $user = Sallyport::Gemini::asked($request) // '' if $google;
+
     if ($user =~ /^fault (\w+)(.*)/) {
         $name = $1;
         %arg = map { /(.*?)=(.*)/ } split ' ', $2;
@@ -348,6 +354,9 @@ sub plan {
     }
 
     return embeddings($request) if $line =~ m{/embeddings };
+
+    return Sallyport::Gemini::plan($line, $request, $name, %arg)
+        if $google && $name !~ /^(?:header|stale|gzip|type)$/;
 
     if ($name eq 'status') {
         return status_plan(%arg);
