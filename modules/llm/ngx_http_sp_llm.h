@@ -34,6 +34,7 @@ typedef struct {
     ngx_uint_t                    context_size;
     size_t                        event_size;
     size_t                        answer_size;
+    ngx_msec_t                    keepalive;    /* 0: off */
 
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
@@ -45,6 +46,7 @@ typedef struct {
 typedef struct {
     const char                   *code;
     const char                   *message;
+    ngx_uint_t                    status;       /* 0: 502 */
 } ngx_http_sp_llm_fault_t;
 
 
@@ -79,6 +81,8 @@ typedef struct {
 
     ngx_str_t                     retry_after;
     ngx_uint_t                    error_status; /* answered in its place */
+    const ngx_http_sp_llm_fault_t  *fault;      /* said in its place, where
+                                                   the header is out */
 
     unsigned                      event_stream:1; /* content types */
     unsigned                      json_type:1;
@@ -130,6 +134,16 @@ typedef struct {
 } ngx_http_sp_llm_response_t;
 
 
+/* see _keepalive.c */
+typedef struct {
+    ngx_event_t                   timer;
+    ngx_buf_t                     buf;
+    ngx_msec_t                    said;         /* something, the last time */
+    unsigned                      committed:1;  /* the header was sent before
+                                                   that of a provider */
+} ngx_http_sp_llm_keepalive_t;
+
+
 /* attempt and response begin anew with each try */
 typedef struct {
     ngx_http_request_t           *request;
@@ -143,6 +157,7 @@ typedef struct {
     ngx_uint_t                    tried;
     ngx_sp_op_t                   lookup;       /* of the only one's name */
 
+    ngx_http_sp_llm_keepalive_t   keepalive;
     ngx_http_sp_relay_t           relay;
     ngx_http_sp_llm_attempt_t     attempt;
     ngx_http_sp_llm_response_t    response;
@@ -195,6 +210,12 @@ ngx_uint_t ngx_http_sp_llm_more(ngx_http_sp_relay_t *relay);
 /* ngx_http_sp_llm_answer.c */
 ngx_int_t ngx_http_sp_llm_start(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+
+ngx_int_t ngx_http_sp_llm_stream_header(ngx_http_sp_llm_ctx_t *ctx);
+
+/* ngx_http_sp_llm_keepalive.c */
+ngx_int_t ngx_http_sp_llm_keepalive(ngx_http_sp_llm_ctx_t *ctx);
+void ngx_http_sp_llm_keepalive_stop(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_stream.c */
 ngx_int_t ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p,

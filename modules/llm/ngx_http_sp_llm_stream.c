@@ -40,15 +40,15 @@ static ngx_uint_t ngx_http_sp_llm_is_whole(ngx_http_sp_llm_ctx_t *ctx,
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
     { "provider_event_too_large",
-      "the model provider sent an event above the configured size" };
+      "the model provider sent an event above the configured size", 0 };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_malformed =
     { "provider_invalid_event",
-      "the model provider sent an event that is not valid" };
+      "the model provider sent an event that is not valid", 0 };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_reported =
     { "provider_error",
-      "the model provider reported an error while answering" };
+      "the model provider reported an error while answering", 0 };
 
 
 ngx_int_t
@@ -519,6 +519,8 @@ ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx, ngx_chain_t *cl)
 
     ctx->response.slice = NULL;
     ctx->response.out = NULL;
+
+    ctx->keepalive.said = ngx_current_msec;
 }
 
 

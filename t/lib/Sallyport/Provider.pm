@@ -19,7 +19,8 @@ Below /say/ it speaks the dialect of t/modules/dialect_probe instead, with the
 faults bytes, crlf, cut, error, garbage, short, tool, status and type.
 
 What it does is told by the last user message: "fault NAME key=value ...".
-With model=NAME it is for requests of that model.
+With model=NAME it is for requests of that model, with after=MS it begins so
+late.
 Anything else is answered properly: with the words of "words=N" or a fixed
 sentence, as a stream when the request asks for one.
 
@@ -323,6 +324,18 @@ sub run_plans {
 sub plan {
     my ($line, $request, $used) = @_;
 
+    my ($name, %arg) = wanted($request);
+
+    return $arg{after} ? { wait => $arg{after} / 1000 } : (),
+           answer($line, $request, $used, $name, %arg);
+}
+
+
+# what the last user message asks for
+
+sub wanted {
+    my ($request) = @_;
+
     my $user = '';
 
     for my $message (@{ $request->{messages} || [] }) {
@@ -346,6 +359,13 @@ sub plan {
         ($name, %arg) = ('') if defined $arg{model}
                                 && $arg{model} ne ($request->{model} || '');
     }
+
+    return $name, %arg;
+}
+
+
+sub answer {
+    my ($line, $request, $used, $name, %arg) = @_;
 
     return embeddings($request) if $line =~ m{/embeddings };
 
