@@ -10,6 +10,7 @@
 #include "ngx_http_sp_core.h"
 
 #include "ngx_http_sp_relay.h"
+#include "sp_json_shorten.h"
 #include "sp_prompt.h"
 
 
@@ -101,6 +102,8 @@ typedef struct {
     ngx_chain_t                  *carry;        /* the memory sse writes */
     ngx_buf_t                    *slice;        /* the last one, to extend */
 
+    sp_json_shorten_t             brief;        /* see _large.c */
+
     u_char                       *json;         /* a whole answer, gathered */
     size_t                        json_len;
     size_t                        json_size;
@@ -126,7 +129,7 @@ typedef struct {
     size_t                        text_len;
     size_t                        text_size;
 
-    unsigned                      overflow:1;   /* json is not whole */
+    unsigned                      overflow:1;   /* of json; brief is used */
     unsigned                      done:1;       /* the last event was seen */
     unsigned                      broken:1;     /* out of memory in a scan */
     unsigned                      settled:1;
@@ -233,9 +236,24 @@ void ngx_http_sp_llm_late(ngx_http_sp_llm_ctx_t *ctx, ngx_int_t rc,
 /* the end of a choice was seen for each: an end without a word is one */
 ngx_uint_t ngx_http_sp_llm_finished(const ngx_http_sp_llm_ctx_t *ctx);
 
+/* "passed": its bytes have been passed on, and only what it says is new */
+ngx_int_t ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx,
+    sp_sse_event_t *event, ngx_uint_t passed);
+
+/* a piece of the upstream's buffer; adjoining ones go out as one */
+ngx_int_t ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
+    u_char *last);
 ngx_chain_t *ngx_http_sp_llm_get_buf(ngx_http_sp_llm_ctx_t *ctx,
     size_t size);
 void ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx, ngx_chain_t *cl);
+
+/* ngx_http_sp_llm_large.c */
+ngx_int_t ngx_http_sp_llm_large(ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_large_part(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_sse_event_t *part);
+ngx_int_t ngx_http_sp_llm_brief(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
+    size_t len);
+ngx_int_t ngx_http_sp_llm_brief_answer(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_translate.c */
 ngx_int_t ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx);

@@ -176,6 +176,7 @@ ngx_http_sp_llm_quiet(ngx_http_sp_llm_ctx_t *ctx)
     return ctx->request->connection->buffered == 0
            && u->out_bufs == NULL
            && u->busy_bufs == NULL
+           && !ctx->response.sse.pass
            && !ctx->response.done
            && !ctx->response.settled
            && !ctx->relay.stopped;
