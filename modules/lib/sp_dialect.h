@@ -173,6 +173,9 @@ typedef struct {
     size_t                reader_size;   /* of scan_event()'s state; or 0 */
     size_t                writer_size;   /* of write_event()'s state; or 0 */
     const char *const    *bulky;         /* see sp_json_limits_t; or NULL */
+    const char           *keepalive;     /* says nothing, between any events
+                                            of a stream, before the first one
+                                            too, and ends with LF; or NULL */
     unsigned              lines:1;       /* an event is a line, no SSE */
     unsigned              eof:1;         /* a stream ends with its body, when
                                             each choice is complete */

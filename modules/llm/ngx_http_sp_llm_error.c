@@ -53,6 +53,9 @@ static const char *ngx_http_sp_llm_word(ngx_http_sp_llm_ctx_t *ctx,
 static ngx_int_t ngx_http_sp_llm_refused(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, const ngx_http_sp_llm_refusal_t *refusal,
     const ngx_http_sp_llm_detail_t *detail);
+static ngx_int_t ngx_http_sp_llm_refused_late(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_llm_refusal_t *refusal,
+    const ngx_http_sp_llm_detail_t *detail);
 static void ngx_http_sp_llm_pass_retry(ngx_http_request_t *r,
     ngx_str_t *value);
 
@@ -124,7 +127,7 @@ ngx_http_sp_llm_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_sp_llm_find_ctx(r);
 
-    if (ctx == NULL || ctx->attempt.error_status == 0) {
+    if (ctx == NULL) {
         return ngx_http_next_header_filter(r);
     }
 
@@ -133,7 +136,14 @@ ngx_http_sp_llm_header_filter(ngx_http_request_t *r)
     status = ctx->attempt.error_status;
     ctx->attempt.error_status = 0;
 
-    return status;
+    if (ctx->keepalive.committed) {
+        r->header_sent = 1;
+        r->headers_out.status = NGX_HTTP_OK;
+
+        return status;
+    }
+
+    return (status != 0) ? status : ngx_http_next_header_filter(r);
 }
 
 
@@ -380,6 +390,17 @@ ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
                   &ctx->attempt.target->provider->name,
                   ctx->relay.status.code, &ctx->attempt.target->name);
 
+    ctx->attempt.refused = 1;
+    ctx->attempt.error_status = refusal->answer;
+
+    /* whatever NGINX would do by status is decided already */
+
+    r->upstream->headers_in.status_n = refusal->answer;
+
+    if (ctx->keepalive.committed) {
+        return ngx_http_sp_llm_refused_late(ctx, refusal, detail);
+    }
+
     (void) ngx_http_sp_error(r, refusal->answer,
                              detail->code ? detail->code : refusal->code,
                              "%s%s%s", refusal->message,
@@ -395,12 +416,47 @@ ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
         ngx_http_sp_llm_pass_retry(r, &ctx->attempt.retry_after);
     }
 
-    ctx->attempt.refused = 1;
-    ctx->attempt.error_status = refusal->answer;
+    return NGX_OK;
+}
 
-    /* whatever NGINX would do by status is decided already */
 
-    r->upstream->headers_in.status_n = refusal->answer;
+/* in a stream that has begun with a keepalive */
+
+static ngx_int_t
+ngx_http_sp_llm_refused_late(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_llm_refusal_t *refusal,
+    const ngx_http_sp_llm_detail_t *detail)
+{
+    size_t                    len;
+    u_char                   *p;
+    ngx_http_sp_llm_fault_t  *fault;
+
+    fault = ngx_palloc(ctx->request->pool, sizeof(ngx_http_sp_llm_fault_t));
+    if (fault == NULL) {
+        return NGX_ERROR;
+    }
+
+    fault->status = refusal->answer;
+    fault->code = detail->code ? detail->code : refusal->code;
+    fault->message = refusal->message;
+
+    ctx->attempt.fault = fault;
+
+    if (detail->message == NULL) {
+        return NGX_OK;
+    }
+
+    len = ngx_strlen(refusal->message) + 2 + ngx_strlen(detail->message) + 1;
+
+    p = ngx_pnalloc(ctx->request->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_snprintf(p, len, "%s: %s%Z", refusal->message,
+                        detail->message);
+
+    fault->message = (char *) p;
 
     return NGX_OK;
 }
@@ -420,8 +476,13 @@ ngx_http_sp_llm_bad_answer(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
         return NGX_DECLINED;
     }
 
-    (void) ngx_http_sp_error(r, NGX_HTTP_BAD_GATEWAY, fault->code, "%s",
-                             fault->message);
+    if (ctx->keepalive.committed) {
+        ctx->attempt.fault = fault;
+
+    } else {
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_GATEWAY, fault->code, "%s",
+                                 fault->message);
+    }
 
     ctx->attempt.refused = 1;
     ctx->attempt.error_status = NGX_HTTP_BAD_GATEWAY;
