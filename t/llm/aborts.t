@@ -30,7 +30,7 @@ my ($t, $p) = Sallyport::Llm::gateway(
     read_timeout => '30s',
     http => 'pg_server main "%%PG%%" timeout=5s;
              turn_store main flush=20ms; turn_spool %%DIR%%/spool;
-             log_format ends "$uri $request_id $status";',
+             log_format ends "$uri $request_id $http_x_serial $msec";',
     location => 'access_log %%DIR%%/ends.log ends;');
 
 # [name, what the provider does, stream, how long they stay at most]
@@ -51,7 +51,7 @@ my (%left, %phase);
 sub begin {
     my $phase = $phases[rand @phases];
     my $id = ++$serial;
-    my $s = $t->stream('POST', '/v1/chat/completions', {},
+    my $s = $t->stream('POST', '/v1/chat/completions', { 'X-Serial' => $id },
         Sallyport::Llm::body("$phase->[1] id=$id",
                              stream => $phase->[2] ? \1 : \0));
 
@@ -91,10 +91,12 @@ sub slurp {
     return join '', <$fh>;
 }
 
-# request ids of what the gateway has taken as requests for a model
+# what the gateway has taken as requests for a model: [request id, serial,
+# when it had ended, its connection to the provider closed]
 
 sub ended {
-    return map { m{^/v1/chat/completions (\w+) \d+$} ? $1 : () }
+    return map { m{^/v1/chat/completions (\w+) (\d+) ([\d.]+)$}
+                 ? [ $1, $2, $3 ] : () }
            split /\n/, slurp($t->dir . '/ends.log');
 }
 
@@ -118,47 +120,38 @@ my @rss;
 for my $round (1 .. $rounds) {
     round($clients);
 
-    $t->wait_until(sub { !open_requests() }, 10);
+    $t->wait_until(sub { !open_requests() }, 30);
     push @rss, rss();
 }
 
 is(open_requests(), 0, 'no request of theirs is open');
 
 
-# -- how long each has lived after its client
+# -- in which phase; how long each has lived after its client.  The fake
+#    provider has one process for all: the gateway's clock tells.
 
-my (%of, @took);
+my %phases;
 
-for my $event ($p->events) {
-    if ($event->{event} eq 'request') {
-        my $text = $event->{json}{messages}[0]{content};
-        $of{$event->{n}} = $1 if $text =~ /id=(\d+)/;
-    }
-
-    if ($event->{event} eq 'closed') {
-        my $id = $of{$event->{n}};
-        push @took, [ $event->{at} - $left{$id}, $phase{$id} ];
-    }
+for my $event ($p->events('request')) {
+    my $text = $event->{json}{messages}[0]{content};
+    $phases{$phase{$1}}++ if $text =~ /id=(\d+)/;
 }
 
-@took = sort { $b->[0] <=> $a->[0] } @took;
+cmp_ok(scalar keys %phases, '>=', 5, 'they have left in most of the phases')
+    or diag(map { "$_: $phases{$_}\n" } sort keys %phases);
 
-cmp_ok(scalar @took, '>', $rounds * $clients / 3, 'many were in flight');
-cmp_ok($took[0][0], '<', $ENV{SP_LONG} ? 0.1 : 5, 'all ended soon after')
+my @ended = ended();
+my @took = sort { $b->[0] <=> $a->[0] }
+           map { [ $_->[2] - $left{$_->[1]}, $phase{$_->[1]} ] } @ended;
+
+cmp_ok($took[0][0], '<', $ENV{SP_LONG} ? 0.1 : 10, 'all ended soon after')
     or diag(map { sprintf "%.0f ms: %s\n", 1000 * $_->[0], $_->[1] }
             @took[0 .. min(9, $#took)]);
-
-my %seen = map { $_->[1] => 1 } @took;
-
-is(join(', ', sort keys %seen), join(', ', sort map { $_->[0] } @phases),
-   'in every phase');
 
 
 # -- each has its row
 
-my %ended = map { $_ => 1 } ended();
-
-cmp_ok(scalar keys %ended, '>=', @took, 'all of them have ended');
+my %ended = map { $_->[0] => 1 } @ended;
 
 $t->wait_until(sub {
     $t->sql('select count(*) from gateway.ledger') >= keys %ended
@@ -191,10 +184,10 @@ SKIP: {
            "the worker has not grown: @rss KB");
 }
 
-diag(sprintf '%d requests, %d in flight at the provider, the slowest ended '
-     . 'after %.1f ms, half within %.1f ms; KB: %s', scalar keys %ended,
-     scalar @took, 1000 * $took[0][0], 1000 * $took[@took / 2][0], "@rss")
-    if $ENV{SP_LONG};
+diag(sprintf '%d requests, %d of them at the provider, the slowest ended after '
+     . '%.1f ms, half within %.1f ms; KB: %s', scalar keys %ended,
+     scalar(() = $p->requests), 1000 * $took[0][0],
+     1000 * $took[@took / 2][0], "@rss") if $ENV{SP_LONG};
 
 $t->finish;
 done_testing;
