@@ -117,7 +117,8 @@ ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
                                "the prompt has about %uz tokens, the "
                                "context leaves %uz", prompt.tokens,
                                prompt.budget);
-        (void) ngx_http_sp_error_param(r, "messages");
+        (void) ngx_http_sp_error_param(r,
+                                  sp_dialect_messages(ctx->check.dialect));
 
     } else if (status != SP_PROMPT_OK
                || ngx_http_sp_llm_turn(r, ctx, prompt.tokens) != NGX_OK)
@@ -337,6 +338,12 @@ ngx_http_sp_llm_translate(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     if (dialect->write_request(call, &out, &error) != 0) {
         (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, error.code, "%s",
                                  error.message);
+
+        /* where the client has them, not the provider */
+
+        if (error.param != NULL && ngx_strcmp(error.param, "messages") == 0) {
+            error.param = sp_dialect_messages(ctx->check.dialect);
+        }
 
         return ngx_http_sp_error_param(r, error.param);
     }

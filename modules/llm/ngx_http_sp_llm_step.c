@@ -172,12 +172,14 @@ ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
     size_t                       n;
+    const char                  *messages;
     sp_chat_request_t           *chat;
     const sp_chat_message_t     *message;
     ngx_http_sp_llm_loc_conf_t  *llcf;
 
     chat = ctx->check.chat;
     llcf = ctx->check.conf;
+    messages = sp_dialect_messages(ctx->check.dialect);
 
     if (chat->has_system && llcf->system == NGX_HTTP_SP_LLM_REFUSE) {
         (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
@@ -185,16 +187,16 @@ ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
                                  "system and developer messages are not "
                                  "accepted here");
 
-        return ngx_http_sp_error_param(r, "messages");
+        return ngx_http_sp_error_param(r, messages);
     }
 
     if (chat->last_user == chat->nmessages) {
         (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
                                  "user_message_required",
-                                 "\"messages\" must hold a message with "
-                                 "the role user");
+                                 "\"%s\" must hold a message with the "
+                                 "role user", messages);
 
-        return ngx_http_sp_error_param(r, "messages");
+        return ngx_http_sp_error_param(r, messages);
     }
 
     message = &chat->messages[chat->last_user];
@@ -207,7 +209,7 @@ ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
                                  "allowed are %ui", n,
                                  llcf->message_limit);
 
-        return ngx_http_sp_error_param(r, "messages");
+        return ngx_http_sp_error_param(r, messages);
     }
 
     if (n == 0 && !json_is_array(json_object_get(message->value, "content")))
@@ -215,7 +217,7 @@ ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
         (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_empty",
                                  "the last user message is empty");
 
-        return ngx_http_sp_error_param(r, "messages");
+        return ngx_http_sp_error_param(r, messages);
     }
 
     return NGX_OK;
