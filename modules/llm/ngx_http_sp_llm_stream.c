@@ -44,7 +44,7 @@ static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_long =
     { "answer_too_large",
-      "the answer is longer than the response at its end may be here" };
+      "the answer is too long to be repeated in the event at its end" };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_malformed =
     { "provider_invalid_event",

@@ -208,7 +208,7 @@ fuzz_delta(fuzz_t *f, sp_delta_t *delta)
 }
 
 
-/* the content of a JSON string is UTF-8 by then */
+/* the content of a JSON string was checked before */
 
 static void
 fuzz_slice(fuzz_t *f, sp_slice_t *slice)
@@ -226,7 +226,11 @@ fuzz_slice(fuzz_t *f, sp_slice_t *slice)
         len = f->len;
     }
 
-    for (i = 0; i < len && f->data[i] < 0x80; i++) {
+    for (i = 0;
+         i < len && f->data[i] >= 0x20 && f->data[i] < 0x7f
+         && f->data[i] != '\\';
+         i++)
+    {
         /* void */
     }
 
