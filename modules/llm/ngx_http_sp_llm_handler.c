@@ -480,16 +480,3 @@ ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     sp_out_integer(out, (int64_t) length);
     sp_out_str(out, CRLF CRLF);
 }
-
-
-/* GET /v1/models */
-
-ngx_int_t
-ngx_http_sp_llm_models_handler(ngx_http_request_t *r)
-{
-    ngx_http_sp_llm_main_conf_t  *lmcf;
-
-    lmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_llm_module);
-
-    return ngx_http_sp_send_json(r, NGX_HTTP_OK, &lmcf->listing);
-}

@@ -105,6 +105,9 @@ for await (const event of slow) {
 }
 ok(slow.controller.signal.aborted && events < 100, "abort: a stream", events);
 
+const vectors = await openai.embeddings.create({ model: "embedding", input: ["a", "b"] });
+ok(JSON.stringify(vectors.data[0].embedding) === "[0.5,-0.5]", "embeddings: as base64", vectors);
+
 const models = await openai.models.list();
 ok(models.data.some((m) => m.id === "default"), "models: list", models);
 const one = await openai.models.retrieve("default");

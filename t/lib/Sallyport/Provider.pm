@@ -72,6 +72,7 @@ use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP;
+use MIME::Base64;
 use POSIX ();
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(sleep time);
@@ -469,9 +470,12 @@ sub status_plan {
 sub embeddings {
     my ($request) = @_;
 
+    my $vector = ($request->{encoding_format} || '') eq 'base64'
+                 ? encode_base64(pack('f<*', 0.5, -0.5), '') : [ 0.5, -0.5 ];
+
     my $body = $json->encode({ object => 'list', model => $request->{model},
         data => [ { object => 'embedding', index => 0,
-                    embedding => [ 0.5, -0.5 ] } ],
+                    embedding => $vector } ],
         usage => { prompt_tokens => 3, total_tokens => 3 } });
 
     return head(200, 'application/json', 'Content-Length: '
