@@ -31,6 +31,7 @@ const sp_dialect_t  sp_responses = {
     .messages = "input",
     .writer_size = sizeof(sp_responses_state_t),
     .bulky = sp_responses_bulky,
+    .keepalive = ": ping\n",
 
     .parse_request = sp_responses_parse_request,
     .need = sp_responses_need,

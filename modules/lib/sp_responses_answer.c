@@ -275,21 +275,19 @@ sp_responses_head(const sp_writer_t *w, const sp_delta_t *delta, size_t index,
         return;
 
     case SP_DELTA_TOOL:
-        sp_out_str(out, "\"type\":\"function_call\",\"call_id\":\"");
+        sp_out_str(out, "\"type\":\"function_call\",");
 
-        if (delta->id.len != 0) {
-            sp_out_content(out, delta->id.data, delta->id.len);
+        /* as chat completions have it */
 
-        } else {
-
-            /* some models give none, a client needs one */
-
-            sp_out_str(out, "call_");
-            sp_out_text(out, w->id, w->id_len);
-            sp_out_str(out, "_");
-            sp_out_integer(out, (int64_t) index);
+        if (delta->signature.len != 0) {
+            sp_out_str(out, "\"extra_content\":{\"google\":"
+                            "{\"thought_signature\":\"");
+            sp_out_content(out, delta->signature.data, delta->signature.len);
+            sp_out_str(out, "\"}},");
         }
 
+        sp_out_str(out, "\"call_id\":\"");
+        sp_out_content(out, delta->id.data, delta->id.len);
         sp_out_str(out, "\",\"name\":\"");
         sp_out_content(out, delta->name.data, delta->name.len);
         sp_out_str(out, "\",");

@@ -374,11 +374,13 @@ sp_responses_read_message(sp_responses_parser_t *p, json_t *item)
 static int
 sp_responses_read_call(sp_responses_parser_t *p, json_t *item)
 {
+    json_t             *signature;
     sp_chat_call_t     *call;
     sp_chat_message_t  *message;
 
     static const char  *const names[] = {
-        "type", "id", "status", "call_id", "name", "arguments", NULL
+        "type", "id", "status", "call_id", "name", "arguments",
+        "extra_content", NULL
     };
 
     if (sp_responses_check(p, item, names) != 0) {
@@ -397,6 +399,12 @@ sp_responses_read_call(sp_responses_parser_t *p, json_t *item)
     call->id = json_string_value(json_object_get(item, "call_id"));
     call->name = json_string_value(json_object_get(item, "name"));
     call->arguments = json_object_get(item, "arguments");
+
+    signature = json_object_get(json_object_get(json_object_get(item,
+                                "extra_content"), "google"),
+                                "thought_signature");
+
+    call->signature = json_is_string(signature) ? signature : NULL;
 
     return (call->id != NULL && call->name != NULL
             && json_is_string(call->arguments))

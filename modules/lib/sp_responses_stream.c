@@ -101,7 +101,8 @@ sp_responses_need(sp_writer_t *w, const sp_delta_t *delta)
     n = SP_RESPONSES_EVENT + 12 * (w->id_len + w->model_len);
 
     if (delta != NULL) {
-        n += 12 * (delta->text.len + delta->id.len + delta->name.len);
+        n += 12 * (delta->text.len + delta->id.len + delta->name.len
+                   + delta->signature.len);
     }
 
     if (!st->begun || delta == NULL) {
@@ -292,7 +293,9 @@ sp_responses_add(sp_writer_t *w, const sp_delta_t *delta, sp_out_t *out)
     }
 
     if (sp_responses_more_items(w) != 0
-        || sp_responses_room(w, 6 * (delta->id.len + delta->name.len)) != 0)
+        || sp_responses_room(w, 6 * (delta->id.len + delta->name.len
+                                     + delta->signature.len))
+           != 0)
     {
         return NULL;
     }
