@@ -44,6 +44,7 @@ typedef struct {
     ngx_sp_metric_t              *failed;
     ngx_sp_metric_t              *prompt_tokens;
     ngx_sp_metric_t              *completion_tokens;
+    ngx_sp_metric_t              *cost;        /* 10^-9 of the currency */
 } ngx_http_sp_call_metrics_t;
 
 
@@ -75,7 +76,9 @@ typedef struct {
     size_t                        output;      /* the same, of an answer */
     ngx_uint_t                    weight;
     ngx_http_sp_provider_t       *provider;
+    sp_price_t                    price;
     unsigned                      backup:1;
+    unsigned                      priced:1;
 } ngx_http_sp_target_t;
 
 
@@ -114,6 +117,14 @@ const char *ngx_http_sp_capability(ngx_uint_t i);
  */
 void ngx_http_sp_model_order(const ngx_http_sp_model_t *model,
     const ngx_http_sp_target_t **targets);
+
+
+/*
+ * What a turn that ends has cost, by the prices of the target that was asked:
+ * into turn->cost and the metrics.  Once for each target.
+ */
+void ngx_http_sp_account(ngx_http_sp_turn_t *turn,
+    const ngx_http_sp_target_t *target);
 
 
 /*

@@ -2,7 +2,7 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * A client's request for embeddings, in OpenAI's form, which is passed on: only
+ * A request for embeddings in OpenAI's form, which is passed on: only
  * what would surprise the gateway or its provider is looked at.
  */
 

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "sp_call_id.h"
 #include "sp_responses.h"
 
 
@@ -262,6 +263,8 @@ void
 sp_responses_head(const sp_writer_t *w, const sp_delta_t *delta, size_t index,
     sp_out_t *out)
 {
+    char  id[SP_CALL_ID_SIZE];
+
     sp_out_str(out, "{\"id\":\"");
     sp_responses_id(w, delta->kind, index, out);
     sp_out_str(out, "\",");
@@ -287,7 +290,17 @@ sp_responses_head(const sp_writer_t *w, const sp_delta_t *delta, size_t index,
         }
 
         sp_out_str(out, "\"call_id\":\"");
-        sp_out_content(out, delta->id.data, delta->id.len);
+
+        if (delta->id.len != 0) {
+            sp_out_content(out, delta->id.data, delta->id.len);
+
+        } else {
+
+            /* of a server that forgets it: a result refers to it */
+
+            sp_out_put(out, id, sp_call_id(id, w->id, w->id_len, 0, index));
+        }
+
         sp_out_str(out, "\",\"name\":\"");
         sp_out_content(out, delta->name.data, delta->name.len);
         sp_out_str(out, "\",");
