@@ -62,7 +62,7 @@ static const stream_t  streams[] = {
         CALL(0, "", "", "}"), CALL(1, "", "", "]"), FINISH(TOOLS) },
       "call:c0,f,{} call:c1,g,[]", "completed" },
     { "a call without an id", 0, { CALL(0, "", "f", "{}"), FINISH(TOOLS) },
-      "call:call_sp0000000000000000_0_0,f,{}", "completed" },
+      "call:call_000000000000000000000000_0_0,f,{}", "completed" },
     { "texts that overlap", 1,
       { DELTA(REASONING, "h"), DELTA(TEXT, "I lo"), CALL(0, "c", "f", "{"),
         DELTA(REASONING, "m"), DELTA(TEXT, "ok"), CALL(0, "", "", "}"),
