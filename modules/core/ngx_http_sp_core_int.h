@@ -315,6 +315,11 @@ char *ngx_http_sp_provider_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 void ngx_http_sp_providers_watch(ngx_http_sp_core_main_conf_t *mcf);
 void ngx_http_sp_providers_exit_process(ngx_http_sp_core_main_conf_t *mcf);
 
+/* ngx_http_sp_core_capability.c */
+
+ngx_int_t ngx_http_sp_capabilities(ngx_conf_t *cf, const ngx_str_t *list,
+    ngx_uint_t *capabilities);
+
 /* ngx_http_sp_core_model.c */
 
 ngx_int_t ngx_http_sp_models_create(ngx_conf_t *cf,

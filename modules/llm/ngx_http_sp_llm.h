@@ -22,8 +22,17 @@ typedef enum {
 } ngx_http_sp_llm_system_e;
 
 
+/* how a client wants models to be listed */
+typedef enum {
+    NGX_HTTP_SP_LLM_LIST_OPENAI = 0,
+    NGX_HTTP_SP_LLM_LIST_ANTHROPIC,
+    NGX_HTTP_SP_LLM_LISTS
+} ngx_http_sp_llm_list_e;
+
+
 typedef struct {
-    ngx_str_t                     listing; /* the answer of llm_models */
+    ngx_str_t                     lists[NGX_HTTP_SP_LLM_LISTS];
+    ngx_array_t                   models;  /* see _models.c */
 } ngx_http_sp_llm_main_conf_t;
 
 
@@ -217,6 +226,9 @@ ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
 /* the request of an attempt, into ctx->relay; or an HTTP status */
 ngx_int_t ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_target_t *target);
+
+/* ngx_http_sp_llm_models.c */
+ngx_int_t ngx_http_sp_llm_models_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_target.c */

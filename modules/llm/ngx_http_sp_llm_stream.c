@@ -39,6 +39,11 @@ static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
       "the model provider sent an event above the configured size",
       0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
 
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_long =
+    { "answer_too_large",
+      "the answer is too long to be repeated in the event at its end",
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
+
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_malformed =
     { "provider_invalid_event",
       "the model provider sent an event that is not valid",
@@ -405,6 +410,10 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse,
         return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_reported);
     }
 
+    if (response->writer.full) {
+        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_too_long);
+    }
+
     ngx_http_sp_llm_note(ctx, &event);
 
     if (event.done) {
@@ -434,9 +443,16 @@ ngx_http_sp_llm_event_done(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse,
 {
     ctx->response.done = 1;
 
-    if (ngx_http_sp_llm_filter_end(ctx) != NGX_OK
-        || ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE, NGX_HTTP_OK)
-           != NGX_OK)
+    if (ngx_http_sp_llm_filter_end(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->response.writer.full) {
+        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_too_long);
+    }
+
+    if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE, NGX_HTTP_OK)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
