@@ -315,7 +315,9 @@ ngx_http_sp_core_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_size_value(mcf->metrics_size, 1024 * 1024);
 
-    if (ngx_http_sp_models_init(cf, mcf) != NGX_OK) {
+    if (ngx_http_sp_models_init(cf, mcf) != NGX_OK
+        || ngx_http_sp_trust_init(cf, mcf) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
