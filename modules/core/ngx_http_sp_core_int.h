@@ -438,6 +438,11 @@ ngx_int_t ngx_http_sp_servers_init_process(
     ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
 void ngx_http_sp_servers_exit_process(ngx_http_sp_core_main_conf_t *mcf);
 
+/* ngx_http_sp_core_trust.c */
+
+ngx_int_t ngx_http_sp_trust_init(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
+
 /* ngx_http_sp_core_metrics.c */
 
 ngx_int_t ngx_http_sp_metrics_handler(ngx_http_request_t *r);
