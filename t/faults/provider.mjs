@@ -320,6 +320,7 @@ export class Provider {
     }
 
     answer(socket, request) {
+        socket.setMaxListeners(0);
         const [, id, name] = /(case-([a-z0-9-]+)-\d+)/.exec(request.text) ?? [];
 
         request.closed = new Promise((resolve) => { socket.once('close', () => resolve(Date.now())); });
