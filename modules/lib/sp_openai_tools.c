@@ -121,6 +121,8 @@ sp_openai_parse_tools(sp_chat_request_t *chat)
         tool->name = sp_openai_get_text(function, "name");
         tool->description = sp_openai_get_text(function, "description");
         tool->parameters = json_object_get(function, "parameters");
+        tool->strict = json_is_true(json_object_get(function, "strict"))
+                       ? 1 : 0;
     }
 
     sp_openai_parse_choice(chat);

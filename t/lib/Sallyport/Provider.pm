@@ -353,7 +353,7 @@ sub plan {
                                 && $arg{model} ne ($request->{model} || '');
     }
 
-    return embeddings($request) if $line =~ m{/embeddings };
+    return embeddings($request) if $line =~ m{/embeddings[ ?]};
 
     return Sallyport::Gemini::plan($line, $request, $name, %arg)
         if $google && $name !~ /^(?:header|stale|gzip|type)$/;
