@@ -57,7 +57,8 @@ ngx_http_sp_add_end(ngx_conf_t *cf, const ngx_http_sp_end_t *end)
     elt = mcf->ends.elts;
 
     for (i = mcf->ends.nelts - 1;
-         i > 0 && elt[i - 1]->rank > end->rank;
+         i > 0 && ngx_http_sp_order(elt[i - 1]->rank, &elt[i - 1]->name,
+                                    end->rank, &end->name) > 0;
          i--)
     {
         elt[i] = elt[i - 1];

@@ -231,6 +231,13 @@ ngx_http_sp_core_ctx_t *ngx_http_sp_core_find_ctx(ngx_http_request_t *r);
 /* ngx_http_sp_core_pipeline.c */
 
 ngx_int_t ngx_http_sp_pipeline_init(ngx_conf_t *cf);
+
+/*
+ * Of two steps of a stage, filters or end hooks, as memcmp() does: by rank and
+ * name, never by the order of load_module lines.
+ */
+ngx_int_t ngx_http_sp_order(ngx_int_t rank1, const ngx_str_t *name1,
+    ngx_int_t rank2, const ngx_str_t *name2);
 ngx_int_t ngx_http_sp_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_content_handler(ngx_http_request_t *r);
 
@@ -353,6 +360,25 @@ char *ngx_http_sp_require_scope_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_sp_pg_role_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* ngx_http_sp_core_edit.c; all zero to begin with */
+
+typedef struct {
+    ngx_array_t                    list;
+    ngx_uint_t                     first;     /* that is not over */
+    size_t                         by;        /* bytes of all "by" */
+} ngx_http_sp_edits_t;
+
+void ngx_http_sp_edits_clear(ngx_http_sp_edits_t *edits);
+ngx_int_t ngx_http_sp_edits_add(ngx_http_sp_edits_t *edits, ngx_pool_t *pool,
+    uint64_t from, uint64_t to, const ngx_str_t *by);
+
+/*
+ * Bytes [from, to) of the text, which are at src, as they go on; dst has
+ * to - from + edits->by bytes.  Edits before "to" are done with.
+ */
+u_char *ngx_http_sp_edits_apply(ngx_http_sp_edits_t *edits, u_char *dst,
+    const u_char *src, uint64_t from, uint64_t to);
+
 /* ngx_http_sp_core_filter.c: what _inspect.c needs beside the public part */
 
 ngx_http_sp_stream_t *ngx_http_sp_stream_create(ngx_http_request_t *r,
@@ -361,10 +387,16 @@ ngx_int_t ngx_http_sp_stream_reopen(ngx_http_sp_stream_t *stream,
     const ngx_http_sp_text_t *text);
 ngx_int_t ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream,
     const ngx_str_t *piece, ngx_uint_t last);
+ngx_int_t ngx_http_sp_stream_whole(ngx_http_sp_stream_t *stream,
+    const ngx_str_t *piece, ngx_str_t *out);
 ngx_uint_t ngx_http_sp_stream_edited(const ngx_http_sp_stream_t *stream);
 ngx_int_t ngx_http_sp_stream_cut(ngx_http_sp_stream_t *stream,
     const u_char *src, uint64_t from, uint64_t to, ngx_str_t *out);
 void ngx_http_sp_stream_close(ngx_http_sp_stream_t *stream);
+
+/* ngx_http_sp_core_words.c */
+
+ngx_uint_t ngx_http_sp_is_word(const char *word);
 
 /* ngx_http_sp_core_inspect.c */
 

@@ -189,6 +189,9 @@ struct sp_dialect_s {
     const char *const    *bulky;         /* see sp_json_limits_t; or NULL */
     const sp_dialect_t   *like;          /* but for path and headers it is
                                             that one; or NULL */
+    const char           *keepalive;     /* says nothing, between any events
+                                            of a stream, before the first one
+                                            too, and ends with LF; or NULL */
     unsigned              lines:1;       /* an event is a line, no SSE */
     unsigned              eof:1;         /* a stream ends with its body, when
                                             each choice is complete */

@@ -19,6 +19,8 @@ typedef struct {
 } sp_sse_line_t;
 
 
+static sp_sse_status_e sp_sse_part(sp_sse_t *sse, const char **pos,
+    const char *last, sp_sse_event_t *event);
 static const char *sp_sse_boundary(sp_sse_t *sse, const char *p,
     const char *last, int *complete);
 static sp_sse_status_e sp_sse_gather(sp_sse_t *sse, const char *p,
@@ -53,6 +55,10 @@ sp_sse_next(sp_sse_t *sse, const char **pos, const char *last,
 
     if (p == last) {
         return SP_SSE_AGAIN;
+    }
+
+    if (sse->pass) {
+        return sp_sse_part(sse, pos, last, event);
     }
 
     saved = *sse;
@@ -127,6 +133,43 @@ sp_sse_take(sp_sse_t *sse)
     sse->size = 0;
     sse->len = 0;
     sse->spent = 0;
+}
+
+
+void
+sp_sse_pass(sp_sse_t *sse)
+{
+    if (sse->len != 0) {
+        sp_sse_take(sse);
+    }
+
+    sse->pass = 1;
+}
+
+
+static sp_sse_status_e
+sp_sse_part(sp_sse_t *sse, const char **pos, const char *last,
+    sp_sse_event_t *event)
+{
+    int          complete;
+    const char  *end;
+
+    end = sp_sse_boundary(sse, *pos, last, &complete);
+
+    event->raw = *pos;
+    event->raw_len = (size_t) (end - *pos);
+
+    if (complete) {
+        event->last = 1;
+
+        sse->line = 0;
+        sse->started = 1;
+        sse->pass = 0;
+    }
+
+    *pos = end;
+
+    return SP_SSE_PART;
 }
 
 

@@ -23,6 +23,7 @@ static ngx_int_t ngx_http_sp_llm_content_encoding(
 static ngx_int_t ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *value);
 static ngx_int_t ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay);
+static ngx_int_t ngx_http_sp_llm_judge(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *piece, ngx_uint_t more);
@@ -75,27 +76,29 @@ static const ngx_http_sp_llm_header_t  ngx_http_sp_llm_headers[] = {
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_timeout =
     { "provider_timeout",
-      "the model provider did not answer in time" };
+      "the model provider did not answer in time",
+      NGX_HTTP_GATEWAY_TIME_OUT };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_unreachable =
     { "provider_unreachable",
-      "the model provider could not be reached or closed the connection" };
+      "the model provider could not be reached or closed the connection", 0 };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_cut =
     { "provider_stream_cut",
-      "the model provider closed the stream before its end" };
+      "the model provider closed the stream before its end", 0 };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_encoded =
     { "provider_encoded",
-      "the model provider sent a compressed answer that was not asked for" };
+      "the model provider sent a compressed answer that was not asked for",
+      0 };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_began =
     { "provider_error",
-      "the model provider reported an error in place of an answer" };
+      "the model provider reported an error in place of an answer", 0 };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
     { "provider_content_type",
-      "the model provider answered with an unexpected content type" };
+      "the model provider answered with an unexpected content type", 0 };
 
 
 ngx_int_t
@@ -111,6 +114,10 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
     relay->r = r;
     relay->data = ctx;
     relay->tag = (ngx_buf_tag_t) &ngx_http_sp_llm_module;
+
+    if (ngx_http_sp_llm_keepalive(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_sp_relay_start(relay);
 }
@@ -212,22 +219,37 @@ ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
-/* of the first endpoints only what will do; the last one's is answered */
-
 static ngx_int_t
 ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 {
     ngx_int_t               rc;
-    ngx_http_request_t     *r;
     ngx_http_sp_llm_ctx_t  *ctx;
 
-    static ngx_str_t  no_cache = ngx_string("no-cache");
-    static ngx_str_t  no = ngx_string("no");
-
-    r = relay->r;
     ctx = relay->data;
 
-    if (relay->status.code != NGX_HTTP_OK) {
+    rc = ngx_http_sp_llm_judge(ctx);
+
+    /* NGINX sends a header next, and once only: our filter keeps it back */
+
+    if (rc == NGX_OK && ctx->keepalive.committed) {
+        relay->r->header_sent = 0;
+    }
+
+    return rc;
+}
+
+
+/* of the first endpoints only what will do; the last one's is answered */
+
+static ngx_int_t
+ngx_http_sp_llm_judge(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->relay.status.code != NGX_HTTP_OK) {
         return ngx_http_sp_llm_error_body(ctx);
     }
 
@@ -251,26 +273,8 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
         return rc;
     }
 
-    r->headers_out.content_type_lowcase = NULL;
-
     if (ctx->check.stream) {
-        ngx_http_sp_llm_set_type(r, ctx->check.dialect->stream_type);
-
-        if (ngx_http_sp_add_header(r, "Cache-Control", &no_cache) != NGX_OK
-            || ngx_http_sp_add_header(r, "X-Accel-Buffering", &no) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-#if (NGX_HTTP_GZIP)
-
-        /* a compressor would hold events back */
-
-        r->gzip_tested = 1;
-        r->gzip_ok = 0;
-#endif
-
-        return NGX_OK;
+        return ngx_http_sp_llm_stream_header(ctx);
     }
 
     ngx_http_sp_llm_set_type(r, ctx->check.dialect->type);
@@ -279,6 +283,42 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 
     r->upstream->headers_in.content_length_n = ctx->attempt.rewritten
                                      ? -1 : ctx->relay.length;
+
+    return NGX_OK;
+}
+
+
+/* the client's header of a stream; it may have been sent already */
+
+ngx_int_t
+ngx_http_sp_llm_stream_header(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    static ngx_str_t  no_cache = ngx_string("no-cache");
+    static ngx_str_t  no = ngx_string("no");
+
+    if (ctx->keepalive.committed) {
+        return NGX_OK;
+    }
+
+    r = ctx->request;
+
+    ngx_http_sp_llm_set_type(r, ctx->check.dialect->stream_type);
+
+    if (ngx_http_sp_add_header(r, "Cache-Control", &no_cache) != NGX_OK
+        || ngx_http_sp_add_header(r, "X-Accel-Buffering", &no) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+#if (NGX_HTTP_GZIP)
+
+    /* a compressor would hold events back */
+
+    r->gzip_tested = 1;
+    r->gzip_ok = 0;
+#endif
 
     return NGX_OK;
 }
@@ -414,6 +454,7 @@ ngx_http_sp_llm_rest(ngx_http_sp_llm_ctx_t *ctx, sp_sse_t *sse,
 static void
 ngx_http_sp_llm_set_type(ngx_http_request_t *r, const char *type)
 {
+    r->headers_out.content_type_lowcase = NULL;
     r->headers_out.content_type.data = (u_char *) type;
     r->headers_out.content_type.len = ngx_strlen(type);
     r->headers_out.content_type_len = r->headers_out.content_type.len;
@@ -472,12 +513,26 @@ ngx_http_sp_llm_end(ngx_http_sp_relay_t *relay, ngx_uint_t broken)
 static void
 ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
 {
+    ngx_uint_t                      began;
     ngx_http_request_t             *r;
     ngx_http_sp_llm_ctx_t          *ctx;
     const ngx_http_sp_llm_fault_t  *fault;
 
     r = relay->r;
     ctx = relay->data;
+
+    ngx_http_sp_llm_keepalive_stop(ctx);
+
+    began = r->upstream->header_sent;
+
+    if (ctx->keepalive.committed) {
+
+        /* which is what NGINX ends the response by */
+
+        r->header_sent = 1;
+        r->headers_out.status = NGX_HTTP_OK;
+        r->upstream->header_sent = 1;
+    }
 
     if (ctx->response.settled) {
         return;
@@ -497,8 +552,14 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
 
     if (r->upstream->header_sent) {
 
-        fault = (rc == NGX_HTTP_GATEWAY_TIME_OUT) ? &ngx_http_sp_llm_timeout
-                                                  : &ngx_http_sp_llm_cut;
+        fault = ctx->attempt.fault;
+
+        if (fault == NULL) {
+            fault = (rc == NGX_HTTP_GATEWAY_TIME_OUT)
+                    ? &ngx_http_sp_llm_timeout
+                    : began ? &ngx_http_sp_llm_cut
+                            : &ngx_http_sp_llm_unreachable;
+        }
 
         ngx_http_sp_llm_late(ctx, rc, fault);
 

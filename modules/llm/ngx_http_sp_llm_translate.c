@@ -327,7 +327,7 @@ ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_memzero(&error, sizeof(sp_dialect_error_t));
 
-    error.status = NGX_HTTP_BAD_GATEWAY;
+    error.status = fault->status ? fault->status : NGX_HTTP_BAD_GATEWAY;
     error.code = fault->code;
     error.message = fault->message;
     error.message_len = ngx_strlen(fault->message);

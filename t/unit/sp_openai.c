@@ -272,6 +272,38 @@ static void test_unescape(void)
 }
 
 
+static void test_half(void)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *text;
+        size_t       half;
+    } ends[] = {
+        { "", 0 },
+        { "\\ud83d", 6 },
+        { "a\\uDBFF", 6 },
+        { "\\ud83d\\ud83d", 6 },
+        { "\\\\\\ud83d", 6 },
+        { "\\\\ud83d", 0 },
+        { "\\ude00", 0 },
+        { "\\ud83d\\ude00", 0 },
+        { "\\u0041", 0 },
+        { "\\ud83", 0 },
+        { "9\\ud83}", 0 },
+        { "xud83d", 0 },
+        { "\\ud83d ", 0 }
+    };
+
+    for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        TAP_IS_INT(sp_json_unescape_half(ends[i].text,
+                                         strlen(ends[i].text)),
+                   ends[i].half, "half of a pair at the end: %s",
+                   ends[i].text);
+    }
+}
+
+
 /* what another dialect says, written; and read again it is the same */
 
 #define S(text)  { text, sizeof(text) - 1 }
@@ -390,6 +422,50 @@ static void test_write(void)
 }
 
 
+/* a whole answer has the choices that were said, and one if none was */
+
+static void test_choices(void)
+{
+    char         buf[2048];
+    sp_out_t     out;
+    sp_event_t   usage;
+    sp_writer_t  w;
+
+    static const sp_delta_t  last[] = {
+        { SP_DELTA_TEXT, 127, 0, S("b"), NONE, NONE, NONE, 0, 0 },
+        { SP_DELTA_TEXT, 3, 0, S("a"), NONE, NONE, NONE, 0, 0 },
+        { SP_DELTA_TEXT, 128, 0, S("c"), NONE, NONE, NONE, 0, 0 }
+    };
+
+    memset(&w, 0, sizeof(sp_writer_t));
+    sp_event_init(&usage);
+
+    out.dst = buf;
+    out.size = sizeof(buf);
+    out.len = 0;
+
+    sp_openai.write_answer(&w, last, 3, &usage, &out);
+    buf[out.len] = '\0';
+
+    TAP_IS_STR(strstr(buf, "\"choices\""),
+               "\"choices\":[{\"index\":3,\"message\":{\"role\":"
+               "\"assistant\",\"content\":\"a\"},\"finish_reason\":"
+               "\"stop\"},{\"index\":127,\"message\":{\"role\":"
+               "\"assistant\",\"content\":\"b\"},\"finish_reason\":"
+               "\"stop\"}]}", "choices 3 and 127");
+
+    out.len = 0;
+
+    sp_openai.write_answer(&w, last + 2, 1, &usage, &out);
+    buf[out.len] = '\0';
+
+    TAP_IS_STR(strstr(buf, "\"choices\""),
+               "\"choices\":[{\"index\":0,\"message\":{\"role\":"
+               "\"assistant\",\"content\":null},\"finish_reason\":"
+               "\"stop\"}]}", "no choice");
+}
+
+
 static void test_error(void)
 {
     char                 buf[512];
@@ -483,6 +559,8 @@ int main(void)
 
     test_deltas();
     test_unescape();
+    test_half();
+    test_choices();
     test_write();
     test_error();
     test_content();
