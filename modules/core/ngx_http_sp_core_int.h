@@ -54,6 +54,7 @@ typedef struct {
 typedef struct {
     ngx_sp_metric_t               *requests[6];   /* by class; 0: other */
     ngx_sp_metric_t               *duration;
+    ngx_sp_metric_t               *errors[NGX_HTTP_SP_TURN_ERRORS];
 } ngx_http_sp_core_counters_t;
 
 
@@ -76,6 +77,7 @@ typedef struct {
     ngx_sp_name_conf_t             names;
     ngx_sp_work_t                  work;
     ngx_sp_sink_t                 *turns;         /* NULL: no turn_store */
+    ngx_str_t                      currency;      /* of prices */
     size_t                         metrics_size;
     ngx_http_sp_core_counters_t    counters;
     ngx_int_t                      request_id;    /* index of variable */
@@ -333,13 +335,34 @@ ngx_int_t ngx_http_sp_models_init(ngx_conf_t *cf,
 
 /* ngx_http_sp_core_turn.c */
 
-/* a turn that belongs to no request; "user_id" may be empty */
-ngx_int_t ngx_http_sp_turn_store(ngx_pool_t *pool, ngx_http_sp_turn_t *turn,
-    const ngx_str_t *user_id);
+/* nothing is known of it yet */
+void ngx_http_sp_turn_init(ngx_http_sp_turn_t *turn);
+
+/* a turn that belongs to no request */
+ngx_int_t ngx_http_sp_turn_store(ngx_pool_t *pool, ngx_http_sp_turn_t *turn);
+
+/* ngx_http_sp_core_account.c */
+
+/* members of the record, in NGX_HTTP_SP_ACCOUNT bytes */
+#define NGX_HTTP_SP_ACCOUNT  (256 + 9 * NGX_INT64_LEN)
+
+u_char *ngx_http_sp_account_print(u_char *p, const ngx_http_sp_turn_t *turn);
+
+char *ngx_http_sp_currency_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* ngx_http_sp_core_blame.c */
+
+const char *ngx_http_sp_turn_error_name(ngx_http_sp_turn_error_e error);
+ngx_http_sp_turn_error_e ngx_http_sp_blame(
+    const ngx_http_sp_core_ctx_t *ctx);
+ngx_int_t ngx_http_sp_blame_init(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
 
 /* ngx_http_sp_core_error.c */
 
 ngx_int_t ngx_http_sp_error_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_sp_request_id(ngx_http_request_t *r, ngx_str_t *id);
 
 /* ngx_http_sp_core_status.c */
 
@@ -405,6 +428,7 @@ ngx_int_t ngx_http_sp_inspect_init(ngx_conf_t *cf);
 /* ngx_http_sp_core_end.c */
 
 ngx_int_t ngx_http_sp_end_init(ngx_conf_t *cf);
+ngx_uint_t ngx_http_sp_status(ngx_http_request_t *r);
 ngx_http_sp_source_e ngx_http_sp_error_source(ngx_http_request_t *r);
 
 /* ngx_http_sp_core_servers.c */

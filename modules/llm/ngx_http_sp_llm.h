@@ -48,6 +48,7 @@ typedef struct {
     const char                   *code;
     const char                   *message;
     ngx_uint_t                    status;       /* 0: 502 */
+    ngx_http_sp_turn_error_e      error;        /* in the ledger */
 } ngx_http_sp_llm_fault_t;
 
 
@@ -129,11 +130,16 @@ typedef struct {
     size_t                        text_len;
     size_t                        text_size;
 
+    /* bytes of JSON: all that was said, what of it is in "text", what of it
+       the last count of the provider has covered */
+    size_t                        said;
+    size_t                        text_said;
+    size_t                        counted;
+
     unsigned                      overflow:1;   /* of json; brief is used */
     unsigned                      done:1;       /* the last event was seen */
     unsigned                      broken:1;     /* out of memory in a scan */
     unsigned                      settled:1;
-    unsigned                      usage:1;      /* prompt or completion */
 } ngx_http_sp_llm_response_t;
 
 
@@ -180,6 +186,7 @@ typedef struct {
 
 
 /* ngx_http_sp_llm_step.c */
+ngx_int_t ngx_http_sp_llm_account(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_llm_check(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_persona.c */
@@ -285,6 +292,8 @@ void ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx,
     const sp_event_t *event);
 ngx_int_t ngx_http_sp_llm_note_delta(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
+void ngx_http_sp_llm_blame(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_turn_error_e error);
 ngx_int_t ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_finish_e finish, ngx_uint_t status);
 

@@ -39,6 +39,8 @@ static ngx_int_t ngx_http_sp_llm_data(ngx_http_sp_relay_t *relay, u_char *p,
 static void ngx_http_sp_llm_fresh(ngx_http_sp_relay_t *relay);
 static ngx_int_t ngx_http_sp_llm_end(ngx_http_sp_relay_t *relay,
     ngx_uint_t broken);
+static const ngx_http_sp_llm_fault_t *ngx_http_sp_llm_why(ngx_int_t rc,
+    ngx_uint_t began);
 static void ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc);
 
 
@@ -77,28 +79,32 @@ static const ngx_http_sp_llm_header_t  ngx_http_sp_llm_headers[] = {
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_timeout =
     { "provider_timeout",
       "the model provider did not answer in time",
-      NGX_HTTP_GATEWAY_TIME_OUT };
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_unreachable =
     { "provider_unreachable",
-      "the model provider could not be reached or closed the connection", 0 };
+      "the model provider could not be reached or closed the connection",
+      0, NGX_HTTP_SP_PROVIDER_UNREACHABLE };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_cut =
     { "provider_stream_cut",
-      "the model provider closed the stream before its end", 0 };
+      "the model provider closed the stream before its end",
+      0, NGX_HTTP_SP_PROVIDER_CUT };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_encoded =
     { "provider_encoded",
       "the model provider sent a compressed answer that was not asked for",
-      0 };
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_began =
     { "provider_error",
-      "the model provider reported an error in place of an answer", 0 };
+      "the model provider reported an error in place of an answer",
+      0, NGX_HTTP_SP_PROVIDER_ERROR };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
     { "provider_content_type",
-      "the model provider answered with an unexpected content type", 0 };
+      "the model provider answered with an unexpected content type",
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
 
 
 ngx_int_t
@@ -510,6 +516,17 @@ ngx_http_sp_llm_end(ngx_http_sp_relay_t *relay, ngx_uint_t broken)
 }
 
 
+static const ngx_http_sp_llm_fault_t *
+ngx_http_sp_llm_why(ngx_int_t rc, ngx_uint_t began)
+{
+    if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
+        return &ngx_http_sp_llm_timeout;
+    }
+
+    return began ? &ngx_http_sp_llm_cut : &ngx_http_sp_llm_unreachable;
+}
+
+
 static void
 ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
 {
@@ -543,6 +560,8 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
         || rc == NGX_DONE
         || r->connection->error)
     {
+        ngx_http_sp_llm_blame(ctx, NGX_HTTP_SP_CALLER_DISCONNECTED);
+
         (void) ngx_http_sp_llm_settle(ctx, ctx->response.text_len != 0
                                            ? NGX_HTTP_SP_TURN_PARTIAL
                                            : NGX_HTTP_SP_TURN_FAILED,
@@ -552,31 +571,24 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
 
     if (r->upstream->header_sent) {
 
-        fault = ctx->attempt.fault;
-
-        if (fault == NULL) {
-            fault = (rc == NGX_HTTP_GATEWAY_TIME_OUT)
-                    ? &ngx_http_sp_llm_timeout
-                    : began ? &ngx_http_sp_llm_cut
-                            : &ngx_http_sp_llm_unreachable;
-        }
-
-        ngx_http_sp_llm_late(ctx, rc, fault);
+        ngx_http_sp_llm_late(ctx, rc, ctx->attempt.fault ? ctx->attempt.fault
+                                      : ngx_http_sp_llm_why(rc, began));
 
         return;
     }
 
-    if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
-        fault = &ngx_http_sp_llm_timeout;
-
-    } else {
-        fault = &ngx_http_sp_llm_unreachable;
-    }
+    fault = ngx_http_sp_llm_why(rc, 0);
 
     if ((rc == NGX_HTTP_GATEWAY_TIME_OUT || rc == NGX_HTTP_BAD_GATEWAY)
         && !ctx->attempt.refused)
     {
+        ngx_http_sp_llm_blame(ctx, fault->error);
+
         (void) ngx_http_sp_error(r, rc, fault->code, "%s", fault->message);
+    }
+
+    if (rc < NGX_HTTP_BAD_REQUEST || rc == NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        ngx_http_sp_llm_blame(ctx, NGX_HTTP_SP_GATEWAY_ERROR);
     }
 
     (void) ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED,

@@ -24,6 +24,7 @@ typedef struct {
     const char    *code;
     const char    *message;
     unsigned       detail:1;      /* the provider's own words follow */
+    ngx_http_sp_turn_error_e  error;
 } ngx_http_sp_llm_refusal_t;
 
 
@@ -66,40 +67,52 @@ static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static const ngx_http_sp_llm_refusal_t  ngx_http_sp_llm_refusals[] = {
 
     { 400, NGX_HTTP_BAD_REQUEST, "provider_refused_request",
-      "the model provider refused the request", 1 },
+      "the model provider refused the request", 1,
+      NGX_HTTP_SP_PROVIDER_REFUSED_REQUEST },
 
     { 401, NGX_HTTP_BAD_GATEWAY, "provider_auth_failed",
-      "the gateway is not authorized at the model provider", 0 },
+      "the gateway is not authorized at the model provider", 0,
+      NGX_HTTP_SP_PROVIDER_AUTH },
 
     { 403, NGX_HTTP_BAD_GATEWAY, "provider_auth_failed",
-      "the gateway is not authorized at the model provider", 0 },
+      "the gateway is not authorized at the model provider", 0,
+      NGX_HTTP_SP_PROVIDER_AUTH },
 
     { 404, NGX_HTTP_BAD_GATEWAY, "provider_model_not_found",
-      "the model provider does not know the model", 0 },
+      "the model provider does not know the model", 0,
+      NGX_HTTP_SP_PROVIDER_UNKNOWN_MODEL },
 
     { 408, NGX_HTTP_GATEWAY_TIME_OUT, "provider_timeout",
-      "the model provider did not answer in time", 0 },
+      "the model provider did not answer in time", 0,
+      NGX_HTTP_SP_PROVIDER_TIMEOUT },
 
     { 413, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, "provider_refused_request",
-      "the request is too large for the model provider", 1 },
+      "the request is too large for the model provider", 1,
+      NGX_HTTP_SP_PROVIDER_REFUSED_REQUEST },
 
     { 422, NGX_HTTP_BAD_REQUEST, "provider_refused_request",
-      "the model provider refused the request", 1 },
+      "the model provider refused the request", 1,
+      NGX_HTTP_SP_PROVIDER_REFUSED_REQUEST },
 
     { 429, NGX_HTTP_TOO_MANY_REQUESTS, "provider_rate_limited",
-      "the model provider limits the rate of requests, try again later", 0 },
+      "the model provider limits the rate of requests, try again later", 0,
+      NGX_HTTP_SP_PROVIDER_RATE_LIMITED },
 
     { 503, NGX_HTTP_SERVICE_UNAVAILABLE, "provider_overloaded",
-      "the model provider is overloaded, try again later", 0 },
+      "the model provider is overloaded, try again later", 0,
+      NGX_HTTP_SP_PROVIDER_OVERLOADED },
 
     { 504, NGX_HTTP_GATEWAY_TIME_OUT, "provider_timeout",
-      "the model provider did not answer in time", 0 },
+      "the model provider did not answer in time", 0,
+      NGX_HTTP_SP_PROVIDER_TIMEOUT },
 
     { 529, NGX_HTTP_SERVICE_UNAVAILABLE, "provider_overloaded",
-      "the model provider is overloaded, try again later", 0 },
+      "the model provider is overloaded, try again later", 0,
+      NGX_HTTP_SP_PROVIDER_OVERLOADED },
 
     { 0, NGX_HTTP_BAD_GATEWAY, "provider_failed",
-      "the model provider failed", 0 }
+      "the model provider failed", 0,
+      NGX_HTTP_SP_PROVIDER_ERROR }
 };
 
 
@@ -390,6 +403,8 @@ ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
                   &ctx->attempt.target->provider->name,
                   ctx->relay.status.code, &ctx->attempt.target->name);
 
+    ngx_http_sp_llm_blame(ctx, refusal->error);
+
     ctx->attempt.refused = 1;
     ctx->attempt.error_status = refusal->answer;
 
@@ -437,6 +452,7 @@ ngx_http_sp_llm_refused_late(ngx_http_sp_llm_ctx_t *ctx,
     }
 
     fault->status = refusal->answer;
+    fault->error = refusal->error;
     fault->code = detail->code ? detail->code : refusal->code;
     fault->message = refusal->message;
 
@@ -483,6 +499,8 @@ ngx_http_sp_llm_bad_answer(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
         (void) ngx_http_sp_error(r, NGX_HTTP_BAD_GATEWAY, fault->code, "%s",
                                  fault->message);
     }
+
+    ngx_http_sp_llm_blame(ctx, fault->error);
 
     ctx->attempt.refused = 1;
     ctx->attempt.error_status = NGX_HTTP_BAD_GATEWAY;

@@ -143,6 +143,17 @@ ngx_module_t  ngx_http_sp_llm_module = {
 };
 
 
+/* who it is is known; nobody has refused it for what it is */
+
+static const ngx_http_sp_step_t  ngx_http_sp_llm_account_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("llm_account"),
+    NGX_HTTP_SP_ADMIT,
+    1,
+    ngx_http_sp_llm_account
+};
+
+
 /* in front of moderation and memory: a refused request costs nothing */
 
 static const ngx_http_sp_step_t  ngx_http_sp_llm_check_step = {
@@ -336,7 +347,8 @@ ngx_http_sp_llm_keepalive_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 static ngx_int_t
 ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
+    if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_account_step) != NGX_OK
+        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_persona_step) != NGX_OK)
     {
         return NGX_ERROR;

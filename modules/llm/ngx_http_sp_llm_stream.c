@@ -36,15 +36,18 @@ static ngx_uint_t ngx_http_sp_llm_is_whole(ngx_http_sp_llm_ctx_t *ctx,
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
     { "provider_event_too_large",
-      "the model provider sent an event above the configured size", 0 };
+      "the model provider sent an event above the configured size",
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_malformed =
     { "provider_invalid_event",
-      "the model provider sent an event that is not valid", 0 };
+      "the model provider sent an event that is not valid",
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_reported =
     { "provider_error",
-      "the model provider reported an error while answering", 0 };
+      "the model provider reported an error while answering",
+      0, NGX_HTTP_SP_PROVIDER_ERROR };
 
 
 ngx_int_t
@@ -235,6 +238,10 @@ ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
         ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                       "llm: provider \"%V\" sent an answer that is not a "
                       "completion", &ctx->attempt.target->provider->name);
+
+        ngx_http_sp_llm_blame(ctx, event.has_error
+                                   ? NGX_HTTP_SP_PROVIDER_ERROR
+                                   : NGX_HTTP_SP_PROVIDER_INVALID_ANSWER);
 
         if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED, NGX_HTTP_OK)
             != NGX_OK)
@@ -725,6 +732,8 @@ ngx_http_sp_llm_end_failed(ngx_http_sp_llm_ctx_t *ctx,
     ngx_chain_t  *cl;
 
     static u_char  end[] = "\n\n";
+
+    ngx_http_sp_llm_blame(ctx, fault->error);
 
     if ((ctx->check.stream && ngx_http_sp_llm_filter_end(ctx) != NGX_OK)
         || ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED, status)

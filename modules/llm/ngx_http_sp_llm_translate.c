@@ -99,6 +99,12 @@ ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta)
 
     ngx_int_t  rc;
 
+    /* whatever becomes of it, it was paid for */
+
+    if (delta->kind != SP_DELTA_FINISH && delta->kind != SP_DELTA_SIGNATURE) {
+        ctx->response.said += delta->text.len;
+    }
+
     rc = ctx->attempt.filtered ? ngx_http_sp_llm_filter(ctx, delta)
                                : ngx_http_sp_llm_say(ctx, delta);
 

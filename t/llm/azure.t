@@ -95,6 +95,17 @@ for my $model (sort keys %paths) {
        "$model: an error keeps its code");
 }
 
+# the first event of Azure has no choice
+
+my $first = '{"choices":[],"created":0,"id":"","model":"","object":"",'
+            . '"prompt_filter_results":[{"prompt_index":0}],"usage":null}';
+my $raw = join "\n", $first, '{"choices":[{"index":0,"delta":{"content":'
+          . '"Hello"},"finish_reason":"stop"}]}', '[DONE]';
+my $body = chat('dated', "fault raw\n$raw", stream => \1)->{body};
+
+is($body, join('', map { "data: $_\n\n" } split /\n/, $raw),
+   'an event without a choice passes');
+
 my $res = $t->post('/dated', {}, { input => 'x' });
 is($res->{status}, 200, 'embeddings') or diag($res->{body});
 is(sent()->{line}, 'POST /openai/deployments/vectors/embeddings'

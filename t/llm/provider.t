@@ -61,6 +61,11 @@ my %good = (
                       stream_usage continuous;"),
     'gemini' => block("dialect gemini; $url stream_usage off;
                        model e as=e kind=embedding;"),
+    'prices' => block("$url model n as=b price=2.5/10;
+                       model o as=c price=0.075/0.3/0.01875;
+                       model p as=d kind=chat context=8k weight=2 backup
+                             internal price=3/15/0.3/3.75;"),
+    'a currency' => block($url) . 'llm_currency EUR;',
     'a unix socket' => block('url http://unix:/tmp/x.sock:/v1;'),
     'https' => block('url https://127.0.0.1;'),
     'a host that does not exist' => block('url http://no.such.invalid/;'),
@@ -101,6 +106,15 @@ ok($ok, 'a provider behind its server') or diag($out);
 # -- refused: [block, what is said]
 
 my %bad = (
+    'a price' => [ block("$url model n price=10;"),
+                   qr{invalid price in "price=10" of "model", expected price=}
+                 ],
+    'a price below 0' => [ block("$url model n price=-1/1;"),
+                           qr/invalid price/ ],
+    'a currency' => [ block($url) . 'llm_currency euro;',
+                      qr/invalid currency "euro", expected a code of ISO/ ],
+    'two currencies' => [ block($url) . 'llm_currency EUR; llm_currency USD;',
+                          qr/"llm_currency" directive is duplicate/ ],
     'no url' => [ block(''), qr/has no "url"/ ],
     'no model' => [ "llm_provider x { $url }", qr/has no "model"/ ],
     'twice' => [ block($url) . "llm_provider x { $url model n; }",
@@ -163,7 +177,7 @@ my %bad = (
         [ block('dialect azure; url https://127.0.0.1/openai/v1;'),
           qr{"url" of llm_provider "x" must end before "/openai"} ],
     'a model parameter' => [ block("$url model n color=2;"),
-                             qr/expected as=ALIAS, kind=chat, kind=embedding, context=TOKENS, weight=NUMBER, backup or internal/ ],
+                             qr/expected as=ALIAS, kind=chat, kind=embedding, context=TOKENS, weight=NUMBER, price=INPUT\/OUTPUT, backup or internal/ ],
     'a weight' => [ block("$url model n weight=0;"),
                     qr/invalid value "weight=0" in "model", a number from 1 to 1000 / ],
 );

@@ -330,17 +330,20 @@ sub run_plans {
 sub plan {
     my ($line, $request, $used) = @_;
 
-    my ($name, %arg) = wanted($request);
+    my ($name, %arg) = wanted($line, $request);
 
     return $arg{after} ? { wait => $arg{after} / 1000 } : (),
            answer($line, $request, $used, $name, %arg);
 }
 
 
+sub is_gemini { $_[0] =~ /:\w+Contents?\W/ }
+
+
 # what the last user message asks for
 
 sub wanted {
-    my ($request) = @_;
+    my ($line, $request) = @_;
 
     my $user = '';
 
@@ -355,7 +358,7 @@ sub wanted {
 
     my ($name, %arg) = ('');
 
-    $user = Sallyport::Gemini::asked($request) // '' if $request->{contents};
+    $user = Sallyport::Gemini::asked($request) // '' if is_gemini($line);
 
     if ($user =~ /^fault (\w+)(.*)/) {
         $name = $1;
@@ -378,7 +381,7 @@ sub answer {
     return embeddings($request) if $line =~ m{/embeddings[ ?]};
 
     return Sallyport::Gemini::plan($line, $request, $name, %arg)
-        if $line =~ /:\w+Contents?\W/ && $name !~ /^(?:header|stale|gzip|type)$/;
+        if is_gemini($line) && $name !~ /^(?:header|stale|gzip|type)$/;
 
     if ($name eq 'status') {
         return status_plan(%arg);
