@@ -59,6 +59,7 @@ typedef struct {
     ngx_str_t                     lines[NGX_HTTP_SP_PROVIDER_HEADERS];
     ngx_uint_t                    nlines;      /* of every fetch */
     ngx_flag_t                    stream_usage;
+    sp_dialect_options_t          options;
     ngx_uint_t                    models;      /* of the block */
     ngx_uint_t                    embeddings;  /* of them */
 

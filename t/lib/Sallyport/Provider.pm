@@ -380,7 +380,7 @@ sub wanted {
 sub answer {
     my ($line, $request, $used, $name, %arg) = @_;
 
-    return embeddings($request) if $line =~ m{/embeddings };
+    return embeddings($request) if $line =~ m{/embeddings[ ?]};
 
     return Sallyport::Gemini::plan($line, $request, $name, %arg)
         if is_gemini($line) && $name !~ /^(?:header|stale|gzip|type)$/;
