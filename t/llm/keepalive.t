@@ -231,6 +231,38 @@ for my $http2 (0, 1) {
 }
 
 
+# the same while the next target is asked
+
+for my $http2 (0, 1) {
+    my $before = $p->requests;
+    my $body = Sallyport::Llm::body('fault stall at=accept', stream => \1,
+                                    model => 'pair');
+    my ($c, $id);
+
+    if ($http2) {
+        $c = Sallyport::HTTP2->connect('127.0.0.1:' . $t->port('H2'));
+        $id = $c->request('POST', '/v1/chat/completions',
+                          { 'Content-Type' => 'application/json' },
+                          $Sallyport::Llm::json->encode($body));
+    } else {
+        $c = $t->stream('POST', '/v1/chat/completions', {}, $body);
+    }
+
+    ok($t->wait_until(sub { $p->requests == $before + 2 }, 5),
+       'two targets were asked');
+
+    my $n = $p->last_request->{n};
+
+    $http2 ? $c->reset($id) : $c->close(abrupt => 1);
+
+    my $took = $p->wait_event('closed', $n, 5);
+
+    ok(defined $took && $took < 0.5,
+       'left, in the second target, ' . ($http2 ? 'HTTP/2' : 'HTTP/1.1'));
+    $c->close if $http2;
+}
+
+
 # -- each is counted once
 
 my %seen = map {
@@ -238,7 +270,7 @@ my %seen = map {
                        qq{provider="one",kind="chat",outcome="$_"}) || 0
 } qw(complete partial failed);
 
-is($seen{failed}, 13, 'targets that failed behind a ping');
+is($seen{failed}, 15, 'targets that failed behind a ping');
 
 
 # -- configuration
