@@ -52,7 +52,7 @@ sentence, as a stream when the request asks for one.
     nousage       never any usage
     type          type=T: another content type
     gzip          a compressed answer
-    status        code=N retry=S: an error answer (chunked=1, bytes=1), with
+    status        code=N retry=S: an error answer (chunked, bytes, gzip=1), with
                   type=, param= and error=, its code
     header        a broken header line
     noise         a broken chunk size
@@ -488,6 +488,11 @@ sub status_plan {
     my $more = defined $arg{retry} ? "Retry-After: $arg{retry}\r\n" : '';
 
     $more =~ s/_/ /g;
+
+    if ($arg{gzip}) {
+        $more .= "Content-Encoding: gzip\r\n";
+        $body = "\x1f\x8b\x08\x00acct-7788";
+    }
 
     my @body = $arg{chunked} ? (chunk(substr $body, 0, 20),
                                 chunk(substr $body, 20), "0\r\n\r\n")
