@@ -10,6 +10,7 @@
 #include "ngx_http_sp_core.h"
 
 #include "ngx_http_sp_relay.h"
+#include "sp_eth.h"
 #include "sp_json_shorten.h"
 #include "sp_prompt.h"
 
@@ -35,6 +36,14 @@ typedef struct {
 } ngx_http_sp_llm_main_conf_t;
 
 
+/* of llm_receipt */
+typedef struct {
+    secp256k1_context            *secp;
+    uint8_t                       key[32];      /* never logged */
+    u_char                        address[SP_ETH_ADDRESS_TEXT_LEN];
+} ngx_http_sp_llm_signer_t;
+
+
 typedef struct {
     ngx_http_sp_model_t          *model;        /* of llm_pass; NULL: off */
     ngx_http_sp_model_kind_e      kind;         /* of the location's models */
@@ -44,6 +53,7 @@ typedef struct {
     ngx_uint_t                    context_size;
     size_t                        event_size;
     size_t                        answer_size;
+    ngx_http_sp_llm_signer_t     *signer;       /* NULL: no receipts */
     ngx_msec_t                    keepalive;    /* 0: off */
 
     ngx_sp_pg_t                  *characters;
@@ -308,6 +318,11 @@ void ngx_http_sp_llm_blame(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_turn_error_e error);
 ngx_int_t ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_finish_e finish, ngx_uint_t status);
+
+/* ngx_http_sp_llm_receipt.c */
+char *ngx_http_sp_llm_receipt_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_sp_llm_receipt(ngx_http_sp_llm_ctx_t *ctx);
 
 
 extern ngx_module_t  ngx_http_sp_llm_module;

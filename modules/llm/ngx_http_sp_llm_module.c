@@ -92,6 +92,13 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       offsetof(ngx_http_sp_llm_loc_conf_t, answer_size),
       NULL },
 
+    { ngx_string("llm_receipt"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sp_llm_receipt_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("llm_keepalive"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_sp_llm_keepalive_directive,
@@ -385,6 +392,7 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     llcf->context_size = NGX_CONF_UNSET_SIZE;
     llcf->event_size = NGX_CONF_UNSET_SIZE;
     llcf->answer_size = NGX_CONF_UNSET_SIZE;
+    llcf->signer = NGX_CONF_UNSET_PTR;
     llcf->keepalive = NGX_CONF_UNSET_MSEC;
     llcf->characters = NGX_CONF_UNSET_PTR;
     llcf->character_timeout = NGX_CONF_UNSET_MSEC;
@@ -406,6 +414,7 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->context_size, prev->context_size, 0);
     ngx_conf_merge_size_value(conf->event_size, prev->event_size, 1048576);
     ngx_conf_merge_size_value(conf->answer_size, prev->answer_size, 262144);
+    ngx_conf_merge_ptr_value(conf->signer, prev->signer, NULL);
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
     ngx_conf_merge_ptr_value(conf->characters, prev->characters, NULL);
     ngx_conf_merge_msec_value(conf->character_timeout,

@@ -254,9 +254,13 @@ ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
             return NGX_ERROR;
         }
 
-        /* of what is written anew there is nothing to say */
+        /* of what is written anew there is nothing to say, and the end of
+         * the connection was not the end of the answer */
 
-        return ctx->attempt.rewritten ? NGX_ERROR : NGX_OK;
+        return (ctx->attempt.rewritten
+                || (rc != 0 && ctx->relay.length == -1
+                    && !ctx->request->upstream->headers_in.chunked))
+               ? NGX_ERROR : NGX_OK;
     }
 
     ngx_http_sp_llm_note(ctx, &event);
@@ -690,6 +694,10 @@ ngx_http_sp_llm_late(ngx_http_sp_llm_ctx_t *ctx, ngx_int_t rc,
         if (ngx_http_sp_llm_end_failed(ctx, fault, r->headers_out.status)
             != NGX_OK)
         {
+            /* nothing more goes out: not the end of a body either */
+
+            r->connection->error = 1;
+
             return;
         }
     }

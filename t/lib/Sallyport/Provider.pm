@@ -64,7 +64,7 @@ sentence, as a stream when the request asks for one.
                   line "--" is between them
     raw           the other lines of the message as they are: each is an event
                   of the stream, delay=MS between them, all of them a whole
-                  answer; end=stall: then nothing
+                  answer; end=stall: then nothing; length=0: none is told
     stale         no answer, the end on a connection that was used before
                   (always=1: on a fresh one, too)
 
@@ -650,7 +650,7 @@ sub complete_plan {
            { close => 1 } if $name eq 'cut';
 
     return head(200, 'application/json', "Connection: close\r\n"), $body,
-           { close => 1 } if $name eq 'close';
+           { close => 1 } if $name eq 'close' || exists $arg{length};
 
     my @chunks = $name eq 'bytes'
         ? (head(200, 'application/json', "Transfer-Encoding: chunked\r\n"),
