@@ -20,6 +20,11 @@ static const sp_chat_error_t  sp_gemini_choice_invalid =
     { "tool_invalid", "tool_choice",
       "a tool is chosen by its name" };
 
+static const sp_chat_error_t  sp_gemini_verbosity =
+    { "unsupported_parameter", "verbosity",
+      "the model of this request writes as long as it is told by its "
+      "messages: leave it out" };
+
 static const sp_chat_error_t  sp_gemini_always_parallel =
     { "unsupported_parameter", "parallel_tool_calls",
       "the model of this request may always call several tools: leave it "
@@ -154,10 +159,7 @@ sp_gemini_write_config(sp_gemini_sender_t *s)
     }
 
     if (chat->options[SP_CHAT_VERBOSITY] != NULL) {
-        return sp_gemini_refuse(s, "unsupported_parameter", "verbosity",
-                                "the model of this request writes as long "
-                                "as it is told by its messages: leave it "
-                                "out");
+        return sp_gemini_refuse(s, &sp_gemini_verbosity);
     }
 
     sp_out_str(s->out, ",\"generationConfig\":{");
