@@ -57,6 +57,7 @@ struct ngx_http_sp_stream_s {
     uint64_t                     said;
     uint64_t                     fed;
     ngx_int_t                    verdict;   /* NGX_OK so far */
+    unsigned                     edited:1;
 };
 
 
@@ -228,6 +229,7 @@ ngx_http_sp_stream_reopen(ngx_http_sp_stream_t *stream,
     stream->said = 0;
     stream->fed = 0;
     stream->verdict = NGX_OK;
+    stream->edited = 0;
 
     return ngx_http_sp_stream_begin(stream);
 }
@@ -562,6 +564,8 @@ ngx_http_sp_text_edit(ngx_http_sp_text_t *text, uint64_t from, uint64_t to,
     edit[i].by = by;
     edit[i].done = 0;
 
+    stream->edited = 1;
+
     stream->by += (by != NULL) ? by->len : 0;
 
     return NGX_OK;
@@ -590,7 +594,7 @@ ngx_http_sp_text_widen(ngx_http_sp_stream_t *stream, uint64_t from,
 ngx_uint_t
 ngx_http_sp_stream_edited(const ngx_http_sp_stream_t *stream)
 {
-    return stream->edits.nelts != 0;
+    return stream->edited;
 }
 
 

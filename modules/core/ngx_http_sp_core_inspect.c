@@ -18,6 +18,7 @@ typedef struct {
     sp_chat_role_e         role;
     ngx_http_sp_field_e    field;
     ngx_uint_t             fixed;
+    ngx_uint_t             split;    /* results of tools are judged alone */
     ngx_uint_t             edited;
 } ngx_http_sp_inspect_t;
 
@@ -30,10 +31,13 @@ static ngx_int_t ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in,
     sp_chat_request_t *chat);
 static ngx_int_t ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in,
     const sp_chat_message_t *message);
+static ngx_int_t ngx_http_sp_inspect_content(ngx_http_sp_inspect_t *in,
+    const sp_chat_message_t *message, json_t *content);
 static ngx_int_t ngx_http_sp_inspect_parts(ngx_http_sp_inspect_t *in,
     json_t *parts);
 static ngx_int_t ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in,
     json_t *part);
+static ngx_uint_t ngx_http_sp_inspect_is_text(const json_t *source);
 static json_t *ngx_http_sp_inspect_part_text(json_t *parts, size_t i);
 static void ngx_http_sp_inspect_join(json_t *parts, size_t gap,
     ngx_str_t *text);
@@ -128,6 +132,7 @@ ngx_http_sp_inspect_body(ngx_http_request_t *r, json_t *root,
     in.role = SP_CHAT_USER;
     in.field = NGX_HTTP_SP_OTHER;
     in.fixed = 0;
+    in.split = 0;
     in.edited = 0;
 
     in.stream = ngx_http_sp_stream_create(r, filters);
@@ -202,7 +207,11 @@ ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in, sp_chat_request_t *chat)
 
     json_object_foreach(chat->root, key, value) {
 
-        if (ngx_strcmp(key, "messages") == 0) {
+        /* a system prompt beside the messages was one of them */
+
+        if (ngx_strcmp(key, "messages") == 0
+            || value == chat->messages[0].value)
+        {
             continue;
         }
 
@@ -225,27 +234,21 @@ ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in,
     ngx_int_t    rc;
     const char  *key;
 
+    if (!json_is_object(message->value)) {
+        return ngx_http_sp_inspect_content(in, message, message->value);
+    }
+
     json_object_foreach(message->value, key, value) {
 
         if (ngx_strcmp(key, "role") == 0) {
             continue;
         }
 
-        if (ngx_strcmp(key, "content") != 0) {
+        /* beside the content: name, refusal, arguments of tool calls */
 
-            /* name, refusal, arguments of tool calls */
-
-            rc = ngx_http_sp_inspect_member(in, key, value, NULL);
-
-        } else {
-            in->field = NGX_HTTP_SP_CONTENT;
-
-            rc = json_is_array(value)
-                 ? ngx_http_sp_inspect_parts(in, value)
-                 : ngx_http_sp_inspect_value(in, value, NULL);
-
-            in->field = NGX_HTTP_SP_OTHER;
-        }
+        rc = (ngx_strcmp(key, "content") == 0)
+             ? ngx_http_sp_inspect_content(in, message, value)
+             : ngx_http_sp_inspect_member(in, key, value, NULL);
 
         if (rc != NGX_OK) {
             return rc;
@@ -253,6 +256,24 @@ ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in,
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_inspect_content(ngx_http_sp_inspect_t *in,
+    const sp_chat_message_t *message, json_t *content)
+{
+    ngx_int_t  rc;
+
+    in->field = NGX_HTTP_SP_CONTENT;
+    in->split = message->split;
+
+    rc = json_is_array(content) ? ngx_http_sp_inspect_parts(in, content)
+                                : ngx_http_sp_inspect_value(in, content, NULL);
+
+    in->field = NGX_HTTP_SP_OTHER;
+
+    return rc;
 }
 
 
@@ -313,7 +334,8 @@ ngx_http_sp_inspect_parts(ngx_http_sp_inspect_t *in, json_t *parts)
 /*
  * What a part has beside its "text": a refusal, the name of a file, the
  * result of a tool.  The bytes of an image, a sound or a file are no text;
- * only where the type says that they are such bytes.
+ * only where the type says that they are such bytes.  A signature is no text
+ * either, and worth nothing when edited.
  */
 
 static ngx_int_t
@@ -326,14 +348,19 @@ ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
 
     static const struct {
         const char  *type;
-        const char  *bytes;
+        const char  *member;
+        const char  *bytes;      /* in it; NULL: it is */
     } known[] = {
-        { "text", NULL },
-        { "refusal", NULL },
-        { "image_url", "url" },
-        { "input_audio", "data" },
-        { "file", "file_data" },
-        { NULL, NULL }
+        { "text", NULL, NULL },
+        { "refusal", NULL, NULL },
+        { "image_url", "image_url", "url" },
+        { "input_audio", "input_audio", "data" },
+        { "file", "file", "file_data" },
+        { "image", "source", "data" },
+        { "document", "source", "data" },
+        { "thinking", "signature", NULL },
+        { "redacted_thinking", "data", NULL },
+        { NULL, NULL, NULL }
     };
 
     /* that a part is an object with a type has been seen to by sp_chat */
@@ -346,6 +373,10 @@ ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
         }
     }
 
+    if (in->split && ngx_strcmp(type, "tool_result") == 0) {
+        return NGX_OK;
+    }
+
     json_object_foreach(part, key, item) {
 
         if (ngx_strcmp(key, "type") == 0) {
@@ -355,10 +386,18 @@ ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
         } else if (ngx_strcmp(key, "text") == 0) {
             rc = NGX_OK;
 
+        } else if (known[i].member == NULL
+                   || ngx_strcmp(key, known[i].member) != 0
+                   || ngx_http_sp_inspect_is_text(item))
+        {
+            rc = ngx_http_sp_inspect_member(in, key, item, NULL);
+
+        } else if (known[i].bytes != NULL) {
+            rc = ngx_http_sp_inspect_member(in, key, item, known[i].bytes);
+
         } else {
-            rc = ngx_http_sp_inspect_member(in, key, item,
-                                            ngx_strcmp(key, type) == 0
-                                            ? known[i].bytes : NULL);
+            rc = json_is_string(item)
+                 ? NGX_OK : ngx_http_sp_inspect_value(in, item, NULL);
         }
 
         if (rc != NGX_OK) {
@@ -367,6 +406,19 @@ ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
     }
 
     return NGX_OK;
+}
+
+
+/* a source, as Anthropic has it, may be a text */
+
+static ngx_uint_t
+ngx_http_sp_inspect_is_text(const json_t *source)
+{
+    const char  *type;
+
+    type = json_string_value(json_object_get(source, "type"));
+
+    return type != NULL && ngx_strcmp(type, "base64") != 0;
 }
 
 

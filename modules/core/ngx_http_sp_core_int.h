@@ -347,11 +347,8 @@ char *ngx_http_sp_pg_role_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 
 ngx_http_sp_stream_t *ngx_http_sp_stream_create(ngx_http_request_t *r,
     ngx_uint_t filters);
-ngx_int_t ngx_http_sp_stream_reopen(ngx_http_sp_stream_t *stream,
-    const ngx_http_sp_text_t *text);
 ngx_int_t ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream,
     const ngx_str_t *piece, ngx_uint_t last);
-ngx_uint_t ngx_http_sp_stream_edited(const ngx_http_sp_stream_t *stream);
 ngx_int_t ngx_http_sp_stream_cut(ngx_http_sp_stream_t *stream,
     const u_char *src, uint64_t from, uint64_t to, ngx_str_t *out);
 void ngx_http_sp_stream_close(ngx_http_sp_stream_t *stream);

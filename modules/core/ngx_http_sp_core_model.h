@@ -49,6 +49,8 @@ typedef struct {
     ngx_str_t                     lines[NGX_HTTP_SP_PROVIDER_HEADERS];
     ngx_uint_t                    nlines;      /* of every fetch */
     ngx_flag_t                    stream_usage;
+    ngx_int_t                     max_tokens;  /* of a request that tells
+                                                  none; 0: it need not */
     ngx_uint_t                    models;      /* of the block */
     ngx_uint_t                    embeddings;  /* of them */
 

@@ -62,7 +62,7 @@ typedef struct {
     size_t                tool;      /* number of the call in its choice */
     sp_slice_t            text;      /* or arguments; FINISH: the reason */
     sp_slice_t            id;        /* of a call that begins */
-    sp_slice_t            name;
+    sp_slice_t            name;      /* of it; FINISH: the stop sequence */
     sp_slice_t            signature; /* of a call that begins; opaque */
     sp_finish_e           finish;
     unsigned              json:1;    /* text is a JSON value, no string */
@@ -113,6 +113,7 @@ typedef struct {
     const char           *model;         /* as the client calls it */
     size_t                model_len;
     int64_t               created;       /* seconds of 1970 */
+    int64_t               prompt_tokens; /* so far, or estimated */
     void                 *state;         /* writer_size bytes */
     unsigned              usage:1;       /* the client asked for it */
 } sp_writer_t;
@@ -171,6 +172,11 @@ typedef struct {
     size_t                reader_size;   /* of scan_event()'s state; or 0 */
     size_t                writer_size;   /* of write_event()'s state; or 0 */
     const char *const    *bulky;         /* see sp_json_limits_t; or NULL */
+    int64_t               max_tokens;    /* of a request that tells none, as it
+                                            has to; 0: it need not */
+    const char *const    *headers;       /* of a client, lower case, that its
+                                            provider gets, up to a NULL; or
+                                            NULL */
     unsigned              lines:1;       /* an event is a line, no SSE */
 
     /* client: NULL for a dialect that only providers speak */
@@ -257,6 +263,7 @@ typedef struct {
 
 
 extern const sp_dialect_t  sp_openai;
+extern const sp_dialect_t  sp_anthropic;
 
 
 #endif /* _SP_DIALECT_H_INCLUDED_ */

@@ -49,12 +49,15 @@ static const sp_chat_error_t  sp_openai_call_invalid =
 
 
 static void sp_openai_send_options(sp_openai_sender_t *s);
+static void sp_openai_send_reasoning(sp_openai_sender_t *s);
+static void sp_openai_send_schema(sp_openai_sender_t *s);
 static int sp_openai_send_tools(sp_openai_sender_t *s);
 static int sp_openai_send_messages(sp_openai_sender_t *s);
 static void sp_openai_send_system(sp_openai_sender_t *s, const char *text,
     size_t len);
 static int sp_openai_send_message(sp_openai_sender_t *s,
     const sp_chat_message_t *message);
+static int sp_openai_has_parts(const sp_chat_message_t *message);
 static int sp_openai_send_parts(sp_openai_sender_t *s,
     const sp_chat_message_t *message);
 static int sp_openai_send_part(sp_openai_sender_t *s,
@@ -173,6 +176,44 @@ sp_openai_send_options(sp_openai_sender_t *s)
             (void) sp_openai_send_json(s, value, 0);
         }
     }
+
+    sp_openai_send_reasoning(s);
+    sp_openai_send_schema(s);
+}
+
+
+/* a budget in tokens is none of its options: the effort that is nearest */
+
+static void
+sp_openai_send_reasoning(sp_openai_sender_t *s)
+{
+    int64_t  budget;
+
+    budget = s->call->chat->budget;
+
+    if (budget > 0 && s->call->chat->options[SP_CHAT_EFFORT] == NULL) {
+        sp_out_str(s->out, ",\"reasoning_effort\":\"");
+        sp_out_str(s->out, budget < 4096 ? "low"
+                           : budget < 16384 ? "medium" : "high");
+        sp_out_str(s->out, "\"");
+    }
+}
+
+
+static void
+sp_openai_send_schema(sp_openai_sender_t *s)
+{
+    const sp_chat_request_t  *chat;
+
+    chat = s->call->chat;
+
+    if (chat->schema != NULL && chat->options[SP_CHAT_FORMAT] == NULL) {
+        sp_out_str(s->out, ",\"response_format\":{\"type\":\"json_schema\","
+                           "\"json_schema\":{\"name\":\"answer\","
+                           "\"strict\":true,\"schema\":");
+        (void) sp_openai_send_json(s, chat->schema, 0);
+        sp_out_str(s->out, "}}");
+    }
 }
 
 
@@ -208,7 +249,7 @@ sp_openai_send_tools(sp_openai_sender_t *s)
             (void) sp_openai_send_json(s, tool->parameters, 0);
         }
 
-        sp_out_str(s->out, "}}");
+        sp_out_str(s->out, tool->strict ? ",\"strict\":true}}" : "}}");
     }
 
     if (chat->ntools == 0) {
@@ -296,7 +337,7 @@ sp_openai_send_message(sp_openai_sender_t *s,
     sp_openai_send_string(s, "name", message->name);
     sp_openai_send_string(s, "tool_call_id", message->call_id);
 
-    if (message->parts != NULL) {
+    if (sp_openai_has_parts(message)) {
 
         if (sp_openai_send_parts(s, message) != 0) {
             return -1;
@@ -321,17 +362,49 @@ sp_openai_send_message(sp_openai_sender_t *s,
 }
 
 
+/* OpenAI's API does not take reasoning back */
+
 static int
-sp_openai_send_parts(sp_openai_sender_t *s, const sp_chat_message_t *message)
+sp_openai_has_parts(const sp_chat_message_t *message)
 {
     size_t  i;
 
+    for (i = 0; i < message->nparts; i++) {
+        if (message->parts[i].kind != SP_CHAT_PART_REASONING) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+sp_openai_send_parts(sp_openai_sender_t *s, const sp_chat_message_t *message)
+{
+    size_t                 i, n;
+    const sp_chat_part_t  *part;
+
     sp_out_str(s->out, ",\"content\":[");
 
-    for (i = 0; i < message->nparts; i++) {
-        sp_out_str(s->out, i != 0 ? "," : "");
+    n = 0;
 
-        if (sp_openai_send_part(s, &message->parts[i]) != 0) {
+    for (i = 0; i < message->nparts; i++) {
+        part = &message->parts[i];
+
+        if (part->kind == SP_CHAT_PART_REASONING) {
+            continue;
+        }
+
+        /* what a tool has to show is text there */
+
+        if (message->role == SP_CHAT_TOOL && part->kind != SP_CHAT_PART_TEXT) {
+            return sp_openai_refuse(s, &sp_openai_part_unsupported);
+        }
+
+        sp_out_str(s->out, n++ != 0 ? "," : "");
+
+        if (sp_openai_send_part(s, part) != 0) {
             return -1;
         }
     }
@@ -360,6 +433,13 @@ sp_openai_send_part(sp_openai_sender_t *s, const sp_chat_part_t *part)
     }
 
     sp_out_str(s->out, heads[part->kind]);
+
+    if (part->media != NULL) {
+        sp_out_str(s->out, "data:");
+        sp_out_text(s->out, part->media, strlen(part->media));
+        sp_out_str(s->out, ";base64,");
+    }
+
     sp_openai_send_data(s, part->data);
     sp_out_str(s->out, "\"");
 

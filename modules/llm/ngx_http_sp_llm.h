@@ -45,6 +45,7 @@ typedef struct {
 typedef struct {
     const char                   *code;
     const char                   *message;
+    ngx_uint_t                    status;       /* it would have; 0: 502 */
 } ngx_http_sp_llm_fault_t;
 
 
@@ -77,6 +78,7 @@ typedef struct {
     const ngx_http_sp_target_t   *target;
     const sp_dialect_t           *dialect;      /* the provider's */
 
+    ngx_str_t                     headers;      /* of the client, as text */
     ngx_str_t                     retry_after;
     ngx_uint_t                    error_status; /* answered in its place */
 
@@ -183,6 +185,9 @@ ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_target_t *target);
 ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
+
+/* ngx_http_sp_llm_header.c: those of the client that go on; or a status */
+ngx_int_t ngx_http_sp_llm_pass_headers(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_target.c */
 

@@ -72,27 +72,29 @@ static const ngx_http_sp_llm_header_t  ngx_http_sp_llm_headers[] = {
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_timeout =
     { "provider_timeout",
-      "the model provider did not answer in time" };
+      "the model provider did not answer in time",
+      NGX_HTTP_GATEWAY_TIME_OUT };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_unreachable =
     { "provider_unreachable",
-      "the model provider could not be reached or closed the connection" };
+      "the model provider could not be reached or closed the connection", 0 };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_cut =
     { "provider_stream_cut",
-      "the model provider closed the stream before its end" };
+      "the model provider closed the stream before its end", 0 };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_encoded =
     { "provider_encoded",
-      "the model provider sent a compressed answer that was not asked for" };
+      "the model provider sent a compressed answer that was not asked for",
+      0 };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_began =
     { "provider_error",
-      "the model provider reported an error in place of an answer" };
+      "the model provider reported an error in place of an answer", 0 };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
     { "provider_content_type",
-      "the model provider answered with an unexpected content type" };
+      "the model provider answered with an unexpected content type", 0 };
 
 
 ngx_int_t

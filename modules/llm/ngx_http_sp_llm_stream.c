@@ -22,6 +22,8 @@ static ngx_int_t ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx,
     sp_sse_event_t *event);
+static const ngx_http_sp_llm_fault_t *ngx_http_sp_llm_fault(
+    const sp_event_t *event);
 static ngx_int_t ngx_http_sp_llm_event_done(ngx_http_sp_llm_ctx_t *ctx,
     sp_sse_event_t *sse);
 static ngx_int_t ngx_http_sp_llm_stop(ngx_http_sp_llm_ctx_t *ctx);
@@ -40,15 +42,20 @@ static ngx_uint_t ngx_http_sp_llm_is_whole(ngx_http_sp_llm_ctx_t *ctx,
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
     { "provider_event_too_large",
-      "the model provider sent an event above the configured size" };
+      "the model provider sent an event above the configured size", 0 };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_malformed =
     { "provider_invalid_event",
-      "the model provider sent an event that is not valid" };
+      "the model provider sent an event that is not valid", 0 };
+
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_overloaded =
+    { "provider_overloaded",
+      "the model provider is overloaded, try again later",
+      NGX_HTTP_SERVICE_UNAVAILABLE };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_reported =
     { "provider_error",
-      "the model provider reported an error while answering" };
+      "the model provider reported an error while answering", 0 };
 
 
 ngx_int_t
@@ -381,7 +388,7 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
     }
 
     if (event.has_error) {
-        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_reported);
+        return ngx_http_sp_llm_fail(ctx, ngx_http_sp_llm_fault(&event));
     }
 
     ngx_http_sp_llm_note(ctx, &event);
@@ -403,6 +410,21 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
     }
 
     return ngx_http_sp_llm_pass_event(ctx, sse);
+}
+
+
+/* of what the provider says itself, only what a client can act on */
+
+static const ngx_http_sp_llm_fault_t *
+ngx_http_sp_llm_fault(const sp_event_t *event)
+{
+    static const char  overloaded[] = "overloaded_error";
+
+    return (event->error_type.len == sizeof(overloaded) - 1
+            && ngx_strncmp(event->error_type.data, overloaded,
+                           sizeof(overloaded) - 1)
+               == 0)
+           ? &ngx_http_sp_llm_overloaded : &ngx_http_sp_llm_reported;
 }
 
 

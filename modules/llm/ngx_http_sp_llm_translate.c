@@ -69,6 +69,7 @@ ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx)
     writer->model = (char *) alias->data;
     writer->model_len = alias->len;
     writer->created = ngx_time();
+    writer->prompt_tokens = ctx->turn->prompt_tokens;
 
     /* of bytes that pass, usage has passed where the client wanted it */
 
@@ -157,7 +158,15 @@ static void
 ngx_http_sp_llm_delta_out(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
     sp_out_t *out)
 {
-    ctx->check.dialect->write_event(&ctx->response.writer, delta, out);
+    sp_writer_t  *writer;
+
+    writer = &ctx->response.writer;
+
+    if (ctx->response.totals.prompt_tokens >= 0) {
+        writer->prompt_tokens = ctx->response.totals.prompt_tokens;
+    }
+
+    ctx->check.dialect->write_event(writer, delta, out);
 }
 
 
@@ -272,6 +281,10 @@ ngx_http_sp_llm_write_answer(ngx_http_sp_llm_ctx_t *ctx)
     client->write_answer(&response->writer, deltas, n, &response->totals,
                          &out);
 
+    if (out.len > out.size) {
+        return NGX_ERROR;
+    }
+
     b->last += out.len;
     b->flush = 1;
 
@@ -295,7 +308,7 @@ ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_memzero(&error, sizeof(sp_dialect_error_t));
 
-    error.status = NGX_HTTP_BAD_GATEWAY;
+    error.status = (fault->status != 0) ? fault->status : NGX_HTTP_BAD_GATEWAY;
     error.code = fault->code;
     error.message = fault->message;
     error.message_len = ngx_strlen(fault->message);
