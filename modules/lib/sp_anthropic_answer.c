@@ -30,6 +30,7 @@ sp_anthropic_write_answer(sp_writer_t *w, const sp_delta_t *deltas, size_t n,
     const sp_event_t *usage, sp_out_t *out)
 {
     size_t       i;
+    sp_event_t   known;
     const char  *comma;
 
     sp_out_str(out, "{");
@@ -40,7 +41,10 @@ sp_anthropic_write_answer(sp_writer_t *w, const sp_delta_t *deltas, size_t n,
 
     for (i = 0; i < n; /* void */ ) {
 
-        if (deltas[i].choice != 0 || deltas[i].kind == SP_DELTA_FINISH) {
+        if (deltas[i].choice != 0 || deltas[i].kind == SP_DELTA_FINISH
+            || (deltas[i].kind == SP_DELTA_SIGNATURE
+                && deltas[i].text.len == 0))
+        {
             i++;
             continue;
         }
@@ -54,7 +58,14 @@ sp_anthropic_write_answer(sp_writer_t *w, const sp_delta_t *deltas, size_t n,
     sp_out_str(out, "]");
     sp_anthropic_write_ends(deltas, n, out);
     sp_out_str(out, ",\"usage\":");
-    sp_anthropic_write_usage(usage, out);
+
+    known = *usage;
+
+    if (known.prompt_tokens < 0) {
+        known.prompt_tokens = w->prompt_tokens;
+    }
+
+    sp_anthropic_write_usage(&known, out);
     sp_out_str(out, "}");
 }
 
@@ -265,7 +276,10 @@ sp_anthropic_write_id(const sp_writer_t *w, const sp_delta_t *delta,
 }
 
 
-/* the prompt without what the cache had of it, and what was written there */
+/*
+ * The prompt without what the cache had of it, and what was written there;
+ * message_delta says nothing of it where nothing is known.
+ */
 
 void
 sp_anthropic_write_usage(const sp_event_t *usage, sp_out_t *out)
@@ -279,20 +293,27 @@ sp_anthropic_write_usage(const sp_event_t *usage, sp_out_t *out)
     prompt = (prompt > cached) ? prompt - cached : 0;
     prompt = (prompt > written) ? prompt - written : 0;
 
-    sp_out_str(out, "{\"input_tokens\":");
-    sp_out_integer(out, prompt);
+    sp_out_str(out, "{");
+
+    if (usage->prompt_tokens >= 0) {
+        sp_out_str(out, "\"input_tokens\":");
+        sp_out_integer(out, prompt);
+        sp_out_str(out, ",");
+    }
 
     if (usage->cache_write_tokens >= 0) {
-        sp_out_str(out, ",\"cache_creation_input_tokens\":");
+        sp_out_str(out, "\"cache_creation_input_tokens\":");
         sp_out_integer(out, written);
+        sp_out_str(out, ",");
     }
 
     if (usage->cached_tokens >= 0) {
-        sp_out_str(out, ",\"cache_read_input_tokens\":");
+        sp_out_str(out, "\"cache_read_input_tokens\":");
         sp_out_integer(out, cached);
+        sp_out_str(out, ",");
     }
 
-    sp_out_str(out, ",\"output_tokens\":");
+    sp_out_str(out, "\"output_tokens\":");
     sp_out_integer(out, (usage->completion_tokens > 0)
                         ? usage->completion_tokens : 0);
 

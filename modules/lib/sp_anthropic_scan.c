@@ -38,6 +38,7 @@ typedef struct {
     sp_delta_pt             sink;
     void                   *data;
     sp_anthropic_reader_t  *state;
+    unsigned                whole:1;     /* no delta will follow */
 } sp_anthropic_scanner_t;
 
 
@@ -102,6 +103,7 @@ sp_anthropic_scan_event(void *state, const sp_sse_event_t *sse,
     scan.sink = sink;
     scan.data = data;
     scan.state = (sink != NULL) ? state : &look;
+    scan.whole = 0;
 
     if (sp_anthropic_scan_text(sse->data, sse->data_len, &found, event) != 0) {
         return -1;
@@ -125,6 +127,7 @@ sp_anthropic_scan_answer(const char *text, size_t len, sp_delta_pt sink,
     scan.sink = sink;
     scan.data = data;
     scan.state = &state;
+    scan.whole = 1;
 
     if (sp_anthropic_scan_text(text, len, &found, event) != 0) {
         return -1;
@@ -451,11 +454,12 @@ sp_anthropic_stop(sp_anthropic_scanner_t *scan)
 }
 
 
+/* in a stream an empty object stands for what the deltas will say */
+
 static int
 sp_anthropic_call(sp_anthropic_scanner_t *scan,
     const sp_anthropic_found_t *found)
 {
-    int         rc;
     sp_delta_t  delta;
 
     memset(&delta, 0, sizeof(sp_delta_t));
@@ -466,17 +470,15 @@ sp_anthropic_call(sp_anthropic_scanner_t *scan,
     delta.name = found->name;
     delta.text.data = "";
 
-    scan->state->json = 0;
+    scan->state->json = (found->input.len > (scan->whole ? 0 : 2)
+                         && found->input.data[0] == '{');
 
-    rc = (scan->sink != NULL) ? scan->sink(scan->data, &delta) : 0;
-
-    /* an empty object stands for what the deltas will say */
-
-    if (rc != 0 || found->input.len <= 2 || found->input.data[0] != '{') {
-        return rc;
+    if (scan->state->json) {
+        delta.text = found->input;
+        delta.json = 1;
     }
 
-    return sp_anthropic_arguments(scan, &found->input, 1);
+    return (scan->sink != NULL) ? scan->sink(scan->data, &delta) : 0;
 }
 
 

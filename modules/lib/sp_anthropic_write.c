@@ -12,6 +12,10 @@
 #include "sp_anthropic.h"
 
 
+#define SP_ANTHROPIC_STOP                                                     \
+    "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+
+
 static void sp_anthropic_write_start(sp_writer_t *w, sp_out_t *out);
 static void sp_anthropic_write_call(sp_writer_t *w, const sp_delta_t *delta,
     sp_out_t *out);
@@ -168,6 +172,15 @@ sp_anthropic_write_signature(sp_writer_t *w, const sp_delta_t *delta,
 
     state = w->state;
 
+    if (delta->text.len == 0) {
+
+        if (state->block == SP_ANTHROPIC_THINKING) {
+            sp_anthropic_write_stop(state, out);
+        }
+
+        return;
+    }
+
     if (state->block == SP_ANTHROPIC_THINKING) {
         sp_anthropic_write_delta(state->nblocks - 1, "signature_delta",
                                  "signature", delta, out);
@@ -208,6 +221,11 @@ sp_anthropic_write_end(sp_writer_t *w, const sp_event_t *usage,
 
     state = w->state;
 
+    if (w->passed) {
+        sp_out_str(out, SP_ANTHROPIC_STOP);
+        return;
+    }
+
     sp_anthropic_write_start(w, out);
     sp_anthropic_write_stop(state, out);
 
@@ -237,8 +255,7 @@ sp_anthropic_write_end(sp_writer_t *w, const sp_event_t *usage,
 
     sp_out_str(out, ",\"usage\":");
     sp_anthropic_write_usage(usage, out);
-    sp_out_str(out, "}\n\nevent: message_stop\n"
-                    "data: {\"type\":\"message_stop\"}\n\n");
+    sp_out_str(out, "}\n\n" SP_ANTHROPIC_STOP);
 }
 
 

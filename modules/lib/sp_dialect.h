@@ -40,8 +40,9 @@ typedef enum {
     SP_DELTA_REASONING,
     SP_DELTA_REFUSAL,
     SP_DELTA_TOOL,               /* a call begins, or its arguments go on */
-    SP_DELTA_SIGNATURE,          /* opaque, of the reasoning before it: the
-                                    client hands it back with its history */
+    SP_DELTA_SIGNATURE,          /* opaque, of the reasoning before it, which
+                                    ends: the client hands it back with its
+                                    history; empty: there is none */
     SP_DELTA_FINISH              /* the choice is complete */
 } sp_delta_e;
 
@@ -116,6 +117,8 @@ typedef struct {
     int64_t               prompt_tokens; /* so far, or estimated */
     void                 *state;         /* writer_size bytes */
     unsigned              usage:1;       /* the client asked for it */
+    unsigned              passed:1;      /* the provider's events have passed,
+                                            only the last one is missing */
 } sp_writer_t;
 
 

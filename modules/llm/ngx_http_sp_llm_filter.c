@@ -146,7 +146,7 @@ static ngx_int_t
 ngx_http_sp_llm_sign(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 {
     ngx_int_t                rc;
-    sp_delta_t               reasoning;
+    sp_delta_t               reasoning, signature;
     ngx_http_sp_text_t       next;
     ngx_http_sp_stream_t    *stream;
     ngx_http_sp_llm_text_t  *text;
@@ -176,9 +176,13 @@ ngx_http_sp_llm_sign(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
     stream = text->judged;
     text->stream = stream;
 
-    if (!ngx_http_sp_stream_edited(stream)
-        && ngx_http_sp_llm_say(ctx, delta) != NGX_OK)
-    {
+    signature = *delta;
+
+    if (ngx_http_sp_stream_edited(stream)) {
+        signature.text.len = 0;
+    }
+
+    if (ngx_http_sp_llm_say(ctx, &signature) != NGX_OK) {
         return NGX_ERROR;
     }
 

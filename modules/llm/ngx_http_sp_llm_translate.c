@@ -75,6 +75,7 @@ ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx)
 
     writer->usage = (ctx->attempt.rewritten
                      && ctx->check.chat->include_usage);
+    writer->passed = !ctx->attempt.rewritten;
 
     if (client->writer_size != 0) {
         writer->state = ngx_pcalloc(ctx->request->pool, client->writer_size);

@@ -516,6 +516,13 @@ static void test_write(void)
     TAP_OK(memcmp(writing.out.dst, "event: message_start\n", 21) == 0
            && memmem(writing.out.dst, writing.out.len, "\"end_turn\"", 10)
               != NULL, "an answer without a word is one");
+
+    writing.out.len = 0;
+    writing.w.passed = 1;
+    sp_anthropic.write_end(&writing.w, &usage, &writing.out);
+    TAP_IS_MEM(writing.out.dst, writing.out.len, "event: message_stop\ndata: "
+               "{\"type\":\"message_stop\"}\n\n", 53,
+               "of what has passed only the end is missing");
     end_writing(&writing);
 }
 

@@ -15,6 +15,8 @@ Provider - a fake OpenAI server with faults, for the tests of the LLM leg
     ok $p->wait_event('closed', $request->{n});    # the gateway hung up
     $p->stop;
 
+Below /messages it speaks Anthropic's API (Sallyport::Anthropic), with tools,
+think, stop, pause and refuse beside the faults that are not of chat completions.
 Below /say/ it speaks the dialect of t/modules/dialect_probe instead, with the
 faults bytes, crlf, cut, error, garbage, short, tool, status and type.
 
@@ -51,6 +53,8 @@ sentence, as a stream when the request asks for one.
     header        a broken header line
     noise         a broken chunk size
     tool          a tool call (dialect "say" only)
+    tools         two calls behind the text, the second without arguments
+    think         reasoning before the text
     echo          says the other lines of the message, size=N characters at a
                   time, as field=content, reasoning_content, refusal or
                   tool_calls; with n=N in the request each choice its own, a
@@ -72,6 +76,7 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP;
 use POSIX ();
+use Sallyport::Anthropic;
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(sleep time);
 
@@ -326,9 +331,16 @@ sub plan {
     my $user = '';
 
     for my $message (@{ $request->{messages} || [] }) {
-        $user = $message->{content}
-            if $message->{role} eq 'user' && !ref $message->{content};
+        next if $message->{role} ne 'user';
+
+        my $content = $message->{content};
+        my @texts = ref $content ? grep { defined } map { $_->{text} } @$content
+                                 : $content;
+
+        $user = $texts[-1] if @texts;
     }
+
+    $request->{messages_api} = ($line =~ m{/messages });
 
     for my $turn (@{ $request->{talk} || [] }) {
         $user = $turn->{says} if $turn->{who} eq 'user';
@@ -443,7 +455,7 @@ sub status_plan {
     my (%arg) = @_;
 
     my $code = $arg{code} || 500;
-    my $body = $json->encode({ error => {
+    my $body = $json->encode({ type => 'error', error => {
         message => $code == 400 ? "Unsupported value: \x{c3}\x{a9}" : $secret,
         type => $arg{type} || 'invalid_request_error',
         param => $arg{param}, code => $arg{error} } });
@@ -532,6 +544,27 @@ sub saying {
 }
 
 
+# two calls, whole or in the pieces of a stream
+
+sub calls {
+    return [ { index => 0, id => 'call_1', type => 'function', function =>
+               { name => 'weather', arguments => "{\"at\":\"R\x{c3}\x{b4}me\"}" } },
+             { index => 1, id => 'call_2', type => 'function', function =>
+               { name => 'now', arguments => '{}' } } ];
+}
+
+
+sub call_pieces {
+    my ($first, $second) = @{ calls() };
+
+    return map { { tool_calls => [ $_ ] } }
+        { %$first, function => { name => 'weather', arguments => '' } },
+        { index => 0, function => { arguments => '{"at":' } },
+        { index => 0, function => { arguments => "\"R\x{c3}\x{b4}me\"}" } },
+        $second;
+}
+
+
 sub usage {
     my ($n) = @_;
     return { prompt_tokens => 11, completion_tokens => $n,
@@ -562,8 +595,17 @@ sub complete_plan {
             split /\n--\n/, $arg{text} ];
     }
 
+    @{ $reply->{choices}[0] }{qw(finish_reason message)} =
+        ('tool_calls', { role => 'assistant', content => join('', @words),
+                         tool_calls => calls() }) if $name eq 'tools';
+    $reply->{choices}[0]{message}{reasoning_content} = 'Let me think.'
+        if $name eq 'think';
+
     delete $reply->{usage} if $name eq 'nousage';
     $reply = { error => { message => $secret } } if $name eq 'error';
+
+    $reply = Sallyport::Anthropic::reply($request, $name, $secret, @words)
+        if $request->{messages_api};
 
     my $body = $name eq 'garbage' ? 'not JSON'
              : $name eq 'raw' ? $arg{text} : $json->encode($reply);
@@ -615,6 +657,10 @@ sub stream_events {
                ? map { [ $_->[0], saying($arg{field}, $_->[1]) ] } echoes(%arg)
                : map { [ 0, { content => $_ } ] } @words;
 
+    push @said, map { [ 0, $_ ] } call_pieces() if $name eq 'tools';
+    unshift @said, map { [ 0, { reasoning_content => $_ } ] }
+                   'Let me ', 'think.' if $name eq 'think';
+
     for my $said ([ 0, { role => 'assistant', content => '' } ], @said) {
         my %chunk = (%base, choices => [ { index => $said->[0],
             delta => $said->[1], finish_reason => undef } ]);
@@ -632,7 +678,9 @@ sub stream_events {
     my $finish = defined $arg{finish} ? $arg{finish} : $request->{n} || 1;
 
     push @events, $json->encode({ %base, choices => [ { index => $_,
-        delta => {}, finish_reason => 'stop' } ] }) for 0 .. $finish - 1;
+        delta => {}, finish_reason => $name eq 'tools' ? 'tool_calls'
+                                                        : 'stop' } ] })
+        for 0 .. $finish - 1;
 
     push @events, $json->encode({ %base, choices => [],
                                   usage => usage(scalar @words) })
@@ -653,8 +701,10 @@ sub stream_plan {
     my ($request, $name, %arg) = @_;
 
     my $eol = $name eq 'crlf' ? "\r\n" : $name eq 'cr' ? "\r" : "\n";
-    my @events = map { "data: $_$eol$eol" }
-                 stream_events($request, $name, %arg);
+    my @events = $request->{messages_api}
+        ? Sallyport::Anthropic::events($request, $name, $eol, $secret,
+                                       [ words(%arg) ], %arg)
+        : map { "data: $_$eol$eol" } stream_events($request, $name, %arg);
 
     @events = map { ($_, ": ping\n\n") } @events if $name eq 'comments';
 
