@@ -17,10 +17,10 @@ static void sp_anthropic_write_error(const sp_dialect_error_t *error,
 static const char *sp_anthropic_error_type(unsigned status);
 
 
-/* what a client asks for beside the stable API */
+/* what a client's bytes mean, and what it asks for beside the stable API */
 
 static const char  *const sp_anthropic_headers[] = {
-    "anthropic-beta", NULL
+    "anthropic-version", "anthropic-beta", NULL
 };
 
 

@@ -178,8 +178,9 @@ typedef struct {
     int64_t               max_tokens;    /* of a request that tells none, as it
                                             has to; 0: it need not */
     const char *const    *headers;       /* of a client, lower case, that its
-                                            provider gets, up to a NULL; or
-                                            NULL */
+                                            provider gets, in the place of
+                                            such a one of write_headers(); up
+                                            to a NULL; or NULL */
     unsigned              lines:1;       /* an event is a line, no SSE */
 
     /* client: NULL for a dialect that only providers speak */

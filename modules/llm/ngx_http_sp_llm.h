@@ -79,6 +79,8 @@ typedef struct {
     const sp_dialect_t           *dialect;      /* the provider's */
 
     ngx_str_t                     headers;      /* of the client, as text */
+    ngx_str_t                     replaced;     /* the line of the provider's
+                                                   that one of them is for */
     ngx_str_t                     retry_after;
     ngx_uint_t                    error_status; /* answered in its place */
 

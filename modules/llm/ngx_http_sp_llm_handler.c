@@ -468,6 +468,8 @@ static void
 ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     size_t length, sp_out_t *out)
 {
+    size_t                       n;
+    ngx_str_t                   *headers, *replaced;
     const sp_dialect_t          *dialect;
     ngx_http_sp_provider_t      *provider;
 
@@ -480,7 +482,20 @@ ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     dialect->write_path(call, out);
     sp_out_str(out, " HTTP/1.1" CRLF);
 
-    sp_out_put(out, (char *) provider->headers.data, provider->headers.len);
+    headers = &provider->headers;
+    replaced = &ctx->attempt.replaced;
+
+    if (replaced->len == 0) {
+        sp_out_put(out, (char *) headers->data, headers->len);
+
+    } else {
+        n = replaced->data - headers->data;
+
+        sp_out_put(out, (char *) headers->data, n);
+        sp_out_put(out, (char *) replaced->data + replaced->len,
+                   headers->len - n - replaced->len);
+    }
+
     sp_out_put(out, (char *) ctx->attempt.headers.data,
                ctx->attempt.headers.len);
 

@@ -16,6 +16,8 @@
 
 static ngx_int_t ngx_http_sp_llm_header_line(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *name, const ngx_str_t *value);
+static ngx_int_t ngx_http_sp_llm_header_replace(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *name);
 static ngx_int_t ngx_http_sp_llm_header_invalid(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *name);
 
@@ -67,7 +69,9 @@ ngx_http_sp_llm_header_line(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *name,
     lines = &ctx->attempt.headers;
     len = name->len + 2 + value->len + 2;
 
-    if (lines->len + len > NGX_HTTP_SP_LLM_HEADERS) {
+    if (lines->len + len > NGX_HTTP_SP_LLM_HEADERS
+        || ngx_http_sp_llm_header_replace(ctx, name) != NGX_OK)
+    {
         return ngx_http_sp_llm_header_invalid(ctx, name);
     }
 
@@ -92,6 +96,46 @@ ngx_http_sp_llm_header_line(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *name,
 }
 
 
+/* NGX_DECLINED: it was said before, and there is one only */
+
+static ngx_int_t
+ngx_http_sp_llm_header_replace(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *name)
+{
+    u_char     *p, *last, *end;
+    ngx_str_t  *headers, *replaced;
+
+    headers = &ctx->attempt.target->provider->headers;
+    replaced = &ctx->attempt.replaced;
+
+    last = headers->data + headers->len;
+
+    for (p = headers->data; p < last; p = end + 1) {
+
+        end = ngx_strlchr(p, last, LF);
+
+        if (end == NULL) {
+            break;
+        }
+
+        if ((size_t) (end - p) > name->len && p[name->len] == ':'
+            && ngx_strncasecmp(p, name->data, name->len) == 0)
+        {
+            if (replaced->len != 0) {
+                return NGX_DECLINED;
+            }
+
+            replaced->data = p;
+            replaced->len = end + 1 - p;
+
+            return NGX_OK;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_sp_llm_header_invalid(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *name)
@@ -99,6 +143,7 @@ ngx_http_sp_llm_header_invalid(ngx_http_sp_llm_ctx_t *ctx,
     return ngx_http_sp_error(ctx->request, NGX_HTTP_BAD_REQUEST,
                              "header_invalid",
                              "the header \"%V\" must be printable ASCII, of "
-                             "less than %d bytes", name,
+                             "less than %d bytes, and a version there once",
+                             name,
                              NGX_HTTP_SP_LLM_HEADERS);
 }

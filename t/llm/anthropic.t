@@ -25,6 +25,8 @@ my $head = 'dialect anthropic; url http://127.0.0.1:%%PORT1%%/v1;'
 my ($t, $p) = Sallyport::Llm::gateway(
     http => "moderation_rules %%DIR%%/test.rules;
         auth_jwt_key_file %%DIR%%/jwks.json;
+        map \$http_authorization \$messages_token {
+            \"~*^bearer (.+)\" \$1; default \$http_x_api_key; }
         llm_provider claude { $head max_tokens 500;
             model real-claude as=claude;
             model first as=late backup; model third as=early;
@@ -38,7 +40,7 @@ my ($t, $p) = Sallyport::Llm::gateway(
         location = /v1/messages { error_format anthropic; llm_message_limit 0;
                                   llm_pass default dialect=anthropic; }
         location = /auth { error_format anthropic;
-                           auth_jwt "test" token=$http_x_api_key;
+                           auth_jwt "test" token=$messages_token;
                            llm_pass claude dialect=anthropic; }
         location = /refuse { error_format anthropic;
                              llm_system_messages refuse;
@@ -419,11 +421,15 @@ is_deeply($sent->{json}, { model => 'real-claude', max_tokens => 50,
     'without what is ours');
 is($sent->{headers}{'anthropic-beta'}, 'files-api-2025-04-14,context-1m',
    'with its beta');
-is($sent->{headers}{'anthropic-version'}, '2023-06-01', 'our version');
+is($sent->{headers}{'anthropic-version'}, '2099-01-01',
+   'and the version that its bytes are of');
 is($sent->{headers}{'x-api-key'}, 'sk-test-0123456789abcdef', 'our key');
 is($sent->{headers}{authorization}, undef, 'never the client\'s');
 
-chat('anthropic', 'default', 'hi', 1, headers => { 'anthropic-beta' => 'x' });
+chat('anthropic', 'default', 'hi', 1, headers => { 'anthropic-beta' => 'x',
+    'anthropic-version' => '2099-01-01' });
+is($p->last_request->{headers}{'anthropic-version'}, undef,
+   'a version is nothing to another API');
 is($p->last_request->{headers}{'anthropic-beta'}, undef,
    'a beta is nothing to another API');
 
@@ -466,10 +472,18 @@ ok(!ref $left[0]{content}, 'who did not answer to a call');
 
 $res = chat('anthropic', 'claude', 'hi', 0, path => '/auth');
 is("$res->{status} $res->{type}", '401 authentication_error', 'no token');
-$res = chat('anthropic', 'claude', 'hi', 0, path => '/auth',
-    headers => { 'x-api-key' => $key->token({ sub =>
-        '00000000-0000-4000-8000-00000000000a', exp => time + 600 }) });
-is($res->{text}, $hello, 'a token where the SDKs have a key');
+
+my $token = $key->token({ sub => '00000000-0000-4000-8000-00000000000a',
+                          exp => int(time) + 600 });
+
+for my $headers ({ 'x-api-key' => $token },
+                 { Authorization => "Bearer $token" })
+{
+    $res = chat('anthropic', 'claude', 'hi', 0, path => '/auth',
+                headers => $headers);
+    is($res->{text}, $hello, 'a token where the SDKs have a key: '
+                             . join ' ', keys %$headers);
+}
 $res = chat('anthropic', 'claude', 'hi', 0, path => '/refuse', system => 'x');
 is("$res->{status} $res->{error}", '400 system_message_refused',
    'a system prompt is one of its messages');

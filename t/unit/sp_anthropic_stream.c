@@ -242,6 +242,12 @@ static const struct {
       "\"usage\":{\"input_tokens\":900000000000000000,"
       "\"cache_read_input_tokens\":99999999999999999999,"
       "\"output_tokens\":-1}}", 0, "", 900000000000000000, -1 },
+    { "nothing where a proxy has null for it",
+      "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":null,"
+      "\"stop_sequence\":null},\"usage\":{\"input_tokens\":null,"
+      "\"cache_read_input_tokens\":null,\"output_tokens\":43,"
+      "\"output_tokens_details\":null,\"server_tool_use\":null}}", 0, "",
+      -1, 43 },
     { "a block that begins with all of it", "{\"type\":"
       "\"content_block_start\",\"content_block\":{\"type\":\"tool_use\","
       "\"id\":\"i\",\"name\":\"n\",\"input\":{\"a\":1}}}", 0,
@@ -339,6 +345,41 @@ static void end_writing(writing_t *writing)
 {
     free(writing->w.state);
     free(writing->out.dst);
+}
+
+
+/* servers that speak chat completions in their own way */
+
+static void test_odd_chunks(void)
+{
+    said_t      said;
+    writing_t   ours;
+    sp_event_t  totals;
+
+    static const char  chunks[] =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\","
+        "\"tool_calls\":[]},\"finish_reason\":null}]}\n\n"
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\","
+        "\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":"
+        "\"f\",\"arguments\":\"{\\\"x\\\":\"}}]},\"finish_reason\":\"\"}]}"
+        "\n\n"
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":["
+        "{\"index\":0,\"id\":\"c\",\"function\":{\"name\":null,"
+        "\"arguments\":\"1}\"}}]},\"finish_reason\":\"stop\"}]}\n\n"
+        "data: [DONE]\n\n";
+
+    begin_writing(&ours, &sp_anthropic);
+    (void) read_stream(&sp_openai, chunks, sizeof(chunks) - 1, 1000,
+                       write_delta, &ours, &totals);
+    sp_anthropic.write_end(&ours.w, &totals, &ours.out);
+
+    memset(&said, 0, sizeof(said_t));
+    TAP_IS_INT(read_stream(&sp_anthropic, ours.out.dst, ours.out.len, 1000,
+                           sink, &said, &totals), 0, "odd chunks");
+    TAP_IS_STR(said.said, " t:a c:c=f,{\\\"x\\\":1} f:tool_use",
+               "are a text and a call");
+
+    end_writing(&ours);
 }
 
 
@@ -521,7 +562,7 @@ static void test_write(void)
     writing.w.passed = 1;
     sp_anthropic.write_end(&writing.w, &usage, &writing.out);
     TAP_IS_MEM(writing.out.dst, writing.out.len, "event: message_stop\ndata: "
-               "{\"type\":\"message_stop\"}\n\n", 53,
+               "{\"type\":\"message_stop\"}\n\n", 51,
                "of what has passed only the end is missing");
     end_writing(&writing);
 }
@@ -596,6 +637,7 @@ int main(void)
     test_stream();
     test_events();
     test_rewritten();
+    test_odd_chunks();
     test_write();
     test_error();
 
