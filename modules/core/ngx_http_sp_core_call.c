@@ -152,6 +152,7 @@ ngx_http_sp_call_ask(ngx_http_sp_call_t *call,
 
     edit.model = (char *) target->name.data;
     edit.model_len = target->name.len;
+    edit.max_tokens = target->provider->max_tokens;
 
     asked.chat = call->chat;
     asked.edit = &edit;

@@ -19,21 +19,27 @@ static void ngx_http_sp_dialect_unknown(ngx_conf_t *cf,
 ngx_int_t
 ngx_http_sp_dialects_create(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
 {
+    ngx_uint_t            i;
     const sp_dialect_t  **dialect;
+
+    static const sp_dialect_t  *const known[] = {
+        &sp_openai,
+        &sp_anthropic
+    };
 
     if (ngx_array_init(&mcf->dialects, cf->pool, 4, sizeof(void *)) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    dialect = ngx_array_push_n(&mcf->dialects, 3);
+    for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        dialect = ngx_array_push(&mcf->dialects);
+        if (dialect == NULL) {
+            return NGX_ERROR;
+        }
 
-    dialect[0] = &sp_openai;
-    dialect[1] = &sp_azure;
-    dialect[2] = &sp_gemini;
-
-    dialect = ngx_array_push(&mcf->dialects);
-    *dialect = &sp_responses;
+        *dialect = known[i];
+    }
 
     return NGX_OK;
 }

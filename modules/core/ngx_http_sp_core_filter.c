@@ -55,6 +55,7 @@ struct ngx_http_sp_stream_s {
     uint64_t                     said;
     uint64_t                     fed;
     ngx_int_t                    verdict;   /* NGX_OK so far */
+    unsigned                     edited:1;
 };
 
 
@@ -225,6 +226,7 @@ ngx_http_sp_stream_reopen(ngx_http_sp_stream_t *stream,
     stream->said = 0;
     stream->fed = 0;
     stream->verdict = NGX_OK;
+    stream->edited = 0;
 
     return ngx_http_sp_stream_begin(stream);
 }
@@ -597,6 +599,8 @@ ngx_http_sp_text_edit(ngx_http_sp_text_t *text, uint64_t from, uint64_t to,
         return NGX_OK;
     }
 
+    stream->edited = 1;
+
     return ngx_http_sp_edits_add(&stream->edits, text->request->pool, from,
                                  to, by);
 }
@@ -605,7 +609,7 @@ ngx_http_sp_text_edit(ngx_http_sp_text_t *text, uint64_t from, uint64_t to,
 ngx_uint_t
 ngx_http_sp_stream_edited(const ngx_http_sp_stream_t *stream)
 {
-    return stream->edits.list.nelts != 0;
+    return stream->edited;
 }
 
 

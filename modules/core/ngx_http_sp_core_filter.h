@@ -110,6 +110,13 @@ ngx_uint_t ngx_http_sp_filters(ngx_http_request_t *r,
 /* a text begins, in memory of the request that *text names; NULL: none left */
 ngx_http_sp_stream_t *ngx_http_sp_stream_open(const ngx_http_sp_text_t *text);
 
+/* ... and another one after it; NGX_OK, or NGX_ERROR */
+ngx_int_t ngx_http_sp_stream_reopen(ngx_http_sp_stream_t *stream,
+    const ngx_http_sp_text_t *text);
+
+/* 1 when a filter has edited something of the text */
+ngx_uint_t ngx_http_sp_stream_edited(const ngx_http_sp_stream_t *stream);
+
 /*
  * *out is what may go on now: the piece itself, or memory that is valid until
  * the next call.  NGX_OK; NGX_DECLINED: refused, *out is the end of what may

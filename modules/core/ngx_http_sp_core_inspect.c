@@ -20,6 +20,7 @@ typedef struct {
     ngx_http_sp_field_e    field;
     ngx_uint_t             chat;
     ngx_uint_t             fixed;
+    ngx_uint_t             split;    /* results of tools are judged alone */
     ngx_uint_t             edited;
 } ngx_http_sp_inspect_t;
 
@@ -33,12 +34,17 @@ static ngx_int_t ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in,
     sp_chat_request_t *chat);
 static ngx_int_t ngx_http_sp_inspect_messages(ngx_http_sp_inspect_t *in,
     sp_chat_request_t *chat, json_t *items);
+static ngx_int_t ngx_http_sp_inspect_item(ngx_http_sp_inspect_t *in,
+    sp_chat_request_t *chat, size_t *n, size_t source, json_t *item);
 static ngx_int_t ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in,
-    json_t *message);
+    json_t *message, ngx_uint_t split);
+static ngx_int_t ngx_http_sp_inspect_content(ngx_http_sp_inspect_t *in,
+    json_t *content, ngx_uint_t split);
 static ngx_int_t ngx_http_sp_inspect_parts(ngx_http_sp_inspect_t *in,
     json_t *parts);
 static ngx_int_t ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in,
     json_t *part);
+static ngx_uint_t ngx_http_sp_inspect_is_text(const json_t *source);
 static json_t *ngx_http_sp_inspect_part_text(json_t *parts, size_t i);
 static void ngx_http_sp_inspect_join(json_t *parts, size_t gap,
     ngx_str_t *text);
@@ -134,6 +140,7 @@ ngx_http_sp_inspect_body(ngx_http_request_t *r, json_t *root,
     in.field = NGX_HTTP_SP_OTHER;
     in.chat = ngx_http_sp_inspect_is_chat(r, root);
     in.fixed = 0;
+    in.split = 0;
     in.edited = 0;
 
     in.stream = ngx_http_sp_stream_create(r, filters);
@@ -215,6 +222,8 @@ ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in, sp_chat_request_t *chat)
 
     json_object_foreach(chat->root, key, value) {
 
+        /* a system prompt beside the messages was one of them */
+
         if (ngx_strcmp(key, messages) == 0
             || (chat->nmessages != 0 && value == chat->messages[0].value))
         {
@@ -233,37 +242,64 @@ ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in, sp_chat_request_t *chat)
 
 
 /*
- * A message is one item, or the first of several that have its role; what
- * stands beside the items comes before them.
+ * An item is a message, has several of them (results of tools), or goes on
+ * with the one before; what stands beside the items comes before them.
  */
 
 static ngx_int_t
 ngx_http_sp_inspect_messages(ngx_http_sp_inspect_t *in,
     sp_chat_request_t *chat, json_t *items)
 {
-    size_t      i, n;
-    json_t     *item;
-    ngx_int_t   rc;
+    size_t     i, n;
+    json_t    *item;
+    ngx_int_t  rc;
 
-    item = json_array_get(items, 0);
+    n = 0;
+    rc = ngx_http_sp_inspect_item(in, chat, &n, SP_CHAT_BESIDE, NULL);
 
-    for (n = 0; n < chat->nmessages && chat->messages[n].value != item; n++) {
-        in->role = chat->messages[n].role;
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
-        rc = ngx_http_sp_inspect_message(in, chat->messages[n].value);
+    json_array_foreach(items, i, item) {
+        rc = ngx_http_sp_inspect_item(in, chat, &n, i, item);
 
         if (rc != NGX_OK) {
             return rc;
         }
     }
 
-    json_array_foreach(items, i, item) {
+    /* of a dialect that has its messages elsewhere */
 
-        if (n < chat->nmessages && chat->messages[n].value == item) {
-            in->role = chat->messages[n++].role;
-        }
+    for (rc = NGX_OK; rc == NGX_OK && n < chat->nmessages; /* void */ ) {
+        rc = ngx_http_sp_inspect_item(in, chat, &n, chat->messages[n].source,
+                                      NULL);
+    }
 
-        rc = ngx_http_sp_inspect_message(in, item);
+    return rc;
+}
+
+
+/* the messages of one item, from number *n on; an item without goes on */
+
+static ngx_int_t
+ngx_http_sp_inspect_item(ngx_http_sp_inspect_t *in, sp_chat_request_t *chat,
+    size_t *n, size_t source, json_t *item)
+{
+    ngx_int_t           rc;
+    sp_chat_message_t  *message;
+
+    if (item != NULL
+        && (*n == chat->nmessages || chat->messages[*n].source != source))
+    {
+        return ngx_http_sp_inspect_message(in, item, 0);
+    }
+
+    while (*n < chat->nmessages && chat->messages[*n].source == source) {
+        message = &chat->messages[(*n)++];
+        in->role = message->role;
+
+        rc = ngx_http_sp_inspect_message(in, message->value, message->split);
 
         if (rc != NGX_OK) {
             return rc;
@@ -275,18 +311,15 @@ ngx_http_sp_inspect_messages(ngx_http_sp_inspect_t *in,
 
 
 static ngx_int_t
-ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in, json_t *message)
+ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in, json_t *message,
+    ngx_uint_t split)
 {
     json_t      *value;
     ngx_int_t    rc;
     const char  *key;
 
     if (!json_is_object(message)) {
-        in->field = NGX_HTTP_SP_CONTENT;
-        rc = ngx_http_sp_inspect_value(in, message, NULL);
-        in->field = NGX_HTTP_SP_OTHER;
-
-        return rc;
+        return ngx_http_sp_inspect_content(in, message, split);
     }
 
     json_object_foreach(message, key, value) {
@@ -295,23 +328,12 @@ ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in, json_t *message)
             continue;
         }
 
-        if (ngx_strcmp(key, "content") != 0
-            && ngx_strcmp(key, "output") != 0)
-        {
+        /* beside the content: name, refusal, arguments of tool calls */
 
-            /* name, refusal, arguments of tool calls */
-
-            rc = ngx_http_sp_inspect_member(in, key, value, NULL);
-
-        } else {
-            in->field = NGX_HTTP_SP_CONTENT;
-
-            rc = json_is_array(value)
-                 ? ngx_http_sp_inspect_parts(in, value)
-                 : ngx_http_sp_inspect_value(in, value, NULL);
-
-            in->field = NGX_HTTP_SP_OTHER;
-        }
+        rc = (ngx_strcmp(key, "content") == 0
+              || ngx_strcmp(key, "output") == 0)
+             ? ngx_http_sp_inspect_content(in, value, split)
+             : ngx_http_sp_inspect_member(in, key, value, NULL);
 
         if (rc != NGX_OK) {
             return rc;
@@ -319,6 +341,24 @@ ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in, json_t *message)
     }
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_inspect_content(ngx_http_sp_inspect_t *in, json_t *content,
+    ngx_uint_t split)
+{
+    ngx_int_t  rc;
+
+    in->field = NGX_HTTP_SP_CONTENT;
+    in->split = split;
+
+    rc = json_is_array(content) ? ngx_http_sp_inspect_parts(in, content)
+                                : ngx_http_sp_inspect_value(in, content, NULL);
+
+    in->field = NGX_HTTP_SP_OTHER;
+
+    return rc;
 }
 
 
@@ -379,7 +419,8 @@ ngx_http_sp_inspect_parts(ngx_http_sp_inspect_t *in, json_t *parts)
 /*
  * What a part has beside its "text": a refusal, the name of a file, the
  * result of a tool.  The bytes of an image, a sound or a file are no text;
- * only where the type says that they are such bytes.
+ * only where the type says that they are such bytes.  A signature is no text
+ * either, and worth nothing when edited.
  */
 
 static ngx_int_t
@@ -392,18 +433,22 @@ ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
 
     static const struct {
         const char  *type;
-        const char  *bytes;      /* of the member with the type's name */
-        const char  *own;        /* a member that is such bytes itself */
+        const char  *member;
+        const char  *bytes;      /* in it; NULL: it is */
     } known[] = {
         { "text", NULL, NULL },
         { "refusal", NULL, NULL },
-        { "image_url", "url", NULL },
-        { "input_audio", "data", NULL },
-        { "file", "file_data", NULL },
+        { "image_url", "image_url", "url" },
+        { "input_audio", "input_audio", "data" },
+        { "file", "file", "file_data" },
         { "input_text", NULL, NULL },
         { "output_text", NULL, NULL },
-        { "input_image", NULL, "image_url" },
-        { "input_file", NULL, "file_data" },
+        { "input_image", "image_url", NULL },
+        { "input_file", "file_data", NULL },
+        { "image", "source", "data" },
+        { "document", "source", "data" },
+        { "thinking", "signature", NULL },
+        { "redacted_thinking", "data", NULL },
         { NULL, NULL, NULL }
     };
 
@@ -419,22 +464,31 @@ ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
         }
     }
 
+    if (in->split && ngx_strcmp(type, "tool_result") == 0) {
+        return NGX_OK;
+    }
+
     json_object_foreach(part, key, item) {
 
         if (ngx_strcmp(key, "type") == 0) {
             rc = (known[i].type != NULL)
                  ? NGX_OK : ngx_http_sp_inspect_key(in, type);
 
-        } else if (ngx_strcmp(key, "text") == 0
-                   || (known[i].own != NULL
-                       && ngx_strcmp(key, known[i].own) == 0))
-        {
+        } else if (ngx_strcmp(key, "text") == 0) {
             rc = NGX_OK;
 
+        } else if (known[i].member == NULL
+                   || ngx_strcmp(key, known[i].member) != 0
+                   || ngx_http_sp_inspect_is_text(item))
+        {
+            rc = ngx_http_sp_inspect_member(in, key, item, NULL);
+
+        } else if (known[i].bytes != NULL) {
+            rc = ngx_http_sp_inspect_member(in, key, item, known[i].bytes);
+
         } else {
-            rc = ngx_http_sp_inspect_member(in, key, item,
-                                            ngx_strcmp(key, type) == 0
-                                            ? known[i].bytes : NULL);
+            rc = json_is_string(item)
+                 ? NGX_OK : ngx_http_sp_inspect_value(in, item, NULL);
         }
 
         if (rc != NGX_OK) {
@@ -443,6 +497,19 @@ ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
     }
 
     return NGX_OK;
+}
+
+
+/* a source, as Anthropic has it, may be a text */
+
+static ngx_uint_t
+ngx_http_sp_inspect_is_text(const json_t *source)
+{
+    const char  *type;
+
+    type = json_string_value(json_object_get(source, "type"));
+
+    return type != NULL && ngx_strcmp(type, "base64") != 0;
 }
 
 

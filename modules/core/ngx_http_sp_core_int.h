@@ -410,13 +410,10 @@ u_char *ngx_http_sp_edits_apply(ngx_http_sp_edits_t *edits, u_char *dst,
 
 ngx_http_sp_stream_t *ngx_http_sp_stream_create(ngx_http_request_t *r,
     ngx_uint_t filters);
-ngx_int_t ngx_http_sp_stream_reopen(ngx_http_sp_stream_t *stream,
-    const ngx_http_sp_text_t *text);
 ngx_int_t ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream,
     const ngx_str_t *piece, ngx_uint_t last);
 ngx_int_t ngx_http_sp_stream_whole(ngx_http_sp_stream_t *stream,
     const ngx_str_t *piece, ngx_str_t *out);
-ngx_uint_t ngx_http_sp_stream_edited(const ngx_http_sp_stream_t *stream);
 ngx_int_t ngx_http_sp_stream_cut(ngx_http_sp_stream_t *stream,
     const u_char *src, uint64_t from, uint64_t to, ngx_str_t *out);
 void ngx_http_sp_stream_close(ngx_http_sp_stream_t *stream);

@@ -60,6 +60,8 @@ typedef struct {
     ngx_uint_t                    nlines;      /* of every fetch */
     ngx_flag_t                    stream_usage;
     sp_dialect_options_t          options;
+    ngx_int_t                     max_tokens;  /* of a request that tells
+                                                  none; 0: it need not */
     ngx_uint_t                    models;      /* of the block */
     ngx_uint_t                    embeddings;  /* of them */
 

@@ -36,6 +36,10 @@ static ngx_sp_conf_bounds_t  ngx_http_sp_provider_keepalive = {
     0, 10000, "the number of idle connections per worker, 0 to 10000"
 };
 
+static ngx_sp_conf_bounds_t  ngx_http_sp_provider_max_tokens = {
+    1, 10000000, "the most tokens of an answer, 1 to 10000000"
+};
+
 static ngx_sp_conf_bounds_t  ngx_http_sp_provider_timeout = {
     1, NGX_MAX_INT_T_VALUE, "a time above 0"
 };
@@ -75,6 +79,10 @@ static ngx_sp_conf_setting_t  ngx_http_sp_provider_params[] = {
 
     { ngx_string("api_version"), NGX_CONF_TAKE1,
       ngx_http_sp_option_api_version, 0, 0, NULL },
+
+    { ngx_string("max_tokens"), NGX_CONF_TAKE1, ngx_sp_conf_number_slot, 0,
+      offsetof(ngx_http_sp_provider_t, max_tokens),
+      &ngx_http_sp_provider_max_tokens },
 
     { ngx_string("connect_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
       offsetof(ngx_http_sp_provider_t, endpoint.upstream.connect_timeout),
@@ -236,6 +244,7 @@ ngx_http_sp_provider_create(ngx_conf_t *cf)
     provider->dialect = &sp_openai;
     provider->endpoint.keepalive = NGX_CONF_UNSET;
     provider->stream_usage = NGX_CONF_UNSET;
+    provider->max_tokens = NGX_CONF_UNSET;
 
     ucf = &provider->endpoint.upstream;
 
@@ -264,6 +273,8 @@ ngx_http_sp_provider_end(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
     ngx_conf_init_value(provider->endpoint.keepalive,
                         NGX_HTTP_SP_PROVIDER_KEEPALIVE);
     ngx_conf_init_value(provider->stream_usage, 1);
+    ngx_conf_init_value(provider->max_tokens,
+                        (ngx_int_t) provider->dialect->max_tokens);
 
     ngx_conf_init_msec_value(ucf->connect_timeout, 5000);
     ngx_conf_init_msec_value(ucf->send_timeout, 30000);
@@ -305,6 +316,16 @@ ngx_http_sp_provider_check(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "llm_provider \"%V\" cannot have a model with "
                            "kind=embedding: dialect \"%s\" has none",
+                           &provider->name, provider->dialect->name);
+        return NGX_ERROR;
+    }
+
+    if (provider->max_tokens != NGX_CONF_UNSET
+        && provider->dialect->max_tokens == 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"max_tokens\" of llm_provider \"%V\" has no "
+                           "effect: requests of dialect \"%s\" need none",
                            &provider->name, provider->dialect->name);
         return NGX_ERROR;
     }

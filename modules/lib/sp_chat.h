@@ -24,6 +24,8 @@
 #define SP_CHAT_MAX_MODEL     256
 #define SP_CHAT_MAX_CHOICES   128
 
+#define SP_CHAT_BESIDE  ((size_t) -1)
+
 
 typedef enum {
     SP_CHAT_SYSTEM = 0,          /* also OpenAI's "developer" */
@@ -53,6 +55,8 @@ typedef struct {
      * One that is long may be in the request's text only: sp_json_bulk().
      */
     const json_t         *data;
+    const char           *media;     /* type of data that is base64 without a
+                                        data URL: "image/png"; or NULL */
     const char           *format;    /* "mp3"; an image's detail; or NULL */
     const char           *name;      /* of a file, or NULL */
     const char           *id;        /* of a file the provider has, or NULL */
@@ -82,8 +86,15 @@ typedef struct {
     size_t                ncalls;
     const char           *call_id;   /* of a tool's result, or NULL */
     const char           *name;      /* of who speaks, or NULL */
-    json_t               *value;     /* borrowed from root */
+    json_t               *value;     /* borrowed from root: the message; of
+                                        a result in another message, it; of
+                                        a system prompt, its content */
+    size_t                source;    /* index of the client's message; of a
+                                        system prompt beside them
+                                        SP_CHAT_BESIDE */
     unsigned              failed:1;  /* a tool's result is an error */
+    unsigned              split:1;   /* results in it are messages before */
+    unsigned              bare:1;    /* reasoning without its signature */
 } sp_chat_message_t;
 
 
@@ -112,7 +123,7 @@ typedef enum {
     SP_CHAT_FREQUENCY_PENALTY,
     SP_CHAT_SEED,
     SP_CHAT_STOP,                /* a string, or an array of strings */
-    SP_CHAT_FORMAT,              /* OpenAI's response_format */
+    SP_CHAT_FORMAT,              /* OpenAI's response_format: see schema */
     SP_CHAT_EFFORT,              /* of reasoning, a string */
     SP_CHAT_END_USER,            /* a string */
     SP_CHAT_PARALLEL_CALLS,      /* a boolean */
@@ -137,6 +148,8 @@ typedef struct {
     sp_chat_choice_e      choice;         /* of a tool */
     const char           *choice_name;    /* NAMED */
     const json_t         *options[SP_CHAT_NOPTIONS];
+    const json_t         *schema;         /* of an answer in JSON; or NULL */
+    int64_t               budget;         /* tokens of reasoning; 0: no word */
     const char           *foreign;        /* a member that nothing of this
                                              struct holds; NULL: none */
     int64_t               max_tokens;     /* -1: not given */
@@ -165,6 +178,8 @@ typedef struct {
     size_t                tail_len;
     size_t                anchor;
     size_t                first;         /* messages before it are left out */
+    int64_t               max_tokens;    /* where the client gave none; 0: the
+                                            dialect's own, if it needs any */
     unsigned              merge:1;       /* no other system message stays */
     unsigned              usage:1;       /* streams ask for usage */
 } sp_chat_edit_t;

@@ -40,8 +40,9 @@ typedef enum {
     SP_DELTA_REASONING,
     SP_DELTA_REFUSAL,
     SP_DELTA_TOOL,               /* a call begins, or its arguments go on */
-    SP_DELTA_SIGNATURE,          /* opaque, of the reasoning before it: the
-                                    client hands it back with its history */
+    SP_DELTA_SIGNATURE,          /* opaque, of the reasoning before it, which
+                                    ends: the client hands it back with its
+                                    history; empty: there is none */
     SP_DELTA_FINISH              /* the choice is complete */
 } sp_delta_e;
 
@@ -62,7 +63,7 @@ typedef struct {
     size_t                tool;      /* number of the call in its choice */
     sp_slice_t            text;      /* or arguments; FINISH: the reason */
     sp_slice_t            id;        /* of a call that begins */
-    sp_slice_t            name;
+    sp_slice_t            name;      /* of it; FINISH: the stop sequence */
     sp_slice_t            signature; /* of a call that begins; opaque */
     sp_finish_e           finish;
     unsigned              json:1;    /* text is a JSON value, no string */
@@ -115,6 +116,7 @@ typedef struct {
     const char           *model;         /* as the client calls it */
     size_t                model_len;
     int64_t               created;       /* seconds of 1970 */
+    int64_t               prompt_tokens; /* so far, or estimated */
     void                 *state;         /* writer_size bytes */
     const sp_chat_request_t  *chat;      /* the request; or NULL */
 
@@ -134,6 +136,8 @@ typedef struct {
     unsigned              full:1;        /* set by the dialect: the limit was
                                             reached, nothing more is said */
     unsigned              broken:1;      /* set by the dialect: no memory */
+    unsigned              passed:1;      /* the provider's events have passed,
+                                            only the last one is missing */
 } sp_writer_t;
 
 
@@ -211,6 +215,12 @@ struct sp_dialect_s {
     const char           *keepalive;     /* says nothing, between any events
                                             of a stream, before the first one
                                             too, and ends with LF; or NULL */
+    int64_t               max_tokens;    /* of a request that tells none, as it
+                                            has to; 0: it need not */
+    const char *const    *headers;       /* of a client, lower case, that its
+                                            provider gets, in the place of
+                                            such a one of write_headers(); up
+                                            to a NULL; or NULL */
     unsigned              lines:1;       /* an event is a line, no SSE */
     unsigned              eof:1;         /* a stream ends with its body, when
                                             each choice is complete */
@@ -314,6 +324,7 @@ extern const sp_dialect_t  sp_openai;
 extern const sp_dialect_t  sp_azure;
 extern const sp_dialect_t  sp_gemini;
 extern const sp_dialect_t  sp_responses;
+extern const sp_dialect_t  sp_anthropic;
 
 
 #endif /* _SP_DIALECT_H_INCLUDED_ */

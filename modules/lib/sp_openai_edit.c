@@ -9,8 +9,8 @@
 
 #include <string.h>
 
+#include "sp_edit.h"
 #include "sp_openai.h"
-#include "sp_scan.h"
 
 
 #define SP_OPENAI_SYSTEM_HEAD  "{\"role\":\"system\",\"content\":\""
@@ -18,16 +18,12 @@
 
 
 typedef struct {
+    sp_edit_t                 to;        /* first */
     const sp_chat_request_t  *chat;      /* NULL: embeddings */
     const sp_chat_edit_t     *edit;
     const char               *usage;     /* stream_options that we add */
     const char               *limit;     /* name of max_tokens; or NULL */
-    sp_out_t                  out;
-    sp_slice_t               *pieces;    /* NULL: only measured */
-    size_t                    npieces;
-    size_t                    large;     /* a piece of it is not copied */
     size_t                    index;     /* of the message */
-    size_t                    members;   /* written to the open object */
 } sp_openai_editor_t;
 
 
@@ -40,21 +36,8 @@ static int sp_openai_edit_messages(sp_scan_t *s, sp_openai_editor_t *e);
 static int sp_openai_edit_message(sp_scan_t *s, void *data);
 static int sp_openai_edit_options(sp_scan_t *s, const char *key, size_t len,
     void *data);
-static int sp_openai_edit_metadata(sp_scan_t *s, const char *key, size_t len,
-    void *data);
-static int sp_openai_edit_nested(sp_scan_t *s, sp_openai_editor_t *e,
-    const char *name, sp_scan_member_pt member, const char *add);
-static int sp_openai_edit_copy(sp_scan_t *s, sp_openai_editor_t *e,
-    const char *key, size_t len);
-static void sp_openai_edit_key(sp_openai_editor_t *e, const char *key,
-    size_t len);
 static void sp_openai_edit_system(sp_openai_editor_t *e, const char *text,
     size_t len);
-static void sp_openai_edit_put(sp_openai_editor_t *e, const char *p,
-    size_t len);
-static void sp_openai_edit_escape(sp_openai_editor_t *e, const char *text,
-    size_t len);
-static void sp_openai_edit_piece(sp_openai_editor_t *e, size_t len);
 
 
 /* measured where a bound would be much more than is needed */
@@ -70,11 +53,11 @@ sp_openai_edit_size(const sp_call_t *call)
                       + call->edit->tail_len);
     }
 
-    memset(&e, 0, sizeof(sp_openai_editor_t));
+    sp_edit_begin(&e.to, call->len, NULL, NULL);
 
     /* a member that is taken back at the end was there for a moment */
 
-    return (sp_openai_edit_text(call, &e) == 0) ? e.out.len + 64 : 1;
+    return (sp_openai_edit_text(call, &e) == 0) ? e.to.out.len + 64 : 1;
 }
 
 
@@ -83,13 +66,9 @@ sp_openai_edit(const sp_call_t *call, char *dst, sp_slice_t *pieces)
 {
     sp_openai_editor_t  e;
 
-    memset(&e, 0, sizeof(sp_openai_editor_t));
+    sp_edit_begin(&e.to, call->len, dst, pieces);
 
-    e.out.dst = dst;
-    e.out.size = (size_t) -1;
-    e.pieces = pieces;
-
-    return (sp_openai_edit_text(call, &e) == 0) ? e.npieces : 0;
+    return (sp_openai_edit_text(call, &e) == 0) ? e.to.npieces : 0;
 }
 
 
@@ -104,9 +83,8 @@ sp_openai_edit_text(const sp_call_t *call, sp_openai_editor_t *e)
 
     e->chat = call->chat;
     e->edit = call->edit;
-    e->members = 1;
-    e->large = (call->len > SP_DIALECT_PIECE) ? SP_DIALECT_PIECE
-                                              : (size_t) -1;
+    e->index = 0;
+    e->to.members = 1;
 
     sp_openai_edit_begin(call, e);
 
@@ -118,7 +96,7 @@ sp_openai_edit_text(const sp_call_t *call, sp_openai_editor_t *e)
         return -1;
     }
 
-    sp_openai_edit_put(e, "}", 1);
+    sp_edit_put(&e->to, "}", 1);
 
     return 0;
 }
@@ -129,31 +107,29 @@ sp_openai_edit_text(const sp_call_t *call, sp_openai_editor_t *e)
 static void
 sp_openai_edit_begin(const sp_call_t *call, sp_openai_editor_t *e)
 {
-    size_t  before;
+    e->usage = NULL;
+    e->limit = NULL;
 
     if (e->chat != NULL) {
         e->usage = sp_openai_usage_options(call);
         e->limit = (call->options != NULL) ? call->options->max_tokens : NULL;
     }
 
-    sp_openai_edit_put(e, "{\"model\":\"", 10);
-    sp_openai_edit_escape(e, e->edit->model, e->edit->model_len);
-    sp_openai_edit_put(e, "\"", 1);
+    sp_edit_put(&e->to, "{\"model\":\"", 10);
+    sp_edit_escape(&e->to, e->edit->model, e->edit->model_len);
+    sp_edit_put(&e->to, "\"", 1);
 
     if (e->usage != NULL
         && json_object_get(e->chat->root, "stream_options") == NULL)
     {
-        sp_openai_edit_put(e, ",\"stream_options\":{", 19);
-        sp_openai_edit_put(e, e->usage, strlen(e->usage));
-        sp_openai_edit_put(e, "}", 1);
+        sp_edit_str(&e->to, ",\"stream_options\":{");
+        sp_edit_str(&e->to, e->usage);
+        sp_edit_put(&e->to, "}", 1);
     }
 
     if (e->limit != NULL && e->chat->max_tokens > 0) {
-        sp_openai_edit_key(e, e->limit, strlen(e->limit));
-
-        before = e->out.len;
-        sp_out_integer(&e->out, e->chat->max_tokens);
-        sp_openai_edit_piece(e, e->out.len - before);
+        sp_edit_key(&e->to, e->limit, strlen(e->limit));
+        sp_edit_integer(&e->to, e->chat->max_tokens);
     }
 }
 
@@ -168,7 +144,7 @@ sp_openai_edit_member(sp_scan_t *s, const char *key, size_t len, void *data)
     }
 
     if (e->chat == NULL) {
-        return sp_openai_edit_copy(s, e, key, len);
+        return sp_edit_copy(s, &e->to, key, len);
     }
 
     if (sp_scan_is(key, len, "messages")) {
@@ -176,8 +152,8 @@ sp_openai_edit_member(sp_scan_t *s, const char *key, size_t len, void *data)
     }
 
     if (sp_scan_is(key, len, "stream_options") && e->usage != NULL) {
-        return sp_openai_edit_nested(s, e, "stream_options",
-                                     sp_openai_edit_options, e->usage);
+        return sp_edit_nested(s, &e->to, "stream_options",
+                              sp_openai_edit_options, e, e->usage);
     }
 
     if (e->limit != NULL
@@ -188,11 +164,10 @@ sp_openai_edit_member(sp_scan_t *s, const char *key, size_t len, void *data)
     }
 
     if (sp_scan_is(key, len, "metadata")) {
-        return sp_openai_edit_nested(s, e, "metadata", sp_openai_edit_metadata,
-                                   NULL);
+        return sp_edit_metadata(s, &e->to);
     }
 
-    return sp_openai_edit_copy(s, e, key, len);
+    return sp_edit_copy(s, &e->to, key, len);
 }
 
 
@@ -201,11 +176,11 @@ sp_openai_edit_messages(sp_scan_t *s, sp_openai_editor_t *e)
 {
     size_t  members;
 
-    sp_openai_edit_key(e, "messages", 8);
-    sp_openai_edit_put(e, "[", 1);
+    sp_edit_key(&e->to, "messages", 8);
+    sp_edit_put(&e->to, "[", 1);
 
-    members = e->members;
-    e->members = 0;
+    members = e->to.members;
+    e->to.members = 0;
 
     sp_openai_edit_system(e, e->edit->prefix, e->edit->prefix_len);
 
@@ -213,9 +188,9 @@ sp_openai_edit_messages(sp_scan_t *s, sp_openai_editor_t *e)
         return -1;
     }
 
-    sp_openai_edit_put(e, "]", 1);
+    sp_edit_put(&e->to, "]", 1);
 
-    e->members = members;
+    e->to.members = members;
 
     return 0;
 }
@@ -249,11 +224,8 @@ sp_openai_edit_message(sp_scan_t *s, void *data)
         return 0;
     }
 
-    if (e->members++ != 0) {
-        sp_openai_edit_put(e, ",", 1);
-    }
-
-    sp_openai_edit_put(e, start, (size_t) (s->pos - start));
+    sp_edit_next(&e->to);
+    sp_edit_put(&e->to, start, (size_t) (s->pos - start));
 
     return 0;
 }
@@ -273,108 +245,7 @@ sp_openai_edit_options(sp_scan_t *s, const char *key, size_t len, void *data)
         return sp_scan_skip(s);
     }
 
-    return sp_openai_edit_copy(s, data, key, len);
-}
-
-
-static int
-sp_openai_edit_metadata(sp_scan_t *s, const char *key, size_t len, void *data)
-{
-    if (sp_scan_is(key, len, "character_id")
-        || sp_scan_is(key, len, "chat_id")
-        || sp_scan_is(key, len, "memory"))
-    {
-        return sp_scan_skip(s);
-    }
-
-    return sp_openai_edit_copy(s, data, key, len);
-}
-
-
-/* an object whose members are chosen; left out when none remains */
-
-static int
-sp_openai_edit_nested(sp_scan_t *s, sp_openai_editor_t *e, const char *name,
-    sp_scan_member_pt member, const char *add)
-{
-    size_t            members;
-    sp_openai_editor_t  start;
-
-    start = *e;
-    members = e->members;
-
-    sp_openai_edit_key(e, name, strlen(name));
-    sp_openai_edit_put(e, "{", 1);
-
-    e->members = 0;
-
-    if (add != NULL) {
-        sp_openai_edit_put(e, add, strlen(add));
-        e->members++;
-    }
-
-    if (!sp_scan_at(s, '{')) {
-
-        /* null */
-
-        if (sp_scan_skip(s) != 0) {
-            return -1;
-        }
-
-    } else if (sp_scan_object(s, member, e) != 0) {
-        return -1;
-    }
-
-    sp_openai_edit_put(e, "}", 1);
-
-    if (e->members == 0) {
-
-        /* taken back; what was written is the end of the last piece */
-
-        if (e->pieces != NULL) {
-            e->pieces[e->npieces - 1].len -= e->out.len - start.out.len;
-        }
-
-        *e = start;
-
-        return 0;
-    }
-
-    e->members = members + 1;
-
-    return 0;
-}
-
-
-static int
-sp_openai_edit_copy(sp_scan_t *s, sp_openai_editor_t *e, const char *key,
-    size_t len)
-{
-    const char  *start;
-
-    start = s->pos;
-
-    if (sp_scan_skip(s) != 0) {
-        return -1;
-    }
-
-    sp_openai_edit_key(e, key, len);
-    sp_openai_edit_put(e, start, (size_t) (s->pos - start));
-
-    return 0;
-}
-
-
-static void
-sp_openai_edit_key(sp_openai_editor_t *e, const char *key, size_t len)
-{
-    if (e->members++ != 0) {
-        sp_openai_edit_put(e, ",", 1);
-    }
-
-    sp_openai_edit_put(e, "\"", 1);
-    sp_openai_edit_put(e, key, len);
-    sp_openai_edit_put(e, "\":", 2);
+    return sp_edit_copy(s, data, key, len);
 }
 
 
@@ -385,72 +256,10 @@ sp_openai_edit_system(sp_openai_editor_t *e, const char *text, size_t len)
         return;
     }
 
-    if (e->members++ != 0) {
-        sp_openai_edit_put(e, ",", 1);
-    }
-
-    sp_openai_edit_put(e, SP_OPENAI_SYSTEM_HEAD,
-                       sizeof(SP_OPENAI_SYSTEM_HEAD) - 1);
-    sp_openai_edit_escape(e, text, len);
-    sp_openai_edit_put(e, SP_OPENAI_SYSTEM_TAIL,
-                       sizeof(SP_OPENAI_SYSTEM_TAIL) - 1);
+    sp_edit_next(&e->to);
+    sp_edit_str(&e->to, SP_OPENAI_SYSTEM_HEAD);
+    sp_edit_escape(&e->to, text, len);
+    sp_edit_str(&e->to, SP_OPENAI_SYSTEM_TAIL);
 }
 
 
-static void
-sp_openai_edit_put(sp_openai_editor_t *e, const char *p, size_t len)
-{
-    if (len < e->large) {
-        sp_out_put(&e->out, p, len);
-        sp_openai_edit_piece(e, len);
-        return;
-    }
-
-    if (e->pieces != NULL) {
-        e->pieces[e->npieces].data = p;
-        e->pieces[e->npieces].len = len;
-    }
-
-    e->npieces++;
-}
-
-
-static void
-sp_openai_edit_escape(sp_openai_editor_t *e, const char *text, size_t len)
-{
-    size_t  before;
-
-    before = e->out.len;
-
-    sp_out_text(&e->out, text, len);
-    sp_openai_edit_piece(e, e->out.len - before);
-}
-
-
-/* "len" bytes were copied: of the last piece, or the begin of one */
-
-static void
-sp_openai_edit_piece(sp_openai_editor_t *e, size_t len)
-{
-    char        *start;
-    sp_slice_t  *last;
-
-    if (e->pieces == NULL || len == 0) {
-        return;
-    }
-
-    start = e->out.dst + e->out.len - len;
-
-    if (e->npieces != 0) {
-        last = &e->pieces[e->npieces - 1];
-
-        if (last->data + last->len == start) {
-            last->len += len;
-            return;
-        }
-    }
-
-    e->pieces[e->npieces].data = start;
-    e->pieces[e->npieces].len = len;
-    e->npieces++;
-}

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sp_chat_read.h"
 #include "sp_openai.h"
 
 
@@ -35,10 +36,6 @@ static const sp_chat_error_t  sp_openai_no_memory = { NULL, NULL, NULL };
 static const sp_chat_error_t  sp_openai_not_object =
     { "request_not_object", NULL,
       "the request must be a JSON object" };
-
-static const sp_chat_error_t  sp_openai_model_invalid =
-    { "model_invalid", "model",
-      "\"model\" must be a string of 1 to 256 bytes" };
 
 static const sp_chat_error_t  sp_openai_messages_required =
     { "messages_required", "messages",
@@ -85,22 +82,6 @@ static const sp_chat_error_t  sp_openai_n_invalid =
     { "n_invalid", "n",
       "\"n\" must be an integer from 1 to 128" };
 
-static const sp_chat_error_t  sp_openai_metadata_invalid =
-    { "metadata_invalid", "metadata",
-      "\"metadata\" must be an object" };
-
-static const sp_chat_error_t  sp_openai_character_id_invalid =
-    { "character_id_invalid", "metadata.character_id",
-      "\"character_id\" must be a UUID" };
-
-static const sp_chat_error_t  sp_openai_chat_id_invalid =
-    { "chat_id_invalid", "metadata.chat_id",
-      "\"chat_id\" must be a UUID" };
-
-static const sp_chat_error_t  sp_openai_memory_invalid =
-    { "memory_invalid", "metadata.memory",
-      "\"memory\" must be \"on\" or \"off\"" };
-
 
 static const struct {
     const char           *name;
@@ -127,9 +108,6 @@ static const sp_chat_error_t *sp_openai_read_message(sp_openai_parser_t *p,
     sp_chat_message_t *message);
 static const sp_chat_error_t *sp_openai_read_parts(sp_openai_parser_t *p,
     sp_chat_message_t *message, const json_t *parts);
-static const json_t *sp_openai_member(const json_t *object, const char *key);
-static int sp_openai_is_uuid(const json_t *value);
-static int sp_openai_has_nul(const json_t *value);
 static int sp_openai_may_be_empty(const json_t *message);
 
 
@@ -276,7 +254,7 @@ sp_openai_read_root(sp_openai_parser_t *p)
 {
     const sp_chat_error_t  *failed;
 
-    failed = sp_openai_read_model(p->chat);
+    failed = sp_chat_read_model(p->chat);
     if (failed != NULL) {
         return failed;
     }
@@ -291,7 +269,7 @@ sp_openai_read_root(sp_openai_parser_t *p)
         return failed;
     }
 
-    failed = sp_openai_read_metadata(p->chat);
+    failed = sp_chat_read_metadata(p->chat);
     if (failed != NULL) {
         return failed;
     }
@@ -300,37 +278,12 @@ sp_openai_read_root(sp_openai_parser_t *p)
 }
 
 
-const sp_chat_error_t *
-sp_openai_read_model(sp_chat_request_t *chat)
-{
-    const json_t  *model;
-
-    model = sp_openai_member(chat->root, "model");
-    if (model == NULL) {
-        return NULL;
-    }
-
-    if (!json_is_string(model)
-        || json_string_length(model) == 0
-        || json_string_length(model) > SP_CHAT_MAX_MODEL
-        || sp_openai_has_nul(model))
-    {
-        return &sp_openai_model_invalid;
-    }
-
-    chat->model = json_string_value(model);
-    chat->model_len = json_string_length(model);
-
-    return NULL;
-}
-
-
 static const sp_chat_error_t *
 sp_openai_read_stream(sp_chat_request_t *chat)
 {
     const json_t  *options, *stream, *usage;
 
-    stream = sp_openai_member(chat->root, "stream");
+    stream = sp_chat_member(chat->root, "stream");
 
     if (stream != NULL && !json_is_boolean(stream)) {
         return &sp_openai_stream_invalid;
@@ -338,7 +291,7 @@ sp_openai_read_stream(sp_chat_request_t *chat)
 
     chat->stream = json_is_true(stream) ? 1 : 0;
 
-    options = sp_openai_member(chat->root, "stream_options");
+    options = sp_chat_member(chat->root, "stream_options");
     if (options == NULL) {
         return NULL;
     }
@@ -347,7 +300,7 @@ sp_openai_read_stream(sp_chat_request_t *chat)
         return &sp_openai_stream_options_invalid;
     }
 
-    usage = sp_openai_member(options, "include_usage");
+    usage = sp_chat_member(options, "include_usage");
 
     if (usage != NULL && !json_is_boolean(usage)) {
         return &sp_openai_stream_options_invalid;
@@ -375,7 +328,7 @@ sp_openai_read_numbers(sp_chat_request_t *chat)
     /* where both are given the newer name, the last, wins */
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        value = sp_openai_member(chat->root, names[i]);
+        value = sp_chat_member(chat->root, names[i]);
         if (value == NULL) {
             continue;
         }
@@ -387,7 +340,7 @@ sp_openai_read_numbers(sp_chat_request_t *chat)
         chat->max_tokens = json_integer_value(value);
     }
 
-    value = sp_openai_member(chat->root, "n");
+    value = sp_chat_member(chat->root, "n");
     if (value == NULL) {
         return NULL;
     }
@@ -400,62 +353,6 @@ sp_openai_read_numbers(sp_chat_request_t *chat)
     }
 
     chat->n = json_integer_value(value);
-
-    return NULL;
-}
-
-
-const sp_chat_error_t *
-sp_openai_read_metadata(sp_chat_request_t *chat)
-{
-    const char    *memory;
-    const json_t  *metadata, *value;
-
-    metadata = sp_openai_member(chat->root, "metadata");
-    if (metadata == NULL) {
-        return NULL;
-    }
-
-    if (!json_is_object(metadata)) {
-        return &sp_openai_metadata_invalid;
-    }
-
-    value = sp_openai_member(metadata, "character_id");
-
-    if (value != NULL) {
-        if (!sp_openai_is_uuid(value)) {
-            return &sp_openai_character_id_invalid;
-        }
-
-        chat->character_id = json_string_value(value);
-    }
-
-    value = sp_openai_member(metadata, "chat_id");
-
-    if (value != NULL) {
-        if (!sp_openai_is_uuid(value)) {
-            return &sp_openai_chat_id_invalid;
-        }
-
-        chat->chat_id = json_string_value(value);
-    }
-
-    value = sp_openai_member(metadata, "memory");
-
-    if (value != NULL) {
-        memory = json_string_value(value);
-
-        if (memory == NULL || sp_openai_has_nul(value)) {
-            return &sp_openai_memory_invalid;
-        }
-
-        if (strcmp(memory, "off") == 0) {
-            chat->memory_off = 1;
-
-        } else if (strcmp(memory, "on") != 0) {
-            return &sp_openai_memory_invalid;
-        }
-    }
 
     return NULL;
 }
@@ -478,6 +375,7 @@ sp_openai_read_messages(sp_openai_parser_t *p)
     for (i = 0; i < chat->nmessages; i++) {
         message = &chat->messages[i];
         message->value = json_array_get(messages, i);
+        message->source = i;
 
         failed = sp_openai_read_message(p, message);
         if (failed != NULL) {
@@ -517,7 +415,7 @@ sp_openai_read_message(sp_openai_parser_t *p, sp_chat_message_t *message)
         }
     }
 
-    if (i == n || sp_openai_has_nul(json_object_get(message->value, "role"))) {
+    if (i == n || sp_chat_has_nul(json_object_get(message->value, "role"))) {
         return &sp_openai_role_invalid;
     }
 
@@ -536,7 +434,7 @@ sp_openai_read_message(sp_openai_parser_t *p, sp_chat_message_t *message)
     message->name = json_string_value(json_object_get(message->value,
                                                       "name"));
 
-    content = sp_openai_member(message->value, "content");
+    content = sp_chat_member(message->value, "content");
 
     if (content == NULL) {
         return sp_openai_may_be_empty(message->value)
@@ -551,7 +449,7 @@ sp_openai_read_message(sp_openai_parser_t *p, sp_chat_message_t *message)
         return &sp_openai_content_invalid;
     }
 
-    if (sp_openai_has_nul(content)) {
+    if (sp_chat_has_nul(content)) {
         return &sp_openai_content_nul;
     }
 
@@ -607,7 +505,7 @@ sp_openai_read_parts(sp_openai_parser_t *p, sp_chat_message_t *message,
             return &sp_openai_content_invalid;
         }
 
-        if (sp_openai_has_nul(text)) {
+        if (sp_chat_has_nul(text)) {
             return &sp_openai_content_nul;
         }
 
@@ -624,62 +522,6 @@ sp_openai_read_parts(sp_openai_parser_t *p, sp_chat_message_t *message,
     *p->text++ = '\0';
 
     return NULL;
-}
-
-
-/* JSON null is the same as a member that is not there */
-
-static const json_t *
-sp_openai_member(const json_t *object, const char *key)
-{
-    const json_t  *value;
-
-    value = json_object_get(object, key);
-
-    return json_is_null(value) ? NULL : value;
-}
-
-
-static int
-sp_openai_is_uuid(const json_t *value)
-{
-    char         c;
-    size_t       i;
-    const char  *text;
-
-    text = json_string_value(value);
-
-    if (text == NULL || json_string_length(value) != 36) {
-        return 0;
-    }
-
-    for (i = 0; i < 36; i++) {
-        c = text[i];
-
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (c != '-') {
-                return 0;
-            }
-
-            continue;
-        }
-
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')
-              || (c >= 'A' && c <= 'F')))
-        {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static int
-sp_openai_has_nul(const json_t *value)
-{
-    return memchr(json_string_value(value), '\0', json_string_length(value))
-           != NULL;
 }
 
 

@@ -50,6 +50,8 @@ static const sp_chat_error_t  sp_openai_call_invalid =
 
 static const char *sp_openai_limit_name(const sp_call_t *call);
 static void sp_openai_send_options(sp_openai_sender_t *s);
+static void sp_openai_send_reasoning(sp_openai_sender_t *s);
+static void sp_openai_send_schema(sp_openai_sender_t *s);
 static int sp_openai_send_tools(sp_openai_sender_t *s);
 static int sp_openai_send_messages(sp_openai_sender_t *s);
 static void sp_openai_send_system(sp_openai_sender_t *s, const char *text,
@@ -220,6 +222,44 @@ sp_openai_send_options(sp_openai_sender_t *s)
         } else {
             (void) sp_openai_send_json(s, value, 0);
         }
+    }
+
+    sp_openai_send_reasoning(s);
+    sp_openai_send_schema(s);
+}
+
+
+/* a budget in tokens is none of its options: the effort that is nearest */
+
+static void
+sp_openai_send_reasoning(sp_openai_sender_t *s)
+{
+    int64_t  budget;
+
+    budget = s->call->chat->budget;
+
+    if (budget > 0 && s->call->chat->options[SP_CHAT_EFFORT] == NULL) {
+        sp_out_str(s->out, ",\"reasoning_effort\":\"");
+        sp_out_str(s->out, budget < 4096 ? "low"
+                           : budget < 16384 ? "medium" : "high");
+        sp_out_str(s->out, "\"");
+    }
+}
+
+
+static void
+sp_openai_send_schema(sp_openai_sender_t *s)
+{
+    const sp_chat_request_t  *chat;
+
+    chat = s->call->chat;
+
+    if (chat->schema != NULL && chat->options[SP_CHAT_FORMAT] == NULL) {
+        sp_out_str(s->out, ",\"response_format\":{\"type\":\"json_schema\","
+                           "\"json_schema\":{\"name\":\"answer\","
+                           "\"strict\":true,\"schema\":");
+        (void) sp_openai_send_json(s, chat->schema, 0);
+        sp_out_str(s->out, "}}");
     }
 }
 
@@ -419,23 +459,29 @@ sp_openai_is_text(const sp_chat_message_t *message)
 static int
 sp_openai_send_parts(sp_openai_sender_t *s, const sp_chat_message_t *message)
 {
-    size_t       i;
-    const char  *comma;
-
-    comma = "";
+    size_t                 i, n;
+    const sp_chat_part_t  *part;
 
     sp_out_str(s->out, ",\"content\":[");
 
-    for (i = 0; i < message->nparts; i++) {
+    n = 0;
 
-        if (message->parts[i].kind == SP_CHAT_PART_REASONING) {
+    for (i = 0; i < message->nparts; i++) {
+        part = &message->parts[i];
+
+        if (part->kind == SP_CHAT_PART_REASONING) {
             continue;
         }
 
-        sp_out_str(s->out, comma);
-        comma = ",";
+        /* what a tool has to show is text there */
 
-        if (sp_openai_send_part(s, &message->parts[i]) != 0) {
+        if (message->role == SP_CHAT_TOOL && part->kind != SP_CHAT_PART_TEXT) {
+            return sp_openai_refuse(s, &sp_openai_part_unsupported);
+        }
+
+        sp_out_str(s->out, n++ != 0 ? "," : "");
+
+        if (sp_openai_send_part(s, part) != 0) {
             return -1;
         }
     }
@@ -464,6 +510,13 @@ sp_openai_send_part(sp_openai_sender_t *s, const sp_chat_part_t *part)
     }
 
     sp_out_str(s->out, heads[part->kind]);
+
+    if (part->media != NULL) {
+        sp_out_str(s->out, "data:");
+        sp_out_text(s->out, part->media, strlen(part->media));
+        sp_out_str(s->out, ";base64,");
+    }
+
     sp_openai_send_data(s, part->data);
     sp_out_str(s->out, "\"");
 

@@ -17,6 +17,8 @@ static void sp_openai_parse_choice(sp_chat_request_t *chat);
 static int sp_openai_is_known(const char *key);
 static const json_t *sp_openai_get_string(const json_t *object,
     const char *key);
+static const json_t *sp_openai_get_object(const json_t *object,
+    const char *key);
 static const char *sp_openai_get_text(const json_t *object, const char *key);
 
 
@@ -37,6 +39,7 @@ sp_openai_parse_part(sp_chat_part_t *part, const json_t *value)
 
     part->value = value;
     part->kind = SP_CHAT_PART_OTHER;
+    part->cache = sp_openai_get_object(value, "cache_control");
 
     type = sp_openai_get_text(value, "type");
 
@@ -107,7 +110,7 @@ sp_openai_parse_tools(sp_chat_request_t *chat)
 {
     size_t           i;
     json_t          *tools;
-    const json_t    *function;
+    const json_t    *function, *value;
     sp_chat_tool_t  *tool;
 
     tools = json_object_get(chat->root, "tools");
@@ -115,9 +118,12 @@ sp_openai_parse_tools(sp_chat_request_t *chat)
     chat->ntools = json_array_size(tools);
 
     for (i = 0; i < chat->ntools; i++) {
-        function = json_object_get(json_array_get(tools, i), "function");
+        value = json_array_get(tools, i);
+        function = json_object_get(value, "function");
         tool = &chat->tools[i];
 
+        tool->cache = sp_openai_get_object(value, "cache_control");
+        tool->strict = json_is_true(json_object_get(function, "strict"));
         tool->name = sp_openai_get_text(function, "name");
         tool->description = sp_openai_get_text(function, "description");
         tool->parameters = json_object_get(function, "parameters");
@@ -164,6 +170,10 @@ sp_openai_parse_options(sp_chat_request_t *chat)
         chat->options[i] = json_is_null(value) ? NULL : value;
     }
 
+    chat->schema = sp_openai_get_object(
+                     json_object_get(chat->options[SP_CHAT_FORMAT],
+                                     "json_schema"), "schema");
+
     json_object_foreach(chat->root, key, value) {
         if (!json_is_null(value) && !sp_openai_is_known(key)) {
             chat->foreign = key;
@@ -207,6 +217,17 @@ sp_openai_get_string(const json_t *object, const char *key)
     value = json_object_get(object, key);
 
     return json_is_string(value) ? value : NULL;
+}
+
+
+static const json_t *
+sp_openai_get_object(const json_t *object, const char *key)
+{
+    const json_t  *value;
+
+    value = json_object_get(object, key);
+
+    return json_is_object(value) ? value : NULL;
 }
 
 

@@ -54,6 +54,10 @@ sp_out_content(sp_out_t *out, const char *text, size_t len)
     size_t       n;
     const char  *last, *p, *start;
 
+    if (len == 0) {
+        return;
+    }
+
     p = text;
     last = text + len;
 

@@ -23,6 +23,7 @@ typedef struct {
     sp_chat_part_t       *parts;     /* the next free ones */
     sp_chat_call_t       *calls;
     char                 *text;      /* where texts of parts are joined */
+    size_t                source;    /* the item that is read */
     sp_chat_error_t      *error;
 } sp_responses_parser_t;
 

@@ -246,6 +246,8 @@ sp_responses_read_input(sp_responses_parser_t *p)
     input = json_object_get(chat->root, "input");
     instructions = sp_responses_member(chat->root, "instructions");
 
+    p->source = SP_CHAT_BESIDE;
+
     if (json_string_length(instructions) != 0) {
         message = sp_responses_begin(p, SP_CHAT_SYSTEM, instructions);
         message->text = json_string_value(instructions);
@@ -259,6 +261,8 @@ sp_responses_read_input(sp_responses_parser_t *p)
     }
 
     for (i = 0; i < json_array_size(input); i++) {
+        p->source = i;
+
         if (sp_responses_read_item(p, json_array_get(input, i)) != 0) {
             return -1;
         }
@@ -677,6 +681,7 @@ sp_responses_begin(sp_responses_parser_t *p, sp_chat_role_e role,
     message->role = role;
     message->text = "";
     message->value = value;
+    message->source = p->source;
 
     return message;
 }

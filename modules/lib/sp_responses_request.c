@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sp_chat_read.h"
 #include "sp_openai.h"
 #include "sp_responses.h"
 
@@ -200,10 +201,10 @@ sp_responses_read_root(sp_responses_parser_t *p)
     const char             *key;
     const sp_chat_error_t  *failed;
 
-    failed = sp_openai_read_model(p->chat);
+    failed = sp_chat_read_model(p->chat);
 
     if (failed == NULL) {
-        failed = sp_openai_read_metadata(p->chat);
+        failed = sp_chat_read_metadata(p->chat);
     }
 
     if (failed != NULL) {

@@ -100,6 +100,9 @@ typedef struct {
     const ngx_http_sp_target_t   *target;
     const sp_dialect_t           *dialect;      /* the provider's */
 
+    ngx_str_t                     headers;      /* of the client, as text */
+    ngx_str_t                     replaced;     /* the line of the provider's
+                                                   that one of them is for */
     ngx_str_t                     retry_after;
     ngx_uint_t                    error_status; /* answered in its place */
     const ngx_http_sp_llm_fault_t  *fault;      /* said in its place, where
@@ -230,6 +233,9 @@ ngx_int_t ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
 /* ngx_http_sp_llm_models.c */
 ngx_int_t ngx_http_sp_llm_models_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
+
+/* ngx_http_sp_llm_header.c: those of the client that go on; or a status */
+ngx_int_t ngx_http_sp_llm_pass_headers(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_target.c */
 

@@ -22,6 +22,7 @@ typedef struct {
     size_t                 choice;
     size_t                 tool;
     ngx_http_sp_stream_t  *stream;     /* NULL: it has ended */
+    ngx_http_sp_stream_t  *judged;     /* the same, also then */
     char                   half[SP_JSON_ESCAPE];
     unsigned               nhalf;      /* of a character, so far */
     unsigned               id:1;       /* of a call: told */
@@ -29,10 +30,16 @@ typedef struct {
 } ngx_http_sp_llm_text_t;
 
 
+static ngx_int_t ngx_http_sp_llm_sign(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
+static ngx_http_sp_llm_text_t *ngx_http_sp_llm_find(
+    ngx_http_sp_llm_ctx_t *ctx, sp_delta_e kind, size_t choice, size_t tool);
 static ngx_int_t ngx_http_sp_llm_text(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta, ngx_http_sp_llm_text_t **found);
 static ngx_http_sp_stream_t *ngx_http_sp_llm_open(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_field_e field);
+static void ngx_http_sp_llm_describe(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_field_e field, ngx_http_sp_text_t *text);
 static ngx_http_sp_field_e ngx_http_sp_llm_field(sp_delta_e kind);
 static ngx_int_t ngx_http_sp_llm_call(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_text_t *text, sp_delta_t *delta);
@@ -106,6 +113,10 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
         return ngx_http_sp_llm_say(ctx, &said);
     }
 
+    if (delta->kind == SP_DELTA_SIGNATURE) {
+        return ngx_http_sp_llm_sign(ctx, delta);
+    }
+
     rc = ngx_http_sp_llm_text(ctx, delta, &text);
 
     if (rc != NGX_OK || text->stream == NULL) {
@@ -138,13 +149,98 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 }
 
 
+/*
+ * Nobody can judge what is opaque.  It is of the reasoning before it, which
+ * ends here; when that was edited, the signature is not of what was said.
+ * Reasoning that begins behind it is another text.
+ */
+
 static ngx_int_t
-ngx_http_sp_llm_text(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
-    ngx_http_sp_llm_text_t **found)
+ngx_http_sp_llm_sign(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+{
+    ngx_int_t                rc;
+    sp_delta_t               reasoning, signature;
+    ngx_http_sp_text_t       next;
+    ngx_http_sp_stream_t    *stream;
+    ngx_http_sp_llm_text_t  *text;
+
+    static ngx_str_t  nothing = ngx_string("");
+
+    text = ngx_http_sp_llm_find(ctx, SP_DELTA_REASONING, delta->choice, 0);
+
+    if (text == NULL) {
+        return ngx_http_sp_llm_say(ctx, delta);
+    }
+
+    if (text->stream != NULL) {
+
+        ngx_memzero(&reasoning, sizeof(sp_delta_t));
+
+        reasoning.kind = SP_DELTA_REASONING;
+        reasoning.choice = delta->choice;
+
+        rc = ngx_http_sp_llm_piece(ctx, text, &reasoning, &nothing, 1);
+
+        if (rc != NGX_OK || ctx->response.refused[delta->choice]) {
+            return rc;
+        }
+    }
+
+    stream = text->judged;
+    text->stream = stream;
+
+    signature = *delta;
+
+    if (ngx_http_sp_stream_edited(stream)) {
+        signature.text.len = 0;
+    }
+
+    if (ngx_http_sp_llm_say(ctx, &signature) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_sp_llm_describe(ctx, NGX_HTTP_SP_REASONING, &next);
+
+    return ngx_http_sp_stream_reopen(stream, &next);
+}
+
+
+static ngx_http_sp_llm_text_t *
+ngx_http_sp_llm_find(ngx_http_sp_llm_ctx_t *ctx, sp_delta_e kind,
+    size_t choice, size_t tool)
 {
     ngx_uint_t               i;
     ngx_array_t             *texts;
     ngx_http_sp_llm_text_t  *text;
+
+    texts = ctx->response.texts;
+
+    for (i = 0; texts != NULL && i < texts->nelts; i++) {
+        text = texts->elts;
+
+        if (text[i].kind == kind && text[i].choice == choice
+            && text[i].tool == tool)
+        {
+            return &text[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_text(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
+    ngx_http_sp_llm_text_t **found)
+{
+    ngx_array_t             *texts;
+    ngx_http_sp_llm_text_t  *text;
+
+    *found = ngx_http_sp_llm_find(ctx, delta->kind, delta->choice,
+                                  delta->tool);
+    if (*found != NULL) {
+        return NGX_OK;
+    }
 
     texts = ctx->response.texts;
 
@@ -158,18 +254,7 @@ ngx_http_sp_llm_text(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
         ctx->response.texts = texts;
     }
 
-    text = texts->elts;
-
-    for (i = 0; i < texts->nelts; i++) {
-        if (text[i].kind == delta->kind && text[i].choice == delta->choice
-            && text[i].tool == delta->tool)
-        {
-            *found = &text[i];
-            return NGX_OK;
-        }
-    }
-
-    if (i == NGX_HTTP_SP_LLM_TEXTS) {
+    if (texts->nelts == NGX_HTTP_SP_LLM_TEXTS) {
         ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                       "llm: an answer of provider \"%V\" has more than "
                       "%d texts", &ctx->attempt.target->provider->name,
@@ -193,6 +278,8 @@ ngx_http_sp_llm_text(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
         return NGX_ERROR;
     }
 
+    text->judged = text->stream;
+
     *found = text;
 
     return NGX_OK;
@@ -204,15 +291,23 @@ ngx_http_sp_llm_open(ngx_http_sp_llm_ctx_t *ctx, ngx_http_sp_field_e field)
 {
     ngx_http_sp_text_t  text;
 
-    ngx_memzero(&text, sizeof(ngx_http_sp_text_t));
-
-    text.request = ctx->request;
-    text.direction = NGX_HTTP_SP_OUTPUT;
-    text.role = SP_CHAT_ASSISTANT;
-    text.field = field;
-    text.fixed = (field == NGX_HTTP_SP_OTHER);
+    ngx_http_sp_llm_describe(ctx, field, &text);
 
     return ngx_http_sp_stream_open(&text);
+}
+
+
+static void
+ngx_http_sp_llm_describe(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_field_e field, ngx_http_sp_text_t *text)
+{
+    ngx_memzero(text, sizeof(ngx_http_sp_text_t));
+
+    text->request = ctx->request;
+    text->direction = NGX_HTTP_SP_OUTPUT;
+    text->role = SP_CHAT_ASSISTANT;
+    text->field = field;
+    text->fixed = (field == NGX_HTTP_SP_OTHER);
 }
 
 

@@ -74,6 +74,7 @@ ngx_int_t
 ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_target_t *target)
 {
+    ngx_int_t                   rc;
     ngx_http_sp_llm_attempt_t  *attempt;
 
     attempt = &ctx->attempt;
@@ -90,6 +91,12 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
                                                 NGX_HTTP_SP_OUTPUT)
                             != 0);
     attempt->rewritten = attempt->translated || attempt->filtered;
+
+    rc = ngx_http_sp_llm_pass_headers(ctx);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
 
     return (ctx->check.chat != NULL)
            ? ngx_http_sp_llm_chat(ctx->request, ctx)
@@ -273,7 +280,8 @@ ngx_http_sp_llm_blocks(ngx_http_request_t *r, sp_prompt_t *prompt)
 static size_t
 ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
 {
-    size_t  budget, context;
+    size_t   budget, context;
+    int64_t  answer;
 
     context = ctx->attempt.target->context;
 
@@ -290,13 +298,19 @@ ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
 
     budget = context - context / 20;
 
-    if (ctx->check.chat->max_tokens > 0) {
+    answer = ctx->check.chat->max_tokens;
 
-        if ((size_t) ctx->check.chat->max_tokens >= budget) {
+    if (answer <= 0) {
+        answer = ctx->attempt.target->provider->max_tokens;
+    }
+
+    if (answer > 0) {
+
+        if ((size_t) answer >= budget) {
             return 1;
         }
 
-        budget -= ctx->check.chat->max_tokens;
+        budget -= answer;
     }
 
     return budget;
@@ -323,6 +337,7 @@ ngx_http_sp_llm_write_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
     edit->model = (char *) ctx->attempt.target->name.data;
     edit->model_len = ctx->attempt.target->name.len;
+    edit->max_tokens = ctx->attempt.target->provider->max_tokens;
     edit->usage = ctx->attempt.target->provider->stream_usage ? 1 : 0;
 
     call.chat = ctx->check.chat;
@@ -502,12 +517,14 @@ ngx_http_sp_llm_head(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
-/* nothing of the client's header is sent on */
+/* nothing of the client's header is sent on but what its dialect lists */
 
 static void
 ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     size_t length, sp_out_t *out)
 {
+    size_t                       n;
+    ngx_str_t                   *headers, *replaced;
     const sp_dialect_t          *dialect;
     ngx_http_sp_provider_t      *provider;
 
@@ -520,7 +537,22 @@ ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     dialect->write_path(call, out);
     sp_out_str(out, " HTTP/1.1" CRLF);
 
-    sp_out_put(out, (char *) provider->headers.data, provider->headers.len);
+    headers = &provider->headers;
+    replaced = &ctx->attempt.replaced;
+
+    if (replaced->len == 0) {
+        sp_out_put(out, (char *) headers->data, headers->len);
+
+    } else {
+        n = replaced->data - headers->data;
+
+        sp_out_put(out, (char *) headers->data, n);
+        sp_out_put(out, (char *) replaced->data + replaced->len,
+                   headers->len - n - replaced->len);
+    }
+
+    sp_out_put(out, (char *) ctx->attempt.headers.data,
+               ctx->attempt.headers.len);
 
     sp_out_str(out, "Accept: ");
     sp_out_str(out, call->stream ? dialect->stream_type : dialect->type);

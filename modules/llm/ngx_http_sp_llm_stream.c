@@ -20,6 +20,8 @@ static ngx_int_t ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx,
     u_char *p, size_t len);
 static ngx_int_t ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx);
+static const ngx_http_sp_llm_fault_t *ngx_http_sp_llm_fault(
+    const sp_event_t *event);
 static ngx_int_t ngx_http_sp_llm_event_done(ngx_http_sp_llm_ctx_t *ctx,
     sp_sse_event_t *sse, ngx_uint_t passed);
 static ngx_int_t ngx_http_sp_llm_stop(ngx_http_sp_llm_ctx_t *ctx);
@@ -53,6 +55,11 @@ static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_reported =
     { "provider_error",
       "the model provider reported an error while answering",
       0, NGX_HTTP_SP_PROVIDER_ERROR };
+
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_overloaded =
+    { "provider_overloaded",
+      "the model provider is overloaded, try again later",
+      NGX_HTTP_SERVICE_UNAVAILABLE, NGX_HTTP_SP_PROVIDER_ERROR };
 
 
 ngx_int_t
@@ -411,7 +418,7 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse,
     }
 
     if (event.has_error) {
-        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_reported);
+        return ngx_http_sp_llm_fail(ctx, ngx_http_sp_llm_fault(&event));
     }
 
     if (response->writer.full) {
@@ -438,6 +445,21 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse,
     }
 
     return ngx_http_sp_llm_pass_event(ctx, sse);
+}
+
+
+/* of what the provider says itself, only what a client can act on */
+
+static const ngx_http_sp_llm_fault_t *
+ngx_http_sp_llm_fault(const sp_event_t *event)
+{
+    static const char  overloaded[] = "overloaded_error";
+
+    return (event->error_type.len == sizeof(overloaded) - 1
+            && ngx_strncmp(event->error_type.data, overloaded,
+                           sizeof(overloaded) - 1)
+               == 0)
+           ? &ngx_http_sp_llm_overloaded : &ngx_http_sp_llm_reported;
 }
 
 

@@ -85,11 +85,13 @@ ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx)
     /* what a filter holds of a text is said when all of it was judged */
 
     writer->late = ctx->attempt.filtered;
+    writer->prompt_tokens = ctx->turn->prompt_tokens;
 
     /* of bytes that pass, usage has passed where the client wanted it */
 
     writer->usage = (ctx->attempt.rewritten
                      && ctx->check.chat->include_usage);
+    writer->passed = !ctx->attempt.rewritten;
 
     if (client->writer_size != 0) {
         writer->state = ngx_pcalloc(ctx->request->pool, client->writer_size);
@@ -245,7 +247,15 @@ static void
 ngx_http_sp_llm_delta_out(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
     sp_out_t *out)
 {
-    ctx->check.dialect->write_event(&ctx->response.writer, delta, out);
+    sp_writer_t  *writer;
+
+    writer = &ctx->response.writer;
+
+    if (ctx->response.totals.prompt_tokens >= 0) {
+        writer->prompt_tokens = ctx->response.totals.prompt_tokens;
+    }
+
+    ctx->check.dialect->write_event(writer, delta, out);
 }
 
 
@@ -363,6 +373,10 @@ ngx_http_sp_llm_write_answer(ngx_http_sp_llm_ctx_t *ctx)
 
     client->write_answer(&response->writer, deltas, n, &response->totals,
                          &out);
+
+    if (out.len > out.size) {
+        return NGX_ERROR;
+    }
 
     b->last += out.len;
     b->flush = 1;

@@ -15,6 +15,8 @@ Provider - a fake OpenAI server with faults, for the tests of the LLM leg
     ok $p->wait_event('closed', $request->{n});    # the gateway hung up
     $p->stop;
 
+Below /messages it speaks Anthropic's API (Sallyport::Anthropic), with tools,
+think, stop, pause and refuse beside the faults that are not of chat completions.
 Below /say/ it speaks the dialect of t/modules/dialect_probe instead, with the
 faults bytes, crlf, cut, error, garbage, short, tool, status and type.
 
@@ -58,6 +60,8 @@ sentence, as a stream when the request asks for one.
     noise         a broken chunk size
     tool          a tool call (dialect "say"); two at once, with reasoning
                   before them, and behind their results the words (OpenAI)
+    tools         two calls behind the text, the second without arguments
+    think         reasoning before the text
     echo          says the other lines of the message, size=N characters at a
                   time, as field=content, reasoning_content, refusal or
                   tool_calls; with n=N in the request each choice its own, a
@@ -80,7 +84,10 @@ use IO::Socket::UNIX;
 use JSON::PP;
 use MIME::Base64;
 use POSIX ();
+use Sallyport::Anthropic;
 use Sallyport::Gemini;
+use Sallyport::Words qw(words pieces echoes saying calls two_calls call_pieces
+                        usage);
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(sleep time);
 
@@ -350,9 +357,16 @@ sub wanted {
     my $user = '';
 
     for my $message (@{ $request->{messages} || [] }) {
-        $user = $message->{content}
-            if $message->{role} eq 'user' && !ref $message->{content};
+        next if $message->{role} ne 'user';
+
+        my $content = $message->{content};
+        my @texts = ref $content ? grep { defined } map { $_->{text} } @$content
+                                 : $content;
+
+        $user = $texts[-1] if @texts;
     }
+
+    $request->{messages_api} = ($line =~ m{/messages });
 
     for my $turn (@{ $request->{talk} || [] }) {
         $user = $turn->{says} if $turn->{who} eq 'user';
@@ -479,7 +493,7 @@ sub status_plan {
     my (%arg) = @_;
 
     my $code = $arg{code} || 500;
-    my $body = $json->encode({ error => {
+    my $body = $json->encode({ type => 'error', error => {
         message => defined $arg{message} ? $arg{message} =~ s/_/ /gr
                    : $code == 400 ? "Unsupported value: \x{c3}\x{a9}" : $secret,
         type => $arg{type} || 'invalid_request_error',
@@ -523,85 +537,6 @@ sub embeddings {
 }
 
 
-sub words {
-    my (%arg) = @_;
-
-    return map { "w$_ " } 1 .. $arg{words} if $arg{words};
-    return pieces($arg{text}, $arg{size}) if defined $arg{text};
-    return ('Hello ', "\x{c3}\x{a9} ", "\x{f0}\x{9f}\x{98}\x{80} ",
-            "\"quoted\"\n", 'end.');
-}
-
-
-# cut between characters, not bytes
-
-sub pieces {
-    my ($text, $size) = @_;
-
-    utf8::decode($text);
-    my @pieces = unpack '(a' . ($size || 1) . ')*', $text;
-    utf8::encode($_) for @pieces;
-
-    return @pieces;
-}
-
-
-# [choice, what it is], in turns
-
-sub echoes {
-    my (%arg) = @_;
-
-    my $choice = 0;
-    my @all = map { my $i = $choice++; [ map { [ $i, $_ ] } @$_ ] }
-              map { [ pieces($_, $arg{size}) ] } split /\n--\n/, $arg{text};
-    my @turns;
-
-    while (grep { @$_ } @all) {
-        push @turns, map { @$_ ? shift @$_ : () } @all;
-    }
-
-    return @turns;
-}
-
-
-# a delta, or a message, that says it
-
-sub saying {
-    my ($field, $text) = @_;
-
-    $field ||= 'content';
-
-    return { $field => $text } if $field ne 'tool_calls';
-    return { tool_calls => [ { index => 0, id => 'call_1', type => 'function',
-        function => { name => 'look_up', arguments => $text } } ] };
-}
-
-
-# reasoning and two calls; nothing when their results are there
-
-sub calls {
-    my ($request) = @_;
-
-    return if $request->{messages}[-1]{role} eq 'tool';
-
-    my $i = 0;
-
-    return { reasoning_content => 'I look it up. ' }, map { {
-        tool_calls => [ { index => $i, id => 'call_' . $i++,
-            type => 'function', function => $_ } ] } }
-        { name => 'weather', arguments => '{"city":"Rome"}' },
-        { name => 'time', arguments => '{}' };
-}
-
-
-sub usage {
-    my ($n) = @_;
-    return { prompt_tokens => 11, completion_tokens => $n,
-             total_tokens => 11 + $n,
-             prompt_tokens_details => { cached_tokens => 4 } };
-}
-
-
 sub complete_plan {
     my ($request, $name, %arg) = @_;
 
@@ -629,9 +564,17 @@ sub complete_plan {
             message => { role => 'assistant', content => undef, %$thought,
                 tool_calls => [ map { @{ $_->{tool_calls} } } @calls ] } };
     }
+    @{ $reply->{choices}[0] }{qw(finish_reason message)} =
+        ('tool_calls', { role => 'assistant', content => join('', @words),
+                         tool_calls => two_calls() }) if $name eq 'tools';
+    $reply->{choices}[0]{message}{reasoning_content} = 'Let me think.'
+        if $name eq 'think';
 
     delete $reply->{usage} if $name eq 'nousage';
     $reply = { error => { message => $secret } } if $name eq 'error';
+
+    $reply = Sallyport::Anthropic::reply($request, $name, $secret, @words)
+        if $request->{messages_api};
 
     my $body = $name eq 'garbage' ? 'not JSON'
              : $name eq 'raw' ? $arg{text} : $json->encode($reply);
@@ -686,6 +629,10 @@ sub stream_events {
                ? map { [ $_->[0], saying($arg{field}, $_->[1]) ] } echoes(%arg)
                : map { [ 0, { content => $_ } ] } @words;
 
+    push @said, map { [ 0, $_ ] } call_pieces() if $name eq 'tools';
+    unshift @said, map { [ 0, { reasoning_content => $_ } ] }
+                   'Let me ', 'think.' if $name eq 'think';
+
     for my $said ([ 0, { role => 'assistant', content => '' } ], @said) {
         my %chunk = (%base, choices => [ { index => $said->[0],
             delta => $said->[1], finish_reason => undef } ]);
@@ -715,7 +662,8 @@ sub stream_events {
     my $finish = defined $arg{finish} ? $arg{finish} : $request->{n} || 1;
 
     push @events, $json->encode({ %base, choices => [ { index => $_,
-        delta => {}, finish_reason => @calls ? 'tool_calls' : 'stop' } ] })
+        delta => {}, finish_reason => @calls || $name eq 'tools'
+                                      ? 'tool_calls' : 'stop' } ] })
         for 0 .. $finish - 1;
 
     push @events, $json->encode({ %base, choices => [],
@@ -737,8 +685,10 @@ sub stream_plan {
     my ($request, $name, %arg) = @_;
 
     my $eol = $name eq 'crlf' ? "\r\n" : $name eq 'cr' ? "\r" : "\n";
-    my @events = map { "data: $_$eol$eol" }
-                 stream_events($request, $name, %arg);
+    my @events = $request->{messages_api}
+        ? Sallyport::Anthropic::events($request, $name, $eol, $secret,
+                                       [ words(%arg) ], %arg)
+        : map { "data: $_$eol$eol" } stream_events($request, $name, %arg);
 
     @events = map { ($_, ": ping\n\n") } @events if $name eq 'comments';
 

@@ -1,0 +1,168 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ */
+
+
+#include <string.h>
+
+#include "sp_chat_read.h"
+
+
+static const sp_chat_error_t  sp_chat_model_invalid =
+    { "model_invalid", "model",
+      "\"model\" must be a string of 1 to 256 bytes" };
+
+static const sp_chat_error_t  sp_chat_metadata_invalid =
+    { "metadata_invalid", "metadata",
+      "\"metadata\" must be an object" };
+
+static const sp_chat_error_t  sp_chat_character_id_invalid =
+    { "character_id_invalid", "metadata.character_id",
+      "\"character_id\" must be a UUID" };
+
+static const sp_chat_error_t  sp_chat_chat_id_invalid =
+    { "chat_id_invalid", "metadata.chat_id",
+      "\"chat_id\" must be a UUID" };
+
+static const sp_chat_error_t  sp_chat_memory_invalid =
+    { "memory_invalid", "metadata.memory",
+      "\"memory\" must be \"on\" or \"off\"" };
+
+
+static int sp_chat_is_uuid(const json_t *value);
+
+
+const sp_chat_error_t *
+sp_chat_read_model(sp_chat_request_t *chat)
+{
+    const json_t  *model;
+
+    model = sp_chat_member(chat->root, "model");
+    if (model == NULL) {
+        return NULL;
+    }
+
+    if (!json_is_string(model)
+        || json_string_length(model) == 0
+        || json_string_length(model) > SP_CHAT_MAX_MODEL
+        || sp_chat_has_nul(model))
+    {
+        return &sp_chat_model_invalid;
+    }
+
+    chat->model = json_string_value(model);
+    chat->model_len = json_string_length(model);
+
+    return NULL;
+}
+
+
+const sp_chat_error_t *
+sp_chat_read_metadata(sp_chat_request_t *chat)
+{
+    const char    *memory;
+    const json_t  *metadata, *value;
+
+    metadata = sp_chat_member(chat->root, "metadata");
+    if (metadata == NULL) {
+        return NULL;
+    }
+
+    if (!json_is_object(metadata)) {
+        return &sp_chat_metadata_invalid;
+    }
+
+    value = sp_chat_member(metadata, "character_id");
+
+    if (value != NULL) {
+        if (!sp_chat_is_uuid(value)) {
+            return &sp_chat_character_id_invalid;
+        }
+
+        chat->character_id = json_string_value(value);
+    }
+
+    value = sp_chat_member(metadata, "chat_id");
+
+    if (value != NULL) {
+        if (!sp_chat_is_uuid(value)) {
+            return &sp_chat_chat_id_invalid;
+        }
+
+        chat->chat_id = json_string_value(value);
+    }
+
+    value = sp_chat_member(metadata, "memory");
+
+    if (value != NULL) {
+        memory = json_string_value(value);
+
+        if (memory == NULL || sp_chat_has_nul(value)) {
+            return &sp_chat_memory_invalid;
+        }
+
+        if (strcmp(memory, "off") == 0) {
+            chat->memory_off = 1;
+
+        } else if (strcmp(memory, "on") != 0) {
+            return &sp_chat_memory_invalid;
+        }
+    }
+
+    return NULL;
+}
+
+
+const json_t *
+sp_chat_member(const json_t *object, const char *key)
+{
+    const json_t  *value;
+
+    value = json_object_get(object, key);
+
+    return json_is_null(value) ? NULL : value;
+}
+
+
+static int
+sp_chat_is_uuid(const json_t *value)
+{
+    char         c;
+    size_t       i;
+    const char  *text;
+
+    text = json_string_value(value);
+
+    if (text == NULL || json_string_length(value) != 36) {
+        return 0;
+    }
+
+    for (i = 0; i < 36; i++) {
+        c = text[i];
+
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (c != '-') {
+                return 0;
+            }
+
+            continue;
+        }
+
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')
+              || (c >= 'A' && c <= 'F')))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+int
+sp_chat_has_nul(const json_t *value)
+{
+    return memchr(json_string_value(value), '\0', json_string_length(value))
+           != NULL;
+}
