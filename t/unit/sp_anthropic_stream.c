@@ -433,7 +433,7 @@ static void test_rewritten(void)
 
 
 #define S(text)  { text, sizeof(text) - 1 }
-#define NONE     { NULL, 0, 0 }
+#define NONE     { NULL, 0 }
 
 /* what another dialect says, and the whole of what becomes of it */
 
