@@ -49,6 +49,8 @@ ngx_http_sp_models_create(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
 {
     if (ngx_array_init(&mcf->providers, cf->pool, 4, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->models, cf->pool, 8, sizeof(void *)) != NGX_OK
+        || ngx_array_init(&mcf->tokenizers, cf->pool, 2, sizeof(void *))
+           != NGX_OK
         || ngx_array_init(&mcf->model_uses, cf->pool, 8,
                           sizeof(ngx_http_sp_model_use_t))
            != NGX_OK)
@@ -177,7 +179,7 @@ ngx_http_sp_model_get(ngx_conf_t *cf, const ngx_str_t *alias)
 
 /*
  * model REAL [as=ALIAS] [kind=chat|embedding] [context=TOKENS]
- *       [weight=NUMBER] [backup] [internal]
+ *       [tokenizer=NAME|off] [weight=NUMBER] [backup] [internal]
  */
 
 char *
@@ -245,6 +247,10 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
         }
     }
 
+    if (ngx_sp_conf_arg(arg, "tokenizer=", &text) && text.len != 0) {
+        return ngx_http_sp_tokenizer_arg(cf, &text, target);
+    }
+
     if (ngx_sp_conf_arg(arg, "weight=", &text)) {
         return ngx_sp_conf_number(cf, "model", "weight=", &text, 1, 1000,
                                   &target->weight);
@@ -263,7 +269,8 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" of \"model\", expected "
                        "as=ALIAS, kind=chat, kind=embedding, context=TOKENS, "
-                       "weight=NUMBER, backup or internal", arg);
+                       "tokenizer=NAME, weight=NUMBER, backup or internal",
+                       arg);
 
     return NGX_ERROR;
 }
@@ -359,6 +366,10 @@ ngx_http_sp_models_init(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
 {
     ngx_uint_t                i;
     ngx_http_sp_model_use_t  *use;
+
+    if (ngx_http_sp_tokenizers_init(cf, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     use = mcf->model_uses.elts;
 

@@ -58,6 +58,17 @@ typedef struct {
 } ngx_http_sp_provider_t;
 
 
+/* llm_tokenizer: a vocabulary, in memory that all workers share */
+
+typedef struct {
+    ngx_str_t                     name;
+    sp_bpe_pattern_e              pattern;
+    const sp_bpe_t               *bpe;         /* NULL: only named so far */
+    ngx_str_t                     file;        /* of a model that names it */
+    ngx_uint_t                    line;
+} ngx_http_sp_tokenizer_t;
+
+
 /* a model of a provider, where requests for an alias may go */
 
 typedef struct {
@@ -65,7 +76,10 @@ typedef struct {
     size_t                        context;     /* tokens; 0: not known */
     ngx_uint_t                    weight;
     ngx_http_sp_provider_t       *provider;
+    ngx_http_sp_tokenizer_t      *tokenizer;   /* NULL: tokens are estimated */
+    sp_bpe_pattern_e              pattern;     /* ... as for these models */
     unsigned                      backup:1;
+    unsigned                      estimate:1;  /* tokenizer=off */
 } ngx_http_sp_target_t;
 
 
@@ -100,6 +114,13 @@ const ngx_array_t *ngx_http_sp_models(ngx_conf_t *cf);
  */
 void ngx_http_sp_model_order(const ngx_http_sp_model_t *model,
     const ngx_http_sp_target_t **targets);
+
+/*
+ * A counter for the tokens of one request to this target.  It is used at once:
+ * all counters of a worker share their memory.
+ */
+void ngx_http_sp_tokens(const ngx_http_sp_target_t *target,
+    sp_tokens_t *tokens);
 
 
 /*

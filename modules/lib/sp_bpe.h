@@ -34,8 +34,8 @@
 
 /* named after the vocabularies they were made for */
 typedef enum {
-    SP_BPE_CL100K_BASE = 0,
-    SP_BPE_O200K_BASE
+    SP_BPE_O200K_BASE = 0,
+    SP_BPE_CL100K_BASE
 } sp_bpe_pattern_e;
 
 

@@ -130,6 +130,13 @@ typedef struct {
 } ngx_http_sp_llm_response_t;
 
 
+/* the prompt that was sent last, as the gateway has counted it */
+typedef struct {
+    size_t                        tokens;       /* 0: none was sent */
+    ngx_uint_t                    estimated;
+} ngx_http_sp_llm_counted_t;
+
+
 /* attempt and response begin anew with each try */
 typedef struct {
     ngx_http_request_t           *request;
@@ -144,6 +151,7 @@ typedef struct {
     ngx_sp_op_t                   lookup;       /* of the only one's name */
 
     ngx_http_sp_relay_t           relay;
+    ngx_http_sp_llm_counted_t     counted;
     ngx_http_sp_llm_attempt_t     attempt;
     ngx_http_sp_llm_response_t    response;
 } ngx_http_sp_llm_ctx_t;
@@ -239,13 +247,16 @@ ngx_int_t ngx_http_sp_llm_init_filter(ngx_conf_t *cf);
 
 /* ngx_http_sp_llm_turn.c */
 ngx_int_t ngx_http_sp_llm_turn(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, size_t prompt_tokens);
+    ngx_http_sp_llm_ctx_t *ctx, const sp_prompt_t *prompt);
 void ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx,
     const sp_event_t *event);
 ngx_int_t ngx_http_sp_llm_note_delta(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
 ngx_int_t ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_finish_e finish, ngx_uint_t status);
+
+/* ngx_http_sp_llm_variables.c */
+ngx_int_t ngx_http_sp_llm_variables_add(ngx_conf_t *cf);
 
 
 extern ngx_module_t  ngx_http_sp_llm_module;

@@ -15,7 +15,8 @@ static ngx_int_t ngx_http_sp_llm_embeddings(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_blocks(ngx_http_request_t *r,
     sp_prompt_t *prompt);
-static size_t ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx);
+static void ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx,
+    sp_prompt_t *prompt);
 static ngx_int_t ngx_http_sp_llm_write_body(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, sp_chat_edit_t *edit);
 static ngx_int_t ngx_http_sp_llm_edit(ngx_http_request_t *r,
@@ -96,12 +97,15 @@ ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
     ngx_int_t            rc;
     sp_prompt_t          prompt;
+    sp_tokens_t          tokens;
     sp_prompt_status_e   status;
 
     ngx_memzero(&prompt, sizeof(sp_prompt_t));
+    ngx_http_sp_tokens(ctx->attempt.target, &tokens);
 
     prompt.chat = ctx->check.chat;
-    prompt.budget = ngx_http_sp_llm_budget(ctx);
+    prompt.counter = &tokens;
+    ngx_http_sp_llm_budget(ctx, &prompt);
     prompt.system = (ctx->check.conf->system == NGX_HTTP_SP_LLM_MERGE)
                     ? SP_PROMPT_SYSTEM_MERGE : SP_PROMPT_SYSTEM_ALLOW;
 
@@ -114,13 +118,14 @@ ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
     if (status == SP_PROMPT_TOO_LONG) {
         rc = ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
                                "context_length_exceeded",
-                               "the prompt has about %uz tokens, the "
-                               "context leaves %uz", prompt.tokens,
-                               prompt.budget);
+                               "the prompt has %s%uz tokens, the "
+                               "context leaves %uz",
+                               tokens.estimated ? "about " : "",
+                               prompt.tokens, prompt.budget);
         (void) ngx_http_sp_error_param(r, "messages");
 
     } else if (status != SP_PROMPT_OK
-               || ngx_http_sp_llm_turn(r, ctx, prompt.tokens) != NGX_OK)
+               || ngx_http_sp_llm_turn(r, ctx, &prompt) != NGX_OK)
     {
         rc = NGX_ERROR;
 
@@ -220,12 +225,16 @@ ngx_http_sp_llm_blocks(ngx_http_request_t *r, sp_prompt_t *prompt)
 }
 
 
-/* context - max_tokens - 5 %, since tokens are estimated */
+/*
+ * What max_tokens leaves of the context.  5 % stay free where it is not given,
+ * for some answer at all, and where tokens are estimated.
+ */
 
-static size_t
-ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
+static void
+ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx, sp_prompt_t *prompt)
 {
-    size_t  budget, context;
+    size_t   context;
+    int64_t  answer;
 
     context = ctx->attempt.target->context;
 
@@ -237,21 +246,20 @@ ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
     }
 
     if (context == 0) {
-        return 0;
+        return;
     }
 
-    budget = context - context / 20;
+    answer = ctx->check.chat->max_tokens;
 
-    if (ctx->check.chat->max_tokens > 0) {
+    if (answer > 0) {
+        prompt->margin = context / 20;
 
-        if ((size_t) ctx->check.chat->max_tokens >= budget) {
-            return 1;
-        }
-
-        budget -= ctx->check.chat->max_tokens;
+    } else {
+        answer = (int64_t) (context / 20);
     }
 
-    return budget;
+    prompt->budget = ((uint64_t) answer < context) ? context - (size_t) answer
+                                                   : 1;
 }
 
 

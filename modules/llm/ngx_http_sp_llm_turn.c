@@ -22,7 +22,7 @@ static void ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx);
 
 ngx_int_t
 ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
-    size_t prompt_tokens)
+    const sp_prompt_t *prompt)
 {
     sp_chat_request_t         *chat;
     ngx_http_sp_turn_t        *turn;
@@ -43,7 +43,7 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     turn->model = ctx->attempt.target->name;
     turn->alias = ctx->check.model->alias;
     turn->attempts = ctx->tried;
-    turn->prompt_tokens = prompt_tokens;
+    turn->prompt_tokens = prompt->tokens;
     turn->stream = ctx->check.stream;
     turn->finish = NGX_HTTP_SP_TURN_FAILED;
 
@@ -69,6 +69,8 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     turn->store = (!chat->memory_off && ngx_http_sp_identity(r) != NULL);
 
     ctx->turn = turn;
+    ctx->counted.tokens = prompt->tokens;
+    ctx->counted.estimated = prompt->counter->estimated;
 
     return NGX_OK;
 }
@@ -286,12 +288,17 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
 static void
 ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx)
 {
+    sp_tokens_t  tokens;
+
     if (ctx->response.usage || ctx->response.text_len == 0) {
         return;
     }
 
+    ngx_http_sp_tokens(ctx->attempt.target, &tokens);
+
     ctx->turn->reported = 0;
     ctx->turn->completion_tokens =
-                            sp_prompt_tokens((char *) ctx->response.text,
-                                             ctx->response.text_len);
+                            sp_tokens_text(&tokens,
+                                           (char *) ctx->response.text,
+                                           ctx->response.text_len);
 }

@@ -4,8 +4,9 @@
  *
  * A vocabulary at work, for tests and t/bench:
  *
- *     encode FILE cl100k_base|o200k_base            ids of each line of hex
- *     encode FILE cl100k_base|o200k_base TEXT ...   how fast it is counted
+ *     encode FILE o200k_base|cl100k_base            ids of each line of hex
+ *     encode FILE o200k_base|cl100k_base TEXT ...   how fast each is counted,
+ *                                                   and what an estimate says
  */
 
 #include <stdio.h>
@@ -14,16 +15,18 @@
 #include <time.h>
 
 #include "sp_bpe.h"
+#include "sp_tokens.h"
 
 
 #define MAX_LINE    (4 * 1024 * 1024)
-#define MIN_SECONDS  0.5
+#define ALL_SECONDS  0.5
 
 
-static const sp_bpe_t *build(const char *file, const char *pattern);
+static const sp_bpe_t *build(const char *file, sp_bpe_pattern_e pattern);
 static void encode(const sp_bpe_t *bpe);
 static size_t unhex(char *text);
-static void measure(const sp_bpe_t *bpe, const char *file);
+static void measure(const sp_bpe_t *bpe, sp_bpe_pattern_e pattern,
+    const char *file, double least);
 static char *slurp(const char *file, size_t *len);
 static double now(void);
 
@@ -34,22 +37,25 @@ static sp_bpe_work_t  work;
 int
 main(int argc, char **argv)
 {
-    int              i;
-    const sp_bpe_t  *bpe;
+    int                i;
+    const sp_bpe_t    *bpe;
+    sp_bpe_pattern_e   pattern;
 
     if (argc < 3) {
         fprintf(stderr, "usage: encode FILE PATTERN [TEXT ...]\n");
         return 2;
     }
 
-    bpe = build(argv[1], argv[2]);
+    pattern = (strcmp(argv[2], "cl100k_base") == 0) ? SP_BPE_CL100K_BASE
+                                                    : SP_BPE_O200K_BASE;
+    bpe = build(argv[1], pattern);
 
     if (argc == 3) {
         encode(bpe);
     }
 
     for (i = 3; i < argc; i++) {
-        measure(bpe, argv[i]);
+        measure(bpe, pattern, argv[i], ALL_SECONDS / (argc - 3));
     }
 
     return 0;
@@ -57,7 +63,7 @@ main(int argc, char **argv)
 
 
 static const sp_bpe_t *
-build(const char *file, const char *pattern)
+build(const char *file, sp_bpe_pattern_e pattern)
 {
     char            *text;
     void            *block;
@@ -75,10 +81,7 @@ build(const char *file, const char *pattern)
             exit(1);
         }
 
-        bpe = sp_bpe_build(text, len,
-                           strcmp(pattern, "o200k_base") == 0
-                           ? SP_BPE_O200K_BASE : SP_BPE_CL100K_BASE,
-                           block, &error);
+        bpe = sp_bpe_build(text, len, pattern, block, &error);
     }
 
     if (bpe == NULL) {
@@ -136,7 +139,8 @@ unhex(char *text)
 
 
 static void
-measure(const sp_bpe_t *bpe, const char *file)
+measure(const sp_bpe_t *bpe, sp_bpe_pattern_e pattern, const char *file,
+    double least)
 {
     char    *text;
     size_t   effort, len, n, rounds;
@@ -154,10 +158,11 @@ measure(const sp_bpe_t *bpe, const char *file)
         rounds++;
         seconds = now() - begin;
 
-    } while (seconds < MIN_SECONDS);
+    } while (seconds < least);
 
-    printf("%.1f MB/s, %zu tokens of %zu bytes\n",
-           (double) (len * rounds) / seconds / 1e6, n, len);
+    printf("%s: %.1f MB/s, %zu tokens of %zu bytes, estimated %zu\n", file,
+           (double) (len * rounds) / seconds / 1e6, n, len,
+           sp_tokens_estimate(pattern, text, len));
 
     free(text);
 }

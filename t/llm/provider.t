@@ -140,7 +140,7 @@ my %bad = (
     'stream_usage' => [ block("$url stream_usage maybe;"),
                         qr/it must be "on" or "off"/ ],
     'a model parameter' => [ block("$url model n color=2;"),
-                             qr/expected as=ALIAS, kind=chat, kind=embedding, context=TOKENS, weight=NUMBER, backup or internal/ ],
+                             qr/expected as=ALIAS, kind=chat, kind=embedding, context=TOKENS, tokenizer=NAME, weight=NUMBER, backup or internal/ ],
     'a weight' => [ block("$url model n weight=0;"),
                     qr/invalid value "weight=0" in "model", a number from 1 to 1000 / ],
 );

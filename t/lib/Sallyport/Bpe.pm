@@ -76,7 +76,7 @@ sub program {
 # of modules/lib, what counting needs
 
 sub sources {
-    return qw(sp_base64 sp_bpe sp_bpe_split sp_bpe_vocab);
+    return qw(sp_base64 sp_bpe sp_bpe_split sp_bpe_vocab sp_tokens_estimate);
 }
 
 
