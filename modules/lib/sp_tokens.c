@@ -31,7 +31,11 @@ sp_tokens_text(sp_tokens_t *tokens, const char *text, size_t len)
         return sp_tokens_estimate(tokens->pattern, text, len);
     }
 
-    if (tokens->memo == NULL || len < SP_TOKENS_MEMO_MIN) {
+    /* nothing so long is ever counted to its end */
+
+    if (tokens->memo == NULL || len < SP_TOKENS_MEMO_MIN
+        || len > SP_TOKENS_EFFORT)
+    {
         return sp_tokens_count(tokens, text, len);
     }
 

@@ -56,7 +56,8 @@ typedef struct {
 } sp_tokens_range_t;
 
 
-static sp_tokens_kind_e sp_tokens_ascii(uint8_t c);
+static size_t sp_tokens_run(const uint8_t **p, const uint8_t *last,
+    uint8_t kind);
 static sp_tokens_kind_e sp_tokens_wide(const uint8_t *p,
     const uint8_t *last);
 
@@ -113,6 +114,40 @@ static const sp_tokens_weight_t  sp_tokens_weights[2][SP_TOKENS_KINDS] = {
 };
 
 
+#define S  SP_TOKENS_SPACE
+#define W  SP_TOKENS_WHITE
+#define D  SP_TOKENS_DIGIT
+#define P  SP_TOKENS_PUNCT
+#define L  SP_TOKENS_LATIN
+#define X  SP_TOKENS_KINDS
+
+static const uint8_t  sp_tokens_ascii[256] = {
+    P, P, P, P, P, P, P, P, P, W, W, W, W, W, P, P,
+    P, P, P, P, P, P, P, P, P, P, P, P, P, P, P, P,
+    S, P, P, P, P, P, P, P, P, P, P, P, P, P, P, P,
+    D, D, D, D, D, D, D, D, D, D, P, P, P, P, P, P,
+    P, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
+    L, L, L, L, L, L, L, L, L, L, L, P, P, P, P, P,
+    P, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
+    L, L, L, L, L, L, L, L, L, L, L, P, P, P, P, P,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X,
+    X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X
+};
+
+#undef S
+#undef W
+#undef D
+#undef P
+#undef L
+#undef X
+
+
 static const sp_tokens_range_t  sp_tokens_ranges[] = {
     { 0xe0, 0xa3, SP_TOKENS_ARABIC },
     { 0xe0, 0xb7, SP_TOKENS_INDIC },
@@ -136,43 +171,38 @@ static const sp_tokens_range_t  sp_tokens_ranges[] = {
 size_t
 sp_tokens_estimate(sp_bpe_pattern_e pattern, const char *text, size_t len)
 {
-    size_t                     run, sum;
-    sp_tokens_kind_e           kind, previous;
-    const uint8_t             *last, *p;
+    size_t                     n, sum;
+    uint8_t                    kind;
+    const uint8_t             *last, *p, *start;
     const sp_tokens_weight_t  *weight;
 
     p = (const uint8_t *) text;
     last = p + len;
-
-    run = 0;
     sum = 0;
-    previous = SP_TOKENS_KINDS;
 
     while (p < last) {
+        start = p;
+        kind = sp_tokens_ascii[*p];
 
-        if (*p < 0x80) {
-            kind = sp_tokens_ascii(*p++);
+        if (kind != SP_TOKENS_KINDS) {
 
-        } else {
-            kind = sp_tokens_wide(p++, last);
-
-            while (p < last && (*p & 0xc0) == 0x80) {
+            while (p < last && sp_tokens_ascii[*p] == kind) {
                 p++;
             }
+
+            n = (size_t) (p - start);
+
+        } else {
+            kind = (uint8_t) sp_tokens_wide(p, last);
+            n = sp_tokens_run(&p, last, kind);
         }
 
         weight = &sp_tokens_weights[pattern][kind];
 
-        if (kind != previous) {
-            sum += weight->run;
-            previous = kind;
-            run = 0;
-        }
+        sum += weight->run + n * weight->character;
 
-        sum += weight->character;
-
-        if (++run > SP_TOKENS_SHORT) {
-            sum += weight->more;
+        if (n > SP_TOKENS_SHORT) {
+            sum += (n - SP_TOKENS_SHORT) * weight->more;
         }
     }
 
@@ -180,26 +210,30 @@ sp_tokens_estimate(sp_bpe_pattern_e pattern, const char *text, size_t len)
 }
 
 
-static sp_tokens_kind_e
-sp_tokens_ascii(uint8_t c)
+/* characters of one kind beyond ASCII; *p is moved behind them */
+
+static size_t
+sp_tokens_run(const uint8_t **p, const uint8_t *last, uint8_t kind)
 {
-    uint8_t  low;
+    size_t          n;
+    const uint8_t  *q;
 
-    low = c | 0x20;
+    n = 0;
+    q = *p;
 
-    if (low >= 'a' && low <= 'z') {
-        return SP_TOKENS_LATIN;
-    }
+    do {
+        q++;
+        n++;
 
-    if (c == ' ') {
-        return SP_TOKENS_SPACE;
-    }
+        while (q < last && (*q & 0xc0) == 0x80) {
+            q++;
+        }
 
-    if (c >= '0' && c <= '9') {
-        return SP_TOKENS_DIGIT;
-    }
+    } while (q < last && *q >= 0x80 && sp_tokens_wide(q, last) == kind);
 
-    return (c >= '\t' && c <= '\r') ? SP_TOKENS_WHITE : SP_TOKENS_PUNCT;
+    *p = q;
+
+    return n;
 }
 
 

@@ -4,7 +4,8 @@
  *
  * Input: a byte, then the text of a vocabulary or a text.  The lowest bit
  * says which, the next one the pattern.  Of a text: pieces follow each other
- * to its end, and counting piece by piece agrees with encoding the whole.
+ * to its end, and counting piece by piece agrees with encoding the whole; an
+ * estimate is within reason.
  */
 
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #include "sp_base64.h"
 #include "sp_bpe.h"
+#include "sp_tokens.h"
 
 
 #define MAX_TEXT  4096
@@ -96,9 +98,10 @@ read_file(const char *text, size_t len)
 static void
 read_text(const sp_bpe_t *bpe, const char *text, size_t len)
 {
-    size_t           at, effort, n, tokens;
-    const char      *end, *last, *p;
-    static uint32_t  ids[MAX_TEXT];
+    size_t            at, effort, n, tokens;
+    const char       *end, *last, *p;
+    sp_bpe_pattern_e  i;
+    static uint32_t   ids[MAX_TEXT];
 
     n = sp_bpe_encode(bpe, &work, text, len, ids, MAX_TEXT);
 
@@ -119,6 +122,14 @@ read_text(const sp_bpe_t *bpe, const char *text, size_t len)
 
     if (tokens != n) {
         abort();
+    }
+
+    for (i = SP_BPE_O200K_BASE; i <= SP_BPE_CL100K_BASE; i++) {
+        n = sp_tokens_estimate(i, text, len);
+
+        if ((n == 0) != (len == 0) || n > 5 * len) {
+            abort();
+        }
     }
 
     last = text + len;

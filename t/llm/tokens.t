@@ -207,6 +207,33 @@ cmp_ok(abs($tokens / $count - 1), '<', 0.25,
        "tools: $tokens, gpt-tokenizer's own estimate is $count");
 
 
+# an image is no text, however long its data are
+
+my $image = [ { role => 'user', content => [
+    { type => 'text', text => 'look' },
+    { type => 'image_url', image_url => { detail => 'low',
+      url => 'data:image/png;base64,' . 'iVBORw0KGgo' x 100_000 } } ] } ];
+
+($res, $tokens) = post('omni', $image);
+is($res->{status}, 200, 'an image of 1 MB in a context of 300 tokens');
+is($tokens, 4 + 1 + 85 + 3, '.. counts as OpenAI has it');
+
+# nothing but results of tools before the last message: none stays alone
+
+my @tool = ({ role => 'user', content => join ' ', ('lamp') x 150 },
+            { role => 'assistant', content => undef, tool_calls => [
+              { id => 'c', type => 'function', function => {
+                name => 'look_up', arguments => '{"a":"' . 'x ' x 60 . '"}' }
+              } ] },
+            { role => 'tool', tool_call_id => 'c', content => 'fine' },
+            { role => 'user', content => 'and?' });
+
+($res) = post('omni', \@tool, max_tokens => 200);
+is($res->{status}, 200, 'arguments of a call are counted');
+is_deeply([ map { $_->{role} } @{ $p->last_request->{json}{messages} } ],
+          [ 'user' ], '.. and its result goes with it');
+
+
 # -- what no provider has counted is in the ledger as exact as it gets
 
 ($res, $tokens) = post('omni', [ { role => 'user',
