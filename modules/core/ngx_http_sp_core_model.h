@@ -35,6 +35,7 @@ typedef struct {
     ngx_sp_metric_t              *failed;
     ngx_sp_metric_t              *prompt_tokens;
     ngx_sp_metric_t              *completion_tokens;
+    ngx_sp_metric_t              *cost;        /* 10^-9 of the currency */
 } ngx_http_sp_call_metrics_t;
 
 
@@ -78,7 +79,9 @@ typedef struct {
     ngx_http_sp_provider_t       *provider;
     ngx_http_sp_tokenizer_t      *tokenizer;   /* NULL: tokens are estimated */
     sp_bpe_pattern_e              pattern;     /* ... as for these models */
+    sp_price_t                    price;
     unsigned                      backup:1;
+    unsigned                      priced:1;
     unsigned                      estimate:1;  /* tokenizer=off */
 } ngx_http_sp_target_t;
 
@@ -121,6 +124,14 @@ void ngx_http_sp_model_order(const ngx_http_sp_model_t *model,
  */
 void ngx_http_sp_tokens(const ngx_http_sp_target_t *target,
     sp_tokens_t *tokens);
+
+
+/*
+ * What a turn that ends has cost, by the prices of the target that was asked:
+ * into turn->cost and the metrics.  Once for each target.
+ */
+void ngx_http_sp_account(ngx_http_sp_turn_t *turn,
+    const ngx_http_sp_target_t *target);
 
 
 /*

@@ -23,11 +23,15 @@ static ngx_int_t ngx_http_sp_llm_content_encoding(
 static ngx_int_t ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *value);
 static ngx_int_t ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay);
+static ngx_int_t ngx_http_sp_llm_judge(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *piece, ngx_uint_t more);
 static ngx_int_t ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *piece, ngx_uint_t more);
+static sp_sse_status_e ngx_http_sp_llm_rest(ngx_http_sp_llm_ctx_t *ctx,
+    sp_sse_t *sse, const char **pos, const char *last,
+    sp_sse_event_t *event);
 static void ngx_http_sp_llm_set_type(ngx_http_request_t *r,
     const char *type);
 static ngx_int_t ngx_http_sp_llm_data(ngx_http_sp_relay_t *relay, u_char *p,
@@ -35,6 +39,8 @@ static ngx_int_t ngx_http_sp_llm_data(ngx_http_sp_relay_t *relay, u_char *p,
 static void ngx_http_sp_llm_fresh(ngx_http_sp_relay_t *relay);
 static ngx_int_t ngx_http_sp_llm_end(ngx_http_sp_relay_t *relay,
     ngx_uint_t broken);
+static const ngx_http_sp_llm_fault_t *ngx_http_sp_llm_why(ngx_int_t rc,
+    ngx_uint_t began);
 static void ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc);
 
 
@@ -72,27 +78,33 @@ static const ngx_http_sp_llm_header_t  ngx_http_sp_llm_headers[] = {
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_timeout =
     { "provider_timeout",
-      "the model provider did not answer in time" };
+      "the model provider did not answer in time",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_unreachable =
     { "provider_unreachable",
-      "the model provider could not be reached or closed the connection" };
+      "the model provider could not be reached or closed the connection",
+      0, NGX_HTTP_SP_PROVIDER_UNREACHABLE };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_cut =
     { "provider_stream_cut",
-      "the model provider closed the stream before its end" };
+      "the model provider closed the stream before its end",
+      0, NGX_HTTP_SP_PROVIDER_CUT };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_encoded =
     { "provider_encoded",
-      "the model provider sent a compressed answer that was not asked for" };
+      "the model provider sent a compressed answer that was not asked for",
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_began =
     { "provider_error",
-      "the model provider reported an error in place of an answer" };
+      "the model provider reported an error in place of an answer",
+      0, NGX_HTTP_SP_PROVIDER_ERROR };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
     { "provider_content_type",
-      "the model provider answered with an unexpected content type" };
+      "the model provider answered with an unexpected content type",
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
 
 
 ngx_int_t
@@ -108,6 +120,10 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
     relay->r = r;
     relay->data = ctx;
     relay->tag = (ngx_buf_tag_t) &ngx_http_sp_llm_module;
+
+    if (ngx_http_sp_llm_keepalive(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_sp_relay_start(relay);
 }
@@ -209,22 +225,37 @@ ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
-/* of the first endpoints only what will do; the last one's is answered */
-
 static ngx_int_t
 ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 {
     ngx_int_t               rc;
-    ngx_http_request_t     *r;
     ngx_http_sp_llm_ctx_t  *ctx;
 
-    static ngx_str_t  no_cache = ngx_string("no-cache");
-    static ngx_str_t  no = ngx_string("no");
-
-    r = relay->r;
     ctx = relay->data;
 
-    if (relay->status.code != NGX_HTTP_OK) {
+    rc = ngx_http_sp_llm_judge(ctx);
+
+    /* NGINX sends a header next, and once only: our filter keeps it back */
+
+    if (rc == NGX_OK && ctx->keepalive.committed) {
+        relay->r->header_sent = 0;
+    }
+
+    return rc;
+}
+
+
+/* of the first endpoints only what will do; the last one's is answered */
+
+static ngx_int_t
+ngx_http_sp_llm_judge(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->relay.status.code != NGX_HTTP_OK) {
         return ngx_http_sp_llm_error_body(ctx);
     }
 
@@ -248,26 +279,8 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
         return rc;
     }
 
-    r->headers_out.content_type_lowcase = NULL;
-
     if (ctx->check.stream) {
-        ngx_http_sp_llm_set_type(r, ctx->check.dialect->stream_type);
-
-        if (ngx_http_sp_add_header(r, "Cache-Control", &no_cache) != NGX_OK
-            || ngx_http_sp_add_header(r, "X-Accel-Buffering", &no) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-#if (NGX_HTTP_GZIP)
-
-        /* a compressor would hold events back */
-
-        r->gzip_tested = 1;
-        r->gzip_ok = 0;
-#endif
-
-        return NGX_OK;
+        return ngx_http_sp_llm_stream_header(ctx);
     }
 
     ngx_http_sp_llm_set_type(r, ctx->check.dialect->type);
@@ -276,6 +289,42 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 
     r->upstream->headers_in.content_length_n = ctx->attempt.rewritten
                                      ? -1 : ctx->relay.length;
+
+    return NGX_OK;
+}
+
+
+/* the client's header of a stream; it may have been sent already */
+
+ngx_int_t
+ngx_http_sp_llm_stream_header(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    static ngx_str_t  no_cache = ngx_string("no-cache");
+    static ngx_str_t  no = ngx_string("no");
+
+    if (ctx->keepalive.committed) {
+        return NGX_OK;
+    }
+
+    r = ctx->request;
+
+    ngx_http_sp_llm_set_type(r, ctx->check.dialect->stream_type);
+
+    if (ngx_http_sp_add_header(r, "Cache-Control", &no_cache) != NGX_OK
+        || ngx_http_sp_add_header(r, "X-Accel-Buffering", &no) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+#if (NGX_HTTP_GZIP)
+
+    /* a compressor would hold events back */
+
+    r->gzip_tested = 1;
+    r->gzip_ok = 0;
+#endif
 
     return NGX_OK;
 }
@@ -349,8 +398,9 @@ ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
     void                *reader;
     sp_sse_t             sse;
     sp_event_t           what;
-    const char          *pos;
+    const char          *last, *pos;
     sp_sse_event_t       event;
+    sp_sse_status_e      status;
     const sp_dialect_t  *dialect;
 
     dialect = ctx->attempt.dialect;
@@ -359,13 +409,17 @@ ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
 
     sse.lines = dialect->lines;
     pos = (const char *) piece->data;
+    last = pos + piece->len;
 
     do {
-        if (piece->len == 0
-            || sp_sse_next(&sse, &pos, (char *) piece->data + piece->len,
-                           &event)
-               != SP_SSE_EVENT)
-        {
+        status = (piece->len != 0) ? sp_sse_next(&sse, &pos, last, &event)
+                                   : SP_SSE_AGAIN;
+
+        if (status == SP_SSE_FULL && !more) {
+            status = ngx_http_sp_llm_rest(ctx, &sse, &pos, last, &event);
+        }
+
+        if (status != SP_SSE_EVENT) {
             return more ? NGX_AGAIN : NGX_OK;
         }
 
@@ -377,14 +431,36 @@ ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
     }
 
     return (dialect->scan_event(reader, &event, NULL, NULL, &what) != 0
-            || what.has_error)
+            || what.has_error || event.naked)
            ? NGX_DECLINED : NGX_OK;
+}
+
+
+/* the body ends within its first event, as an error without "data:" does */
+
+static sp_sse_status_e
+ngx_http_sp_llm_rest(ngx_http_sp_llm_ctx_t *ctx, sp_sse_t *sse,
+    const char **pos, const char *last, sp_sse_event_t *event)
+{
+    char  *p;
+
+    p = ngx_pnalloc(ctx->request->pool, sse->need);
+    if (p == NULL) {
+        return SP_SSE_AGAIN;
+    }
+
+    sp_sse_memory(sse, p, sse->need);
+
+    (void) sp_sse_next(sse, pos, last, event);
+
+    return sp_sse_end(sse, event);
 }
 
 
 static void
 ngx_http_sp_llm_set_type(ngx_http_request_t *r, const char *type)
 {
+    r->headers_out.content_type_lowcase = NULL;
     r->headers_out.content_type.data = (u_char *) type;
     r->headers_out.content_type.len = ngx_strlen(type);
     r->headers_out.content_type_len = r->headers_out.content_type.len;
@@ -440,15 +516,40 @@ ngx_http_sp_llm_end(ngx_http_sp_relay_t *relay, ngx_uint_t broken)
 }
 
 
+static const ngx_http_sp_llm_fault_t *
+ngx_http_sp_llm_why(ngx_int_t rc, ngx_uint_t began)
+{
+    if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
+        return &ngx_http_sp_llm_timeout;
+    }
+
+    return began ? &ngx_http_sp_llm_cut : &ngx_http_sp_llm_unreachable;
+}
+
+
 static void
 ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
 {
+    ngx_uint_t                      began;
     ngx_http_request_t             *r;
     ngx_http_sp_llm_ctx_t          *ctx;
     const ngx_http_sp_llm_fault_t  *fault;
 
     r = relay->r;
     ctx = relay->data;
+
+    ngx_http_sp_llm_keepalive_stop(ctx);
+
+    began = r->upstream->header_sent;
+
+    if (ctx->keepalive.committed) {
+
+        /* which is what NGINX ends the response by */
+
+        r->header_sent = 1;
+        r->headers_out.status = NGX_HTTP_OK;
+        r->upstream->header_sent = 1;
+    }
 
     if (ctx->response.settled) {
         return;
@@ -459,6 +560,8 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
         || rc == NGX_DONE
         || r->connection->error)
     {
+        ngx_http_sp_llm_blame(ctx, NGX_HTTP_SP_CALLER_DISCONNECTED);
+
         (void) ngx_http_sp_llm_settle(ctx, ctx->response.text_len != 0
                                            ? NGX_HTTP_SP_TURN_PARTIAL
                                            : NGX_HTTP_SP_TURN_FAILED,
@@ -468,25 +571,24 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
 
     if (r->upstream->header_sent) {
 
-        fault = (rc == NGX_HTTP_GATEWAY_TIME_OUT) ? &ngx_http_sp_llm_timeout
-                                                  : &ngx_http_sp_llm_cut;
-
-        ngx_http_sp_llm_late(ctx, rc, fault);
+        ngx_http_sp_llm_late(ctx, rc, ctx->attempt.fault ? ctx->attempt.fault
+                                      : ngx_http_sp_llm_why(rc, began));
 
         return;
     }
 
-    if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
-        fault = &ngx_http_sp_llm_timeout;
-
-    } else {
-        fault = &ngx_http_sp_llm_unreachable;
-    }
+    fault = ngx_http_sp_llm_why(rc, 0);
 
     if ((rc == NGX_HTTP_GATEWAY_TIME_OUT || rc == NGX_HTTP_BAD_GATEWAY)
         && !ctx->attempt.refused)
     {
+        ngx_http_sp_llm_blame(ctx, fault->error);
+
         (void) ngx_http_sp_error(r, rc, fault->code, "%s", fault->message);
+    }
+
+    if (rc < NGX_HTTP_BAD_REQUEST || rc == NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        ngx_http_sp_llm_blame(ctx, NGX_HTTP_SP_GATEWAY_ERROR);
     }
 
     (void) ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED,

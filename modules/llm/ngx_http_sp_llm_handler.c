@@ -13,6 +13,8 @@ static ngx_int_t ngx_http_sp_llm_chat(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_embeddings(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+static size_t ngx_http_sp_llm_input(sp_tokens_t *tokens,
+    const json_t *input);
 static ngx_int_t ngx_http_sp_llm_blocks(ngx_http_request_t *r,
     sp_prompt_t *prompt);
 static void ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx,
@@ -42,7 +44,11 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
     /* nothing new, but where a subrequest begins behind the steps */
 
-    rc = ngx_http_sp_llm_check(r);
+    rc = ngx_http_sp_llm_account(r);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_sp_llm_check(r);
+    }
 
     if (rc != NGX_OK) {
         return rc;
@@ -125,11 +131,14 @@ ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         (void) ngx_http_sp_error_param(r, "messages");
 
     } else if (status != SP_PROMPT_OK
-               || ngx_http_sp_llm_turn(r, ctx, &prompt) != NGX_OK)
+               || ngx_http_sp_llm_turn(r, ctx, prompt.tokens) != NGX_OK)
     {
         rc = NGX_ERROR;
 
     } else {
+        ctx->counted.tokens = prompt.tokens;
+        ctx->counted.estimated = tokens.estimated;
+
         ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                        "llm: prompt of %uz tokens, dropped %uz messages, "
                        "notes %s, model \"%V\"", prompt.tokens,
@@ -149,7 +158,10 @@ ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 static ngx_int_t
 ngx_http_sp_llm_embeddings(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
-    sp_chat_edit_t  edit;
+    json_t          *root;
+    ngx_int_t        rc;
+    sp_tokens_t      tokens;
+    sp_chat_edit_t   edit;
 
     if (ctx->attempt.translated) {
         (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
@@ -162,7 +174,49 @@ ngx_http_sp_llm_embeddings(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 
     ngx_memzero(&edit, sizeof(sp_chat_edit_t));
 
+    rc = ngx_http_sp_json_body(r, &root);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_http_sp_tokens(ctx->attempt.target, &tokens);
+
+    ctx->counted.tokens = ngx_http_sp_llm_input(&tokens,
+                                            json_object_get(root, "input"));
+    ctx->counted.estimated = tokens.estimated;
+
+    if (ngx_http_sp_llm_turn(r, ctx, ctx->counted.tokens) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_sp_llm_write_body(r, ctx, &edit);
+}
+
+
+/* of a text, of texts, or of texts that are tokens already */
+
+static size_t
+ngx_http_sp_llm_input(sp_tokens_t *tokens, const json_t *input)
+{
+    size_t  i, n;
+
+    if (json_is_string(input)) {
+        return sp_tokens_text(tokens, json_string_value(input),
+                              json_string_length(input));
+    }
+
+    if (!json_is_array(input)) {
+        return 1;
+    }
+
+    n = 0;
+
+    for (i = 0; i < json_array_size(input); i++) {
+        n += ngx_http_sp_llm_input(tokens, json_array_get(input, i));
+    }
+
+    return n;
 }
 
 
