@@ -213,6 +213,7 @@ sp_bpe_word(const char *p, const char *last, const char **head)
     const char  *both;
 
     both = NULL;
+    *head = p;
 
     while (p < last) {
         n = sp_bpe_char(p, last, &class);
@@ -226,13 +227,12 @@ sp_bpe_word(const char *p, const char *last, const char **head)
         }
 
         p += n;
+        *head = p;
 
         if (class & SP_BPE_BOTH) {
             both = p;
         }
     }
-
-    *head = p;
 
     return both;
 }
