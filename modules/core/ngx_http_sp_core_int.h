@@ -311,12 +311,27 @@ ngx_int_t ngx_http_sp_dialects_create(ngx_conf_t *cf,
 char *ngx_http_sp_dialect_error_format(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* ngx_http_sp_core_options.c: parameters of llm_provider, and a check */
+char *ngx_http_sp_option_stream_usage(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sp_option_max_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sp_option_api_version(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_sp_options_check(ngx_conf_t *cf,
+    ngx_http_sp_provider_t *provider);
+
 /* ngx_http_sp_core_provider.c */
 
 char *ngx_http_sp_provider_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 void ngx_http_sp_providers_watch(ngx_http_sp_core_main_conf_t *mcf);
 void ngx_http_sp_providers_exit_process(ngx_http_sp_core_main_conf_t *mcf);
+
+/* ngx_http_sp_core_capability.c */
+
+ngx_int_t ngx_http_sp_capabilities(ngx_conf_t *cf, const ngx_str_t *list,
+    ngx_uint_t *capabilities);
 
 /* ngx_http_sp_core_model.c */
 
@@ -370,7 +385,6 @@ ngx_int_t ngx_http_sp_blame_init(ngx_conf_t *cf,
 /* ngx_http_sp_core_error.c */
 
 ngx_int_t ngx_http_sp_error_init(ngx_conf_t *cf);
-ngx_int_t ngx_http_sp_request_id(ngx_http_request_t *r, ngx_str_t *id);
 
 /* ngx_http_sp_core_status.c */
 
@@ -451,6 +465,11 @@ char *ngx_http_sp_servers_chain(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_sp_servers_init_process(
     ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
 void ngx_http_sp_servers_exit_process(ngx_http_sp_core_main_conf_t *mcf);
+
+/* ngx_http_sp_core_trust.c */
+
+ngx_int_t ngx_http_sp_trust_init(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
 
 /* ngx_http_sp_core_metrics.c */
 

@@ -116,7 +116,24 @@ typedef struct {
     size_t                model_len;
     int64_t               created;       /* seconds of 1970 */
     void                 *state;         /* writer_size bytes */
+    const sp_chat_request_t  *chat;      /* the request; or NULL */
+
+    /*
+     * Memory that lives as long as the answer, for a dialect that repeats
+     * at its end what was said: "size" bytes, the first "len" of them from
+     * "old", which is given back.  NULL: there is none.
+     */
+    char               *(*grow)(void *data, char *old, size_t len,
+                              size_t size);
+    void                 *data;
+    size_t                limit;         /* bytes to be kept in all */
+
     unsigned              usage:1;       /* the client asked for it */
+    unsigned              late:1;        /* a text may go on after another
+                                            one has begun */
+    unsigned              full:1;        /* set by the dialect: the limit was
+                                            reached, nothing more is said */
+    unsigned              broken:1;      /* set by the dialect: no memory */
 } sp_writer_t;
 
 
@@ -131,15 +148,28 @@ typedef struct {
     size_t                message_len;
     const char           *request_id;    /* not in an event */
     size_t                request_id_len;
+    const sp_writer_t    *writer;        /* of the stream; or NULL */
     unsigned              event:1;       /* in a stream, not as its answer */
 } sp_dialect_error_t;
 
 
 /* Requests */
 
+/* what servers of one dialect differ in; zeroed: nothing */
+typedef struct {
+    const char               *api_version;   /* of the path; NULL: none */
+    size_t                    api_version_len;
+    const char               *max_tokens;    /* its name, "max_tokens" or
+                                                "max_completion_tokens";
+                                                NULL: the client's */
+    unsigned                  continuous_usage:1;  /* with each event */
+} sp_dialect_options_t;
+
+
 typedef struct {
     const sp_chat_request_t  *chat;      /* NULL: embeddings */
     const sp_chat_edit_t     *edit;
+    const sp_dialect_options_t  *options;    /* NULL: as if zeroed */
     const char               *text;      /* the client's body */
     size_t                    len;
     unsigned                  stream:1;
@@ -165,20 +195,26 @@ typedef int (*sp_vector_pt)(void *data, size_t index, const json_t *vector);
 #define SP_DIALECT_EVENT  2048
 
 
-typedef struct {
+typedef struct sp_dialect_s  sp_dialect_t;
+
+struct sp_dialect_s {
     unsigned              abi;           /* NGX_HTTP_SP_ABI, of a plugin */
     const char           *name;
     const char           *type;          /* of an answer */
     const char           *stream_type;
+    const char           *messages;      /* see sp_dialect_messages() */
     size_t                reader_size;   /* of scan_event()'s state; or 0 */
     size_t                writer_size;   /* of write_event()'s state; or 0 */
     const char *const    *bulky;         /* see sp_json_limits_t; or NULL */
+    const sp_dialect_t   *like;          /* but for path and headers it is
+                                            that one; or NULL */
     const char           *keepalive;     /* says nothing, between any events
                                             of a stream, before the first one
                                             too, and ends with LF; or NULL */
     unsigned              lines:1;       /* an event is a line, no SSE */
     unsigned              eof:1;         /* a stream ends with its body, when
                                             each choice is complete */
+    unsigned              versions:1;    /* its path may have a version */
 
     /* client: NULL for a dialect that only providers speak */
 
@@ -193,6 +229,12 @@ typedef struct {
     /* what one delta is in a stream, nothing or several events */
     void                (*write_event)(sp_writer_t *w,
                               const sp_delta_t *delta, sp_out_t *out);
+
+    /*
+     * What write_event() will need at most; delta NULL: write_end().  NULL:
+     * SP_DIALECT_EVENT, and 6 bytes for each of the slices.
+     */
+    size_t              (*need)(sp_writer_t *w, const sp_delta_t *delta);
 
     /* the end of a complete stream; usage of the last event that had it */
     void                (*write_end)(sp_writer_t *w, const sp_event_t *usage,
@@ -256,7 +298,11 @@ typedef struct {
     int                 (*scan_embed)(const char *text, size_t len,
                               sp_vector_pt sink, void *data,
                               sp_event_t *event);
-} sp_dialect_t;
+};
+
+
+/* the member of a request that holds its messages; "messages" by default */
+const char *sp_dialect_messages(const sp_dialect_t *dialect);
 
 
 /* a piece that is as long is pointed to, in a text that is longer still */
@@ -265,7 +311,9 @@ typedef struct {
 
 
 extern const sp_dialect_t  sp_openai;
+extern const sp_dialect_t  sp_azure;
 extern const sp_dialect_t  sp_gemini;
+extern const sp_dialect_t  sp_responses;
 
 
 #endif /* _SP_DIALECT_H_INCLUDED_ */

@@ -110,6 +110,7 @@ static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
 ngx_int_t
 ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
+    ngx_int_t             rc;
     ngx_http_sp_relay_t  *relay;
 
     relay = &ctx->relay;
@@ -125,7 +126,15 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    return ngx_http_sp_relay_start(relay);
+    rc = ngx_http_sp_relay_start(relay);
+
+    /* the request may be gone where it was taken */
+
+    if (rc != NGX_DONE) {
+        ngx_http_sp_llm_keepalive_stop(ctx);
+    }
+
+    return rc;
 }
 
 
@@ -331,8 +340,9 @@ ngx_http_sp_llm_stream_header(ngx_http_sp_llm_ctx_t *ctx)
 
 
 /*
- * A header alone is no answer yet: where another target may do better, or the
- * error would be written anew.  NGX_DECLINED: it is an error.
+ * A header alone is no answer yet: an error with status 200 is one as well.
+ * Of a stream it may be said in it, where no other target may do better.
+ * NGX_DECLINED: it is an error.
  */
 
 static ngx_int_t
@@ -341,9 +351,7 @@ ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx)
     ngx_str_t   piece;
     ngx_uint_t  more;
 
-    if (!ngx_http_sp_llm_more(&ctx->relay)
-        && (ctx->check.stream || !ctx->attempt.rewritten))
-    {
+    if (!ngx_http_sp_llm_more(&ctx->relay) && ctx->check.stream) {
         return NGX_OK;
     }
 
@@ -377,6 +385,15 @@ ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
                  || ctx->request->upstream->headers_in.chunked))
     {
         return NGX_AGAIN;
+    }
+
+    /* where the answer passes as it is one look is enough, of most */
+
+    if (!ctx->attempt.rewritten
+        && !ngx_http_sp_llm_more(&ctx->relay)
+        && memmem(piece->data, piece->len, "\"error\"", 7) == NULL)
+    {
+        return NGX_OK;
     }
 
     return (piece->len != 0

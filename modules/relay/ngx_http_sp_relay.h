@@ -154,6 +154,7 @@ struct ngx_http_sp_relay_s {
     ngx_event_get_peer_pt          get_peer;
     ngx_event_free_peer_pt         free_peer;
     ngx_uint_t                     repeats;   /* of stale connections */
+    size_t                         turn;      /* bytes since the last yield */
     unsigned                       move:1;    /* to the next endpoint */
 };
 

@@ -49,6 +49,7 @@ my @refusals = (
       qr/Unsupported value: é/ ],
     [ 'status code=400 bytes=1 chunked=1', 400, 'provider_refused_request',
       qr/Unsupported value: é/ ],
+    [ 'status code=400 gzip=1', 400, 'provider_refused_request' ],
     [ 'status code=401', 502, 'provider_auth_failed' ],
     [ 'status code=403', 502, 'provider_auth_failed' ],
     [ 'status code=404', 502, 'provider_model_not_found' ],
@@ -293,6 +294,22 @@ for my $fault ('cut at=mid', 'cut at=header', 'stall at=mid') {
 
     ok($res->{status} >= 500 || !$res->{complete},
        "$fault: not taken for an answer");
+}
+
+
+# the end of the connection is not that of half an answer
+
+my $half_json = '{"choices":[{"index":0,"finish_reason":"stop","message":{"con';
+
+ok(!chat("fault raw length=0\n$half_json")->{complete},
+   'ended by the connection: cut as well');
+
+for my $opt ({}, { http2 => 1 }) {
+    my $res = chat('fault error', $opt);
+
+    is($res->{status}, 502, 'an error with status 200 is an error');
+    is($res->{json}{error}{code}, 'provider_error', 'with a code');
+    unlike($res->{body}, qr/acct-7788/, 'and nothing of the account');
 }
 
 
