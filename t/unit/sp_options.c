@@ -171,7 +171,7 @@ static void test_members(void)
         "audio", "frequency_bias", "function_call", "functions",
         "logit_bias", "logprobs", "modalities", "moderation", "prediction",
         "prompt_cache_key", "prompt_cache_retention", "safety_identifier",
-        "service_tier", "store", "top_k", "top_logprobs", "verbosity",
+        "service_tier", "store", "top_k", "top_logprobs",
         "web_search_options"
     };
 
