@@ -57,6 +57,7 @@
 #include "sp_dialect.h"
 #include "sp_json.h"
 #include "sp_price.h"
+#include "sp_tokens.h"
 
 #include "ngx_http_sp_relay.h"
 

@@ -72,6 +72,9 @@ typedef struct {
     ngx_array_t                    providers;     /* provider_t * */
     ngx_array_t                    models;        /* model_t * */
     ngx_array_t                    model_uses;    /* model_use_t */
+    ngx_array_t                    tokenizers;    /* tokenizer_t * */
+    ngx_str_t                      estimated;     /* a model whose tokenizer
+                                                     is known, but not here */
 
     ngx_sp_fetch_conf_t            fetch;
     ngx_sp_name_conf_t             names;
@@ -337,6 +340,21 @@ ngx_int_t ngx_http_sp_models_create(ngx_conf_t *cf,
 char *ngx_http_sp_model_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_sp_models_init(ngx_conf_t *cf,
     ngx_http_sp_core_main_conf_t *mcf);
+
+/* ngx_http_sp_core_tokenizer.c */
+
+char *ngx_http_sp_tokenizer_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* tokenizer=NAME of a model; it may be defined further down */
+ngx_int_t ngx_http_sp_tokenizer_arg(ngx_conf_t *cf, const ngx_str_t *name,
+    ngx_http_sp_target_t *target);
+ngx_int_t ngx_http_sp_tokenizers_init(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
+
+/* in a worker: says once what is estimated and could be counted */
+void ngx_http_sp_tokenizers_notice(const ngx_http_sp_core_main_conf_t *mcf,
+    ngx_cycle_t *cycle);
 
 /* ngx_http_sp_core_turn.c */
 

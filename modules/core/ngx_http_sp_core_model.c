@@ -51,6 +51,8 @@ ngx_http_sp_models_create(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
 {
     if (ngx_array_init(&mcf->providers, cf->pool, 4, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->models, cf->pool, 8, sizeof(void *)) != NGX_OK
+        || ngx_array_init(&mcf->tokenizers, cf->pool, 2, sizeof(void *))
+           != NGX_OK
         || ngx_array_init(&mcf->model_uses, cf->pool, 8,
                           sizeof(ngx_http_sp_model_use_t))
            != NGX_OK)
@@ -179,8 +181,8 @@ ngx_http_sp_model_get(ngx_conf_t *cf, const ngx_str_t *alias)
 
 /*
  * model REAL [as=ALIAS] [kind=chat|embedding] [context=TOKENS]
- *       [output=TOKENS] [capabilities=LIST] [weight=NUMBER] [backup]
- *       [internal] [price=...]
+ *       [output=TOKENS] [capabilities=LIST] [tokenizer=NAME|off]
+ *       [weight=NUMBER] [backup] [internal] [price=...]
  */
 
 char *
@@ -248,6 +250,10 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
         return ngx_http_sp_capabilities(cf, &text, &model->capabilities);
     }
 
+    if (ngx_sp_conf_arg(arg, "tokenizer=", &text) && text.len != 0) {
+        return ngx_http_sp_tokenizer_arg(cf, &text, target);
+    }
+
     if (ngx_sp_conf_arg(arg, "weight=", &text)) {
         return ngx_sp_conf_number(cf, "model", "weight=", &text, 1, 1000,
                                   &target->weight);
@@ -283,8 +289,9 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" of \"model\", expected "
                        "as=ALIAS, kind=chat, kind=embedding, context=TOKENS, "
-                       "output=TOKENS, capabilities=LIST, weight=NUMBER, "
-                       "price=INPUT/OUTPUT, backup or internal", arg);
+                       "output=TOKENS, capabilities=LIST, tokenizer=NAME, "
+                       "weight=NUMBER, price=INPUT/OUTPUT, backup or "
+                       "internal", arg);
 
     return NGX_ERROR;
 }
@@ -422,6 +429,10 @@ ngx_http_sp_models_init(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
 {
     ngx_uint_t                i;
     ngx_http_sp_model_use_t  *use;
+
+    if (ngx_http_sp_tokenizers_init(cf, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     use = mcf->model_uses.elts;
 

@@ -71,6 +71,17 @@ typedef struct {
 } ngx_http_sp_provider_t;
 
 
+/* llm_tokenizer: a vocabulary, in memory that all workers share */
+
+typedef struct {
+    ngx_str_t                     name;
+    sp_bpe_pattern_e              pattern;
+    const sp_bpe_t               *bpe;         /* NULL: only named so far */
+    ngx_str_t                     file;        /* of a model that names it */
+    ngx_uint_t                    line;
+} ngx_http_sp_tokenizer_t;
+
+
 /* a model of a provider, where requests for an alias may go */
 
 typedef struct {
@@ -79,9 +90,12 @@ typedef struct {
     size_t                        output;      /* the same, of an answer */
     ngx_uint_t                    weight;
     ngx_http_sp_provider_t       *provider;
+    ngx_http_sp_tokenizer_t      *tokenizer;   /* NULL: tokens are estimated */
+    sp_bpe_pattern_e              pattern;     /* ... as for these models */
     sp_price_t                    price;
     unsigned                      backup:1;
     unsigned                      priced:1;
+    unsigned                      estimate:1;  /* tokenizer=off */
 } ngx_http_sp_target_t;
 
 
@@ -120,6 +134,13 @@ const char *ngx_http_sp_capability(ngx_uint_t i);
  */
 void ngx_http_sp_model_order(const ngx_http_sp_model_t *model,
     const ngx_http_sp_target_t **targets);
+
+/*
+ * A counter for the tokens of one request to this target.  It is used at once:
+ * all counters of a worker share their memory.
+ */
+void ngx_http_sp_tokens(const ngx_http_sp_target_t *target,
+    sp_tokens_t *tokens);
 
 
 /*

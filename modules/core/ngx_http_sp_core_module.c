@@ -88,6 +88,13 @@ static ngx_command_t  ngx_http_sp_core_commands[] = {
       0,
       NULL },
 
+    { ngx_string("llm_tokenizer"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE23,
+      ngx_http_sp_tokenizer_conf,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("llm_currency"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
       ngx_http_sp_currency_conf,
@@ -461,6 +468,7 @@ ngx_http_sp_core_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_sp_metrics_init_process(mcf->work.metrics);
+    ngx_http_sp_tokenizers_notice(mcf, cycle);
 
     if (ngx_http_sp_servers_init_process(mcf, cycle) != NGX_OK) {
         return NGX_ERROR;

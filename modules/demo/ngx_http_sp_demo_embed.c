@@ -86,7 +86,8 @@ ngx_http_sp_demo_embeddings(ngx_http_request_t *r)
         line.data = (u_char *) json_string_value(item);
         line.len = json_string_length(item);
 
-        tokens += sp_prompt_tokens((char *) line.data, line.len);
+        tokens += sp_tokens_estimate(SP_BPE_O200K_BASE, (char *) line.data,
+                                     line.len);
 
         ngx_http_sp_demo_embed(&vector, &line);
 

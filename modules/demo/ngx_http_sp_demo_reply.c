@@ -56,8 +56,12 @@ ngx_http_sp_demo_reply(ngx_http_request_t *r, ngx_http_sp_demo_ctx_t *ctx)
     chat = ctx->chat;
 
     for (i = 0; i < chat->nmessages; i++) {
-        ctx->prompt_tokens += 4 + sp_prompt_tokens(chat->messages[i].text,
-                                                   chat->messages[i].len);
+        message = &chat->messages[i];
+
+        ctx->prompt_tokens += SP_TOKENS_MESSAGE
+                              + sp_tokens_estimate(SP_BPE_O200K_BASE,
+                                                   message->text,
+                                                   message->len);
     }
 
     if (ngx_http_sp_demo_wants_memories(chat)) {

@@ -11,10 +11,6 @@
 #include "sp_utf8.h"
 
 
-/* role, separators and the like, per message */
-#define SP_PROMPT_OVERHEAD  4
-
-
 /* a growing text; "failed" is looked at once, at the end */
 typedef struct {
     char                     *data;
@@ -31,8 +27,14 @@ static const char  sp_prompt_notice[] =
 
 
 static int sp_prompt_texts(sp_prompt_t *prompt, sp_prompt_text_t *text);
-static size_t sp_prompt_costs(const sp_prompt_t *prompt, size_t *cost,
+static size_t sp_prompt_fixed(const sp_prompt_t *prompt, size_t anchor);
+static void sp_prompt_costs(const sp_prompt_t *prompt, size_t *cost,
+    size_t fixed, size_t anchor);
+static int sp_prompt_is_fixed(const sp_prompt_t *prompt, size_t i,
     size_t anchor);
+static size_t sp_prompt_system(const sp_prompt_t *prompt, const char *text,
+    size_t len);
+static void sp_prompt_limit(sp_prompt_t *prompt);
 static size_t sp_prompt_trim(sp_prompt_t *prompt, const size_t *cost,
     size_t fixed, size_t tail, size_t anchor);
 static size_t sp_prompt_drop(const sp_prompt_t *prompt, const size_t *cost,
@@ -78,9 +80,11 @@ sp_prompt_assemble(sp_prompt_t *prompt)
         anchor--;
     }
 
-    fixed = sp_prompt_tokens(prompt->edit.prefix, prompt->edit.prefix_len)
-            + sp_prompt_costs(prompt, cost, anchor);
-    ntail = sp_prompt_tokens(prompt->edit.tail, prompt->edit.tail_len);
+    fixed = sp_prompt_fixed(prompt, anchor);
+    ntail = sp_prompt_system(prompt, prompt->edit.tail, prompt->edit.tail_len);
+
+    sp_prompt_costs(prompt, cost, fixed, anchor);
+    sp_prompt_limit(prompt);
 
     first = sp_prompt_trim(prompt, cost, fixed, ntail, anchor);
 
@@ -154,37 +158,93 @@ sp_prompt_texts(sp_prompt_t *prompt, sp_prompt_text_t *text)
 }
 
 
-/* per message of the history; returns the sum of what is never dropped */
+/* what is never dropped */
 
 static size_t
-sp_prompt_costs(const sp_prompt_t *prompt, size_t *cost, size_t anchor)
+sp_prompt_fixed(const sp_prompt_t *prompt, size_t anchor)
 {
-    size_t                    fixed, i, n;
-    const sp_chat_message_t  *message;
+    size_t  i, n;
 
-    fixed = 0;
+    n = SP_TOKENS_REPLY
+        + sp_prompt_system(prompt, prompt->edit.prefix,
+                           prompt->edit.prefix_len)
+        + sp_tokens_tools(prompt->counter, prompt->chat);
 
-    for (i = 0; i < prompt->chat->nmessages; i++) {
-        message = &prompt->chat->messages[i];
+    for (i = prompt->chat->nmessages; i-- != 0; /* void */) {
 
-        if (message->role == SP_CHAT_SYSTEM
-            && prompt->system == SP_PROMPT_SYSTEM_MERGE)
-        {
-            continue;
-        }
-
-        n = SP_PROMPT_OVERHEAD
-            + sp_prompt_tokens(message->text, message->len);
-
-        if (i >= anchor || message->role == SP_CHAT_SYSTEM) {
-            fixed += n;
-
-        } else {
-            cost[i] = n;
+        if (sp_prompt_is_fixed(prompt, i, anchor)) {
+            n += sp_tokens_message(prompt->counter,
+                                   &prompt->chat->messages[i]);
         }
     }
 
-    return fixed;
+    return n;
+}
+
+
+/* of the history, message by message; 0 for what is not part of it */
+
+static void
+sp_prompt_costs(const sp_prompt_t *prompt, size_t *cost, size_t fixed,
+    size_t anchor)
+{
+    size_t                    i, total;
+    const sp_chat_message_t  *message;
+
+    total = fixed;
+
+    for (i = anchor; i-- != 0; /* void */) {
+        message = &prompt->chat->messages[i];
+
+        if (message->role == SP_CHAT_SYSTEM) {
+            continue;
+        }
+
+        /* this one and those before it do not fit, whatever they are */
+
+        if (prompt->budget != 0 && total > prompt->budget) {
+            cost[i] = SP_TOKENS_MESSAGE;
+            continue;
+        }
+
+        cost[i] = sp_tokens_message(prompt->counter, message);
+        total += cost[i];
+    }
+}
+
+
+/* a system message that is merged is in the prefix */
+
+static int
+sp_prompt_is_fixed(const sp_prompt_t *prompt, size_t i, size_t anchor)
+{
+    if (prompt->chat->messages[i].role == SP_CHAT_SYSTEM) {
+        return prompt->system != SP_PROMPT_SYSTEM_MERGE;
+    }
+
+    return i >= anchor;
+}
+
+
+/* a message of our own, where there is one */
+
+static size_t
+sp_prompt_system(const sp_prompt_t *prompt, const char *text, size_t len)
+{
+    return (len == 0) ? 0 : SP_TOKENS_MESSAGE
+                            + sp_tokens_text(prompt->counter, text, len);
+}
+
+
+static void
+sp_prompt_limit(sp_prompt_t *prompt)
+{
+    if (prompt->budget == 0 || !prompt->counter->estimated) {
+        return;
+    }
+
+    prompt->budget -= (prompt->margin < prompt->budget) ? prompt->margin
+                                                        : prompt->budget - 1;
 }
 
 
@@ -413,41 +473,6 @@ sp_prompt_add(sp_prompt_text_t *text, const char *p, size_t len)
 
     memcpy(text->data + text->len, p, len);
     text->len += len;
-}
-
-
-size_t
-sp_prompt_tokens(const char *text, size_t len)
-{
-    size_t         i, n, bytes, wide;
-    unsigned char  c;
-
-    bytes = 0;
-    wide = 0;
-
-    for (i = 0; i < len; i++) {
-        n = sp_utf8_ascii(text + i, len - i);
-
-        if (n != 0) {
-            bytes += n;
-            i += n - 1;
-            continue;
-        }
-
-        c = (unsigned char) text[i];
-
-        if (c >= 0xe0) {
-            wide++;
-
-        } else if (c >= 0xc0) {
-            bytes += 2;
-
-        } else if (c < 0x80) {
-            bytes++;
-        }
-    }
-
-    return wide + (bytes * 10 + 35) / 36;
 }
 
 

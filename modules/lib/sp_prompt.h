@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "sp_chat.h"
+#include "sp_tokens.h"
 
 
 /* so many of the newest messages are the last ones to be dropped */
@@ -52,12 +53,15 @@ typedef struct {
     const sp_prompt_block_t  *tail;      /* data: quoted, defanged */
     size_t                    ntail;
     sp_prompt_system_e        system;
+    sp_tokens_t              *counter;
     size_t                    budget;    /* tokens; 0: no limit */
+    size_t                    margin;    /* of it, where tokens had to be
+                                            estimated; then budget is less */
 
     /* out */
 
     sp_chat_edit_t            edit;      /* without the model */
-    size_t                    tokens;    /* estimate of the whole prompt */
+    size_t                    tokens;    /* of the whole prompt */
     size_t                    dropped;   /* messages of the history */
     unsigned                  tail_dropped:1;
 
@@ -71,15 +75,11 @@ typedef struct {
  * before it.  The prefix, client system messages and everything from the
  * last user message on are never dropped.  prompt->edit is valid until
  * sp_prompt_free(), which is called in any case.
+ *
+ * The newest is counted first: what would be dropped anyway is not counted.
  */
 sp_prompt_status_e sp_prompt_assemble(sp_prompt_t *prompt);
 void sp_prompt_free(sp_prompt_t *prompt);
-
-/*
- * Estimate: 3.6 bytes per token for alphabets, 1 token per character of
- * three or more bytes (CJK, emoji).
- */
-size_t sp_prompt_tokens(const char *text, size_t len);
 
 /* code points of valid UTF-8 */
 size_t sp_prompt_length(const char *text, size_t len);

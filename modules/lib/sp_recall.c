@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sp_recall.h"
+#include "sp_tokens.h"
 #include "sp_word.h"
 
 
@@ -32,30 +33,6 @@ static void sp_recall_put(sp_recall_out_t *out, const char *text,
 static void sp_recall_put_text(sp_recall_out_t *out, const char *text,
     size_t len);
 static size_t sp_recall_plain(const char *text, size_t len);
-
-
-size_t
-sp_recall_tokens(const char *text, size_t len)
-{
-    size_t         ascii, i, other;
-    unsigned char  c;
-
-    ascii = 0;
-    other = 0;
-
-    for (i = 0; i < len; i++) {
-        c = (unsigned char) text[i];
-
-        if (c < 0x80) {
-            ascii++;
-
-        } else if (c >= 0xc0) {
-            other++;
-        }
-    }
-
-    return (ascii * 10 + 35) / 36 + other;
-}
 
 
 size_t
@@ -113,8 +90,8 @@ sp_recall_cost(const sp_recall_item_t *item)
     size_t  cost;
 
     cost = SP_RECALL_LINE
-           + sp_recall_tokens(item->text,
-                              sp_recall_cut(item->text, item->len));
+           + sp_tokens_estimate(SP_BPE_O200K_BASE, item->text,
+                                sp_recall_cut(item->text, item->len));
 
     if (item->role != NULL) {
         cost += SP_RECALL_ROLE;

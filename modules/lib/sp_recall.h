@@ -28,14 +28,8 @@ typedef struct {
 
 
 /*
- * Rough tokens of a text: 3.6 ASCII bytes, or one other character, each;
- * rounded up.
- */
-size_t sp_recall_tokens(const char *text, size_t len);
-
-/*
- * In: items, best first within facts and within turns; budget in tokens,
- *     for the whole block.
+ * In: items, best first within facts and within turns; budget in tokens
+ *     (estimated), for the whole block.
  * Out: "chosen" of the items that fit: facts in half of the budget, turns in
  *     what is left, then more facts.  What does not fit is skipped, not the
  *     end.  Returns their number.

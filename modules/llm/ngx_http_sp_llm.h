@@ -165,6 +165,13 @@ typedef struct {
 } ngx_http_sp_llm_response_t;
 
 
+/* the prompt that was sent last, as the gateway has counted it */
+typedef struct {
+    size_t                        tokens;       /* 0: none was sent */
+    ngx_uint_t                    estimated;
+} ngx_http_sp_llm_counted_t;
+
+
 /* see _keepalive.c */
 typedef struct {
     ngx_event_t                   timer;
@@ -190,6 +197,7 @@ typedef struct {
 
     ngx_http_sp_llm_keepalive_t   keepalive;
     ngx_http_sp_relay_t           relay;
+    ngx_http_sp_llm_counted_t     counted;
     ngx_http_sp_llm_attempt_t     attempt;
     ngx_http_sp_llm_response_t    response;
 } ngx_http_sp_llm_ctx_t;
@@ -324,6 +332,9 @@ void ngx_http_sp_llm_blame(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_turn_error_e error);
 ngx_int_t ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_finish_e finish, ngx_uint_t status);
+
+/* ngx_http_sp_llm_variables.c */
+ngx_int_t ngx_http_sp_llm_variables_add(ngx_conf_t *cf);
 
 /* ngx_http_sp_llm_receipt.c */
 char *ngx_http_sp_llm_receipt_conf(ngx_conf_t *cf, ngx_command_t *cmd,

