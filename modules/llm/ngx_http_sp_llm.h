@@ -283,6 +283,8 @@ ngx_uint_t ngx_http_sp_llm_finished(const ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx,
     sp_sse_event_t *event, ngx_uint_t passed);
 
+/* ngx_http_sp_llm_buf.c */
+
 /* a piece of the upstream's buffer; adjoining ones go out as one */
 ngx_int_t ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
     u_char *last);
