@@ -69,7 +69,7 @@ struct ngx_http_sp_turn_s {
     ngx_str_t                 finish_reason;   /* the provider's */
     ngx_http_sp_finish_e      finish;
     ngx_uint_t                status;          /* HTTP status answered */
-    ngx_uint_t                attempts;        /* targets that were asked */
+    const ngx_array_t        *attempts;        /* attempt_t *, in order */
     ngx_uint_t                prompt_tokens;
     ngx_uint_t                completion_tokens;
     ngx_uint_t                cached_tokens;

@@ -213,7 +213,8 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
     id.data = (u_char *) turn->id;
     id.len = sizeof(turn->id);
 
-    line->len = NGX_HTTP_SP_TURN_FIXED;
+    line->len = NGX_HTTP_SP_TURN_FIXED
+                + ngx_http_sp_attempts_size(turn->attempts);
 
     for (i = 0; texts[i].name != NULL; i++) {
         line->len += ngx_http_sp_turn_print(NULL, &texts[i]);
@@ -233,15 +234,17 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
 
     tp = ngx_timeofday();
 
-    p = ngx_sprintf(p, "\"kind\":\"%s\","
-                    "\"finish\":\"%s\",\"status\":%ui,\"attempts\":%ui,"
+    p = ngx_sprintf(p, "\"attempts\":");
+    p = ngx_http_sp_attempts_print(p, turn->attempts);
+
+    p = ngx_sprintf(p, ",\"kind\":\"%s\","
+                    "\"finish\":\"%s\",\"status\":%ui,"
                     "\"prompt_tokens\":%ui,\"completion_tokens\":%ui,"
                     "\"cached_tokens\":%ui,\"first_byte_ms\":%M,"
                     "\"total_ms\":%M,\"reported\":%s,\"stream\":%s,"
                     "\"store\":%s,\"memory\":%s,\"at\":%T.%03M}\n",
                     kinds[turn->kind], finish[turn->finish], turn->status,
-                    turn->attempts, turn->prompt_tokens,
-                    turn->completion_tokens,
+                    turn->prompt_tokens, turn->completion_tokens,
                     turn->cached_tokens, turn->first_byte, turn->total,
                     turn->reported ? "true" : "false",
                     turn->stream ? "true" : "false",

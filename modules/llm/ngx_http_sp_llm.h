@@ -38,6 +38,10 @@ typedef struct {
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
     ngx_msec_t                    character_cache;
+
+    ngx_uint_t                    tries;
+    ngx_msec_t                    retry_within;
+    ngx_msec_t                    timeout;      /* of all tries */
 } ngx_http_sp_llm_loc_conf_t;
 
 
@@ -45,6 +49,7 @@ typedef struct {
 typedef struct {
     const char                   *code;
     const char                   *message;
+    ngx_http_sp_failure_e         failure;
 } ngx_http_sp_llm_fault_t;
 
 
@@ -77,8 +82,12 @@ typedef struct {
     const ngx_http_sp_target_t   *target;
     const sp_dialect_t           *dialect;      /* the provider's */
 
-    ngx_str_t                     retry_after;
+    ngx_http_sp_attempt_t        *entry;        /* of the ledger */
+    ngx_http_sp_failure_e         failure;      /* as far as it is known */
+
     ngx_uint_t                    error_status; /* answered in its place */
+    ngx_str_t                     should_retry; /* "true", "false"; or none */
+    unsigned                      retry_ms:1;   /* its hint was that fine */
 
     unsigned                      event_stream:1; /* content types */
     unsigned                      json_type:1;
@@ -138,9 +147,7 @@ typedef struct {
     ngx_http_sp_llm_check_t       check;
     ngx_http_sp_llm_character_t   persona;
 
-    const ngx_http_sp_target_t  **targets;      /* in the order of trying */
-    ngx_uint_t                    ntargets;
-    ngx_uint_t                    tried;
+    ngx_http_sp_route_t           route;
     ngx_sp_op_t                   lookup;       /* of the only one's name */
 
     ngx_http_sp_relay_t           relay;
@@ -181,7 +188,7 @@ ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
 
 /* the request of an attempt, into ctx->relay; or an HTTP status */
 ngx_int_t ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
-    const ngx_http_sp_target_t *target);
+    ngx_http_sp_attempt_t *entry);
 ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_target.c */
@@ -191,6 +198,21 @@ ngx_int_t ngx_http_sp_llm_order(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_await(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_next(ngx_http_sp_relay_t *relay);
 ngx_uint_t ngx_http_sp_llm_more(ngx_http_sp_relay_t *relay);
+void ngx_http_sp_llm_failed(ngx_http_sp_relay_t *relay);
+
+/* what to say of relay->failure, and its class */
+const ngx_http_sp_llm_fault_t *ngx_http_sp_llm_fault(
+    const ngx_http_sp_relay_t *relay);
+
+/* ngx_http_sp_llm_retry.c: when it wants to be asked again, or not at all */
+ngx_int_t ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value);
+ngx_int_t ngx_http_sp_llm_retry_after_ms(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value);
+ngx_int_t ngx_http_sp_llm_should_retry(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value);
+ngx_int_t ngx_http_sp_llm_pass_retry(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_uint_t status);
 
 /* ngx_http_sp_llm_answer.c */
 ngx_int_t ngx_http_sp_llm_start(ngx_http_request_t *r,

@@ -20,8 +20,6 @@ static ngx_uint_t ngx_http_sp_llm_is_type(const char *type, u_char *p,
     size_t len);
 static ngx_int_t ngx_http_sp_llm_content_encoding(
     ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *value);
-static ngx_int_t ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
-    const ngx_str_t *value);
 static ngx_int_t ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay);
 static ngx_int_t ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx,
@@ -40,6 +38,7 @@ static void ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc);
 
 static const ngx_http_sp_relay_handlers_t  ngx_http_sp_llm_relay = {
     ngx_http_sp_llm_next,
+    ngx_http_sp_llm_failed,
     ngx_http_sp_llm_more,
     ngx_http_sp_llm_begin_answer,
     ngx_http_sp_llm_header,
@@ -66,33 +65,31 @@ static const ngx_http_sp_llm_header_t  ngx_http_sp_llm_headers[] = {
     { ngx_string("content-type"), ngx_http_sp_llm_content_type },
     { ngx_string("content-encoding"), ngx_http_sp_llm_content_encoding },
     { ngx_string("retry-after"), ngx_http_sp_llm_retry_after },
+    { ngx_string("retry-after-ms"), ngx_http_sp_llm_retry_after_ms },
+    { ngx_string("x-should-retry"), ngx_http_sp_llm_should_retry },
     { ngx_null_string, NULL }
 };
 
 
-static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_timeout =
-    { "provider_timeout",
-      "the model provider did not answer in time" };
-
-static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_unreachable =
-    { "provider_unreachable",
-      "the model provider could not be reached or closed the connection" };
-
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_cut =
     { "provider_stream_cut",
-      "the model provider closed the stream before its end" };
+      "the model provider closed the stream before its end",
+      NGX_HTTP_SP_FAILURE_CUT };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_encoded =
     { "provider_encoded",
-      "the model provider sent a compressed answer that was not asked for" };
+      "the model provider sent a compressed answer that was not asked for",
+      NGX_HTTP_SP_FAILURE_ANSWER };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_began =
     { "provider_error",
-      "the model provider reported an error in place of an answer" };
+      "the model provider reported an error in place of an answer",
+      NGX_HTTP_SP_FAILURE_ERROR };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
     { "provider_content_type",
-      "the model provider answered with an unexpected content type" };
+      "the model provider answered with an unexpected content type",
+      NGX_HTTP_SP_FAILURE_ANSWER };
 
 
 ngx_int_t
@@ -108,6 +105,10 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
     relay->r = r;
     relay->data = ctx;
     relay->tag = (ngx_buf_tag_t) &ngx_http_sp_llm_module;
+
+    if (ctx->route.timeout != 0) {
+        relay->deadline = ctx->route.started + ctx->route.timeout;
+    }
 
     return ngx_http_sp_relay_start(relay);
 }
@@ -192,23 +193,6 @@ ngx_http_sp_llm_content_encoding(ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
-static ngx_int_t
-ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
-    const ngx_str_t *value)
-{
-    ctx->attempt.retry_after.data = ngx_pstrdup(ctx->request->pool,
-                                                (ngx_str_t *) value);
-
-    if (ctx->attempt.retry_after.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ctx->attempt.retry_after.len = value->len;
-
-    return NGX_OK;
-}
-
-
 /* of the first endpoints only what will do; the last one's is answered */
 
 static ngx_int_t
@@ -223,6 +207,8 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 
     r = relay->r;
     ctx = relay->data;
+
+    ctx->attempt.entry->status = relay->status.code;
 
     if (relay->status.code != NGX_HTTP_OK) {
         return ngx_http_sp_llm_error_body(ctx);
@@ -247,6 +233,8 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
     if (rc != NGX_OK) {
         return rc;
     }
+
+    ngx_http_sp_attempt_begun(ctx->attempt.entry);
 
     r->headers_out.content_type_lowcase = NULL;
 
@@ -466,21 +454,11 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
         return;
     }
 
+    fault = ngx_http_sp_llm_fault(relay);
+
     if (r->upstream->header_sent) {
-
-        fault = (rc == NGX_HTTP_GATEWAY_TIME_OUT) ? &ngx_http_sp_llm_timeout
-                                                  : &ngx_http_sp_llm_cut;
-
         ngx_http_sp_llm_late(ctx, rc, fault);
-
         return;
-    }
-
-    if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
-        fault = &ngx_http_sp_llm_timeout;
-
-    } else {
-        fault = &ngx_http_sp_llm_unreachable;
     }
 
     if ((rc == NGX_HTTP_GATEWAY_TIME_OUT || rc == NGX_HTTP_BAD_GATEWAY)

@@ -67,7 +67,7 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
 ngx_int_t
 ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
-    const ngx_http_sp_target_t *target)
+    ngx_http_sp_attempt_t *entry)
 {
     ngx_http_sp_llm_attempt_t  *attempt;
 
@@ -75,8 +75,9 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_memzero(attempt, sizeof(ngx_http_sp_llm_attempt_t));
 
-    attempt->target = target;
-    attempt->dialect = target->provider->dialect;
+    attempt->entry = entry;
+    attempt->target = entry->target;
+    attempt->dialect = entry->target->provider->dialect;
     attempt->translated = (attempt->dialect != ctx->check.dialect
                            || attempt->dialect->edit == NULL);
     attempt->filtered = (ctx->check.chat != NULL
@@ -453,9 +454,11 @@ static void
 ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     size_t length, sp_out_t *out)
 {
-    const sp_dialect_t          *dialect;
-    ngx_http_sp_provider_t      *provider;
+    const sp_dialect_t       *dialect;
+    ngx_http_sp_provider_t   *provider;
+    const ngx_http_sp_key_t  *key;
 
+    key = ctx->attempt.entry->key;
     provider = ctx->attempt.target->provider;
     dialect = ctx->attempt.dialect;
 
@@ -465,7 +468,7 @@ ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     dialect->write_path(call, out);
     sp_out_str(out, " HTTP/1.1" CRLF);
 
-    sp_out_put(out, (char *) provider->headers.data, provider->headers.len);
+    sp_out_put(out, (char *) key->headers.data, key->headers.len);
 
     sp_out_str(out, "Accept: ");
     sp_out_str(out, call->stream ? dialect->stream_type : dialect->type);

@@ -40,15 +40,18 @@ static ngx_uint_t ngx_http_sp_llm_is_whole(ngx_http_sp_llm_ctx_t *ctx,
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
     { "provider_event_too_large",
-      "the model provider sent an event above the configured size" };
+      "the model provider sent an event above the configured size",
+      NGX_HTTP_SP_FAILURE_GATEWAY };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_malformed =
     { "provider_invalid_event",
-      "the model provider sent an event that is not valid" };
+      "the model provider sent an event that is not valid",
+      NGX_HTTP_SP_FAILURE_ANSWER };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_reported =
     { "provider_error",
-      "the model provider reported an error while answering" };
+      "the model provider reported an error while answering",
+      NGX_HTTP_SP_FAILURE_ERROR };
 
 
 ngx_int_t
@@ -699,6 +702,8 @@ ngx_http_sp_llm_end_failed(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_llm_fault_t *fault, ngx_uint_t status)
 {
     ngx_chain_t  *cl;
+
+    ctx->attempt.failure = fault->failure;
 
     if ((ctx->check.stream && ngx_http_sp_llm_filter_end(ctx) != NGX_OK)
         || ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED, status)

@@ -41,7 +41,8 @@ sub spent {
                    case character_id when ?::uuid then 'mira' end,
                    provider, model, alias,
                    prompt_tokens || '/' || completion_tokens || '/'
-                   || cached_tokens, reported, finish, status, attempts)
+                   || cached_tokens, reported, finish, status,
+                   jsonb_array_length(attempts))
           from gateway.ledger where kind = ?
          order by at, id}, $anna, $bert, $mira, $kind);
 }
@@ -68,7 +69,8 @@ is($m->chat($anna, 'Where is my dog?')->{status}, 200, 'a chat');
 is_deeply([ spent(1, 'embedding') ], [ row('embedding', 'anna', '5/0/0') ],
           'its embedding is in the ledger, for the user who asked');
 ok($m->stored(2), 'the chat is stored');
-is_deeply([ $t->sql(q{select user_id::text, model, alias, attempts
+is_deeply([ $t->sql(q{select user_id::text, model, alias,
+                        jsonb_array_length(attempts)
                         from gateway.ledger where kind = 'chat'}) ],
           [ [ $anna, 'real-model', 'default', 1 ] ],
           'beside the chat, which has its alias');

@@ -63,7 +63,7 @@ begin
         turn ->> 'finish',
         coalesce(turn ->> 'finish_reason', ''),
         coalesce((turn ->> 'status')::int, 0),
-        coalesce((turn ->> 'attempts')::int, 1),
+        coalesce(turn -> 'attempts', '[]'),
         coalesce((turn ->> 'prompt_tokens')::bigint, 0),
         coalesce((turn ->> 'completion_tokens')::bigint, 0),
         coalesce((turn ->> 'cached_tokens')::bigint, 0),
