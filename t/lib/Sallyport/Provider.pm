@@ -13,7 +13,11 @@ Provider - a fake OpenAI server with faults, for the tests of the LLM leg
     ...
     my $request = $p->last_request;                # {headers, json, n, conn}
     ok $p->wait_event('closed', $request->{n});    # the gateway hung up
+    $p->mood('first' => 'status code=500', '* sk-b' => 'stall at=accept');
     $p->stop;
+
+A mood is a fault of all requests for a model, or with a key, whatever they say;
+each call replaces the one before.
 
 Below /say/ it speaks the dialect of t/modules/dialect_probe instead, with the
 faults bytes, crlf, cut, error, garbage, short, tool, status and type.
@@ -46,8 +50,8 @@ sentence, as a stream when the request asks for one.
     nousage       never any usage
     type          type=T: another content type
     gzip          a compressed answer
-    status        code=N retry=S: an error answer (chunked=1, bytes=1), with
-                  type=, param= and error=, its code
+    status        code=N retry=S ms=MS should=B: an error answer (chunked=1,
+                  bytes=1), with type=, param= and error=, its code
     header        a broken header line
     noise         a broken chunk size
     tool          a tool call (dialect "say" only)
@@ -78,6 +82,8 @@ use Time::HiRes qw(sleep time);
 
 my $json = JSON::PP->new->canonical->latin1;
 
+my $mood_file;          # of the server's own process
+
 our $secret = 'account acct-7788 is over its limit';
 
 
@@ -86,7 +92,8 @@ our $secret = 'account acct-7788 is over its limit';
 sub new {
     my ($class, $where, $dir) = @_;
 
-    my $self = bless { log => "$dir/provider.log", owner => $$ }, $class;
+    my $self = bless { log => "$dir/provider.log", owner => $$,
+                       mood => "$dir/provider.mood" }, $class;
 
     my $listen = $where =~ m{^/}
         ? IO::Socket::UNIX->new(Local => $where, Listen => 128)
@@ -106,6 +113,7 @@ sub new {
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
         $SIG{PIPE} = 'IGNORE';
 
+        $mood_file = $self->{mood};
         eval { serve($listen, $log); 1 } or print {$log} encode_json(
             { event => 'died', reason => "$@" }), "\n";
         POSIX::_exit(1);
@@ -142,6 +150,17 @@ sub events {
         for grep { $_->{event} eq 'died' } @all;
 
     return grep { !$event || $_->{event} eq $event } @all;
+}
+
+
+sub mood {
+    my ($self, %rules) = @_;
+
+    open my $fh, '>', "$self->{mood}.new" or die "$self->{mood}: $!\n";
+    print {$fh} $json->encode(\%rules);
+    close $fh;
+    rename "$self->{mood}.new", $self->{mood} or die "$self->{mood}: $!\n";
+    return;
 }
 
 
@@ -273,7 +292,8 @@ sub receive {
         note(event => 'request', n => $c->{n}, conn => $c->{id},
              line => $line, headers => \%headers, json => $request);
 
-        $c->{plan} = [ plan($line, $request || {}, $c->{used}++) ];
+        $c->{plan} = [ plan($line, $request || {}, $c->{used}++,
+                            in_mood($request, \%headers)) ];
         $c->{due} = time;
     }
 
@@ -320,8 +340,22 @@ sub run_plans {
 
 # -- answers
 
+sub in_mood {
+    my ($request, $headers) = @_;
+
+    open my $fh, '<', $mood_file or return undef;
+
+    my $rules = eval { local $/; $json->decode(<$fh>) } or return undef;
+    my ($key) = ($headers->{authorization} // '') =~ /(\S+)$/;
+    my $model = $request->{model} // '';
+
+    $key //= '';
+    return (grep { defined } @$rules{"$model $key", "* $key", $model, '*'})[0];
+}
+
+
 sub plan {
-    my ($line, $request, $used) = @_;
+    my ($line, $request, $used, $mood) = @_;
 
     my $user = '';
 
@@ -333,6 +367,8 @@ sub plan {
     for my $turn (@{ $request->{talk} || [] }) {
         $user = $turn->{says} if $turn->{who} eq 'user';
     }
+
+    $user = "fault $mood" if defined $mood;
 
     my ($name, %arg) = ('');
 
@@ -451,6 +487,8 @@ sub status_plan {
     my $more = defined $arg{retry} ? "Retry-After: $arg{retry}\r\n" : '';
 
     $more =~ s/_/ /g;
+    $more .= "retry-after-ms: $arg{ms}\r\n" if defined $arg{ms};
+    $more .= "x-should-retry: $arg{should}\r\n" if defined $arg{should};
 
     my @body = $arg{chunked} ? (chunk(substr $body, 0, 20),
                                 chunk(substr $body, 20), "0\r\n\r\n")
