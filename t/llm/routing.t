@@ -39,6 +39,7 @@ my ($t, $p) = Sallyport::Llm::gateway(read_timeout => '5s', http => <<"EOC",
     llm_provider deaf  { url http://127.0.0.1:$port/v1; connect_timeout 300ms;
                          max_fails 0; model deaf as=deaf; model deaf as=unheard; }
     llm_provider last  { $url model answers as=unheard backup; }
+    llm_provider 'o"dd' { $url model 'mo\\\\d"el' as=odd; }
     pg_server main "%%PG%%";
     turn_store main flush=10ms;
     turn_spool %%DIR%%/spool;
@@ -176,6 +177,17 @@ for my $case (
 is(chat('', 'hi', model => 'unheard')->{status}, 200,
    'who cannot be reached in time is not waited for');
 like(tries(row()), qr/^deaf - - connect_timeout, last - 200 -$/, 'and told');
+
+
+# -- names that need quoting
+
+$p->mood;
+is(chat('', 'hi', model => 'odd')->{status}, 200, 'odd names');
+$row = row();
+is($row->{attempts}[0]{provider}, 'o"dd', 'a provider, in the row');
+is($row->{attempts}[0]{model}, 'mo\\d"el', 'a model');
+like($t->get('/metrics')->{body}, qr/^sallyport_llm_target_up\{provider="o\\"dd",model="mo\\\\d\\"el"\} 1$/m,
+     'in a label');
 
 
 # -- how often
