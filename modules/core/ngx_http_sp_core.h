@@ -57,6 +57,7 @@
 #include "sp_chat.h"
 #include "sp_dialect.h"
 #include "sp_json.h"
+#include "sp_price.h"
 
 #include "ngx_http_sp_relay.h"
 

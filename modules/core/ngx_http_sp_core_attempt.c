@@ -384,9 +384,13 @@ ngx_http_sp_attempt_print(u_char *p, const ngx_http_sp_attempt_t *attempt)
 
     p = ngx_sprintf(p, ",\"total_ms\":%M", attempt->total);
 
-    if (attempt->reported) {
-        p = ngx_sprintf(p, ",\"prompt_tokens\":%ui,\"completion_tokens\":%ui",
-                        attempt->prompt_tokens, attempt->completion_tokens);
+    if (attempt->prompt_tokens >= 0) {
+        p = ngx_sprintf(p, ",\"prompt_tokens\":%L", attempt->prompt_tokens);
+    }
+
+    if (attempt->completion_tokens >= 0) {
+        p = ngx_sprintf(p, ",\"completion_tokens\":%L",
+                        attempt->completion_tokens);
     }
 
     *p++ = '}';

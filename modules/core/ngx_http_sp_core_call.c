@@ -558,16 +558,15 @@ ngx_http_sp_call_vector(void *data, size_t index, const json_t *vector)
 static void
 ngx_http_sp_call_account(ngx_http_sp_call_t *call, const sp_event_t *event)
 {
-    ngx_http_sp_turn_t                 turn;
-    const ngx_http_sp_target_t        *target;
-    const ngx_http_sp_call_metrics_t  *metrics;
+    ngx_http_sp_turn_t           turn;
+    const ngx_http_sp_target_t  *target;
 
     target = ngx_http_sp_call_target(call);
-    metrics = ngx_http_sp_call_metrics(call);
 
-    ngx_memzero(&turn, sizeof(ngx_http_sp_turn_t));
+    ngx_http_sp_turn_init(&turn);
 
     turn.kind = call->kind;
+    turn.user_id = call->user_id;
     turn.character_id = call->character_id;
     turn.provider = target->provider->name;
     turn.model = target->name;
@@ -577,22 +576,22 @@ ngx_http_sp_call_account(ngx_http_sp_call_t *call, const sp_event_t *event)
     turn.attempts = call->route.attempts;
     turn.started = call->op.started;
 
-    turn.reported = event->has_usage;
-    turn.prompt_tokens = ngx_max(event->prompt_tokens, 0);
-    turn.completion_tokens = ngx_max(event->completion_tokens, 0);
-    turn.cached_tokens = ngx_max(event->cached_tokens, 0);
+    turn.prompt_tokens = event->prompt_tokens;
+    turn.completion_tokens = event->completion_tokens;
+    turn.cached_tokens = event->cached_tokens;
+    turn.cache_write_tokens = event->cache_write_tokens;
+    turn.reasoning_tokens = event->reasoning_tokens;
 
-    call->attempt->reported = turn.reported;
     call->attempt->prompt_tokens = turn.prompt_tokens;
     call->attempt->completion_tokens = turn.completion_tokens;
 
     ngx_http_sp_attempt_end(call->attempt, NGX_HTTP_SP_FAILURE_NONE);
 
-    ngx_sp_metric_add(metrics->complete, 1);
-    ngx_sp_metric_add(metrics->prompt_tokens, turn.prompt_tokens);
-    ngx_sp_metric_add(metrics->completion_tokens, turn.completion_tokens);
+    ngx_sp_metric_add(ngx_http_sp_call_metrics(call)->complete, 1);
+
+    ngx_http_sp_account(&turn, target);
 
     /* what is lost is logged and counted by the spool */
 
-    (void) ngx_http_sp_turn_store(call->pool, &turn, &call->user_id);
+    (void) ngx_http_sp_turn_store(call->pool, &turn);
 }

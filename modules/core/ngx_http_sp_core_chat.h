@@ -34,11 +34,46 @@ ngx_queue_t *ngx_http_sp_blocks(ngx_http_request_t *r);
 /* Turns: what a chat request came to */
 
 typedef enum {
-    NGX_HTTP_SP_TURN_NONE = 0,   /* no model was called */
+    NGX_HTTP_SP_TURN_NONE = 0,   /* no request for a model: no account */
+    NGX_HTTP_SP_TURN_REFUSED,    /* no model was asked */
     NGX_HTTP_SP_TURN_COMPLETE,
     NGX_HTTP_SP_TURN_PARTIAL,    /* the client left, text was delivered */
     NGX_HTTP_SP_TURN_FAILED
 } ngx_http_sp_finish_e;
+
+
+/*
+ * Why a turn is not complete, by whose fault it is: a closed vocabulary, also
+ * of column "error_type" of the ledger and of sallyport_llm_errors_total
+ */
+
+typedef enum {
+    NGX_HTTP_SP_TURN_OK = 0,
+
+    NGX_HTTP_SP_CALLER_INVALID_REQUEST,
+    NGX_HTTP_SP_CALLER_UNKNOWN_MODEL,
+    NGX_HTTP_SP_CALLER_DISCONNECTED,
+
+    NGX_HTTP_SP_POLICY_QUOTA,
+    NGX_HTTP_SP_POLICY_MODERATION,
+    NGX_HTTP_SP_POLICY_ACCESS,
+
+    NGX_HTTP_SP_PROVIDER_UNREACHABLE,
+    NGX_HTTP_SP_PROVIDER_TIMEOUT,
+    NGX_HTTP_SP_PROVIDER_RATE_LIMITED,
+    NGX_HTTP_SP_PROVIDER_OVERLOADED,
+    NGX_HTTP_SP_PROVIDER_AUTH,
+    NGX_HTTP_SP_PROVIDER_UNKNOWN_MODEL,
+    NGX_HTTP_SP_PROVIDER_REFUSED_REQUEST,
+    NGX_HTTP_SP_PROVIDER_INVALID_ANSWER,
+    NGX_HTTP_SP_PROVIDER_CUT,
+    NGX_HTTP_SP_PROVIDER_ERROR,
+
+    NGX_HTTP_SP_GATEWAY_UNAVAILABLE,
+    NGX_HTTP_SP_GATEWAY_ERROR,
+
+    NGX_HTTP_SP_TURN_ERRORS
+} ngx_http_sp_turn_error_e;
 
 
 /* what a model was called for; column "kind" of the ledger */
@@ -52,13 +87,21 @@ typedef enum {
 
 
 /*
- * Who writes what: "id", "total" the core; "memory" the memory step; the rest
- * the content handler, when it begins ("started", "store") and when it ends.
+ * Who writes what: "id", "request_id", "user_id", "total" and "cost" the
+ * core; "memory" the memory step; the rest the content handler, when it begins
+ * ("started", "store") and when it ends.
+ *
+ * Tokens are -1 where nobody has told or counted them.  What the provider has
+ * told is kept as it is; an estimate is made only where that is not all, and
+ * goes before it.  The prompt's hold those read from and written to the
+ * provider's cache, the completion's those of reasoning.
  */
 
 struct ngx_http_sp_turn_s {
     u_char                    id[36];          /* UUID, made by the core */
     ngx_http_sp_call_e        kind;
+    ngx_str_t                 request_id;      /* empty: beside requests */
+    ngx_str_t                 user_id;         /* empty: nobody */
     ngx_str_t                 character_id;    /* empty: none */
     ngx_str_t                 chat_id;         /* empty: none */
     ngx_str_t                 provider;
@@ -68,15 +111,23 @@ struct ngx_http_sp_turn_s {
     ngx_str_t                 assistant_text;
     ngx_str_t                 finish_reason;   /* the provider's */
     ngx_http_sp_finish_e      finish;
+    ngx_http_sp_turn_error_e  error;           /* OK: the core finds it */
     ngx_uint_t                status;          /* HTTP status answered */
     const ngx_array_t        *attempts;        /* attempt_t *, in order */
-    ngx_uint_t                prompt_tokens;
-    ngx_uint_t                completion_tokens;
-    ngx_uint_t                cached_tokens;
+
+    int64_t                   prompt_tokens;   /* of the provider */
+    int64_t                   completion_tokens;
+    int64_t                   cached_tokens;
+    int64_t                   cache_write_tokens;
+    int64_t                   reasoning_tokens;
+    int64_t                   estimated_prompt_tokens;
+    int64_t                   estimated_completion_tokens;
+    int64_t                   cost;            /* 10^-9 of the currency; -1:
+                                                  there is no price */
+
     ngx_msec_t                started;         /* ngx_current_msec */
     ngx_msec_t                first_byte;      /* since started; 0: none */
     ngx_msec_t                total;           /* since started */
-    unsigned                  reported:1;      /* usage is the provider's */
     unsigned                  stream:1;
     unsigned                  store:1;         /* messages, not only ledger */
     unsigned                  memory:1;        /* counts for extraction */
@@ -85,6 +136,13 @@ struct ngx_http_sp_turn_s {
 
 /* made on first call; filled by the content handler; NULL: no memory */
 ngx_http_sp_turn_t *ngx_http_sp_turn(ngx_http_request_t *r);
+
+/*
+ * The request is one for a model: it has a row of the ledger from now on,
+ * whatever becomes of it, for the identity that it has now.
+ */
+ngx_int_t ngx_http_sp_turn_open(ngx_http_request_t *r,
+    ngx_http_sp_call_e kind);
 
 /*
  * Where "turn_store" is configured, accepts the turn: it is in the spool

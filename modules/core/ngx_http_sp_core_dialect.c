@@ -13,7 +13,7 @@ static const sp_dialect_t *ngx_http_sp_dialect_find(
     ngx_http_sp_core_main_conf_t *mcf, const ngx_str_t *name);
 static void ngx_http_sp_dialect_unknown(ngx_conf_t *cf,
     ngx_http_sp_core_main_conf_t *mcf, const char *what,
-    const ngx_str_t *name, const char *others);
+    const ngx_str_t *name, ngx_uint_t format);
 
 
 ngx_int_t
@@ -26,8 +26,10 @@ ngx_http_sp_dialects_create(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    dialect = ngx_array_push(&mcf->dialects);
-    *dialect = &sp_openai;
+    dialect = ngx_array_push_n(&mcf->dialects, 2);
+
+    dialect[0] = &sp_openai;
+    dialect[1] = &sp_gemini;
 
     return NGX_OK;
 }
@@ -77,7 +79,7 @@ ngx_http_sp_dialect(ngx_conf_t *cf, const ngx_str_t *name)
     dialect = ngx_http_sp_dialect_find(mcf, name);
 
     if (dialect == NULL) {
-        ngx_http_sp_dialect_unknown(cf, mcf, "dialect", name, "");
+        ngx_http_sp_dialect_unknown(cf, mcf, "dialect", name, 0);
     }
 
     return dialect;
@@ -86,7 +88,7 @@ ngx_http_sp_dialect(ngx_conf_t *cf, const ngx_str_t *name)
 
 static void
 ngx_http_sp_dialect_unknown(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf,
-    const char *what, const ngx_str_t *name, const char *others)
+    const char *what, const ngx_str_t *name, ngx_uint_t format)
 {
     u_char                *p, text[NGX_MAX_CONF_ERRSTR];
     ngx_uint_t             i;
@@ -96,12 +98,20 @@ ngx_http_sp_dialect_unknown(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf,
     p = text;
 
     for (i = 0; i < mcf->dialects.nelts; i++) {
+
+        /* errors are written for clients */
+
+        if (format && dialect[i]->write_error == NULL) {
+            continue;
+        }
+
         p = ngx_slprintf(p, text + sizeof(text), ", %s", dialect[i]->name);
     }
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "unknown %s \"%V\", allowed: %s%*s", what, name,
-                       others, (size_t) (p - text - 2), text + 2);
+                       format ? "json, html, " : "",
+                       (size_t) (p - text - 2), text + 2);
 }
 
 
@@ -203,8 +213,7 @@ ngx_http_sp_dialect_error_format(ngx_conf_t *cf, ngx_command_t *cmd,
     dialect = ngx_http_sp_dialect_find(mcf, &value[1]);
 
     if (dialect == NULL) {
-        ngx_http_sp_dialect_unknown(cf, mcf, "format", &value[1],
-                                    "json, html, ");
+        ngx_http_sp_dialect_unknown(cf, mcf, "format", &value[1], 1);
         return NGX_CONF_ERROR;
     }
 

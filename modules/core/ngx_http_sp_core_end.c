@@ -13,7 +13,6 @@
 static ngx_int_t ngx_http_sp_log_handler(ngx_http_request_t *r);
 static void ngx_http_sp_outcome(ngx_http_request_t *r,
     ngx_http_sp_core_ctx_t *ctx, ngx_http_sp_outcome_t *outcome);
-static ngx_uint_t ngx_http_sp_status(ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -57,7 +56,8 @@ ngx_http_sp_add_end(ngx_conf_t *cf, const ngx_http_sp_end_t *end)
     elt = mcf->ends.elts;
 
     for (i = mcf->ends.nelts - 1;
-         i > 0 && elt[i - 1]->rank > end->rank;
+         i > 0 && ngx_http_sp_order(elt[i - 1]->rank, &elt[i - 1]->name,
+                                    end->rank, &end->name) > 0;
          i--)
     {
         elt[i] = elt[i - 1];
@@ -151,7 +151,7 @@ ngx_http_sp_outcome(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx,
 
 /* as it is logged */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_sp_status(ngx_http_request_t *r)
 {
     return (r->err_status != 0) ? r->err_status : r->headers_out.status;

@@ -28,8 +28,6 @@ static ngx_int_t ngx_http_sp_error_rewrite_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_sp_error_is_page(ngx_http_request_t *r,
     ngx_http_sp_core_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_error_header_filter(ngx_http_request_t *r);
-static ngx_int_t ngx_http_sp_error_request_id(ngx_http_request_t *r,
-    ngx_str_t *id);
 static ngx_int_t ngx_http_sp_error_replace(ngx_http_request_t *r,
     const ngx_str_t *id);
 static void ngx_http_sp_error_default(ngx_http_sp_error_ctx_t *error,
@@ -293,7 +291,7 @@ ngx_http_sp_error_header_filter(ngx_http_request_t *r)
         ngx_http_sp_body_abandon(r, ctx);
     }
 
-    if (ngx_http_sp_error_request_id(r, &id) != NGX_OK
+    if (ngx_http_sp_request_id(r, &id) != NGX_OK
         || ngx_http_sp_add_header(r, "X-Request-Id", &id) != NGX_OK)
     {
         return NGX_ERROR;
@@ -321,8 +319,8 @@ ngx_http_sp_error_header_filter(ngx_http_request_t *r)
 
 /* $request_id: where nobody has asked for it yet, it is made here, cheaper */
 
-static ngx_int_t
-ngx_http_sp_error_request_id(ngx_http_request_t *r, ngx_str_t *id)
+ngx_int_t
+ngx_http_sp_request_id(ngx_http_request_t *r, ngx_str_t *id)
 {
     u_char                         random[NGX_HTTP_SP_REQUEST_ID];
     ngx_http_variable_value_t     *v;

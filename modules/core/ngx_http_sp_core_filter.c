@@ -7,17 +7,19 @@
  *
  *     said           safe           fed
  *      |---- goes on --|---- held ---|      edits: [from, to) of the text
+ *
+ * Arguments of a call are JSON, whose reader sees through its escapes: so do
+ * the filters.  Places in such a text are of what they are shown.
  */
 
 
 #include "ngx_http_sp_core_int.h"
 
+#include "sp_json_spell.h"
+
 
 /* held back of one text: a filter that waits for more will wait for ever */
 #define NGX_HTTP_SP_HELD_MAX  65536
-
-/* of one text; the last one takes in what would be more of them */
-#define NGX_HTTP_SP_EDITS_MAX  65536
 
 
 typedef struct {
@@ -26,14 +28,6 @@ typedef struct {
     uint64_t                     safe;
     unsigned                     open:1;
 } ngx_http_sp_judge_t;
-
-
-typedef struct {
-    uint64_t                     from;
-    uint64_t                     to;
-    const ngx_str_t             *by;        /* NULL: stars */
-    unsigned                     done:1;    /* "by" is out */
-} ngx_http_sp_edit_t;
 
 
 typedef struct {
@@ -48,9 +42,13 @@ struct ngx_http_sp_stream_s {
     ngx_http_sp_text_t           text;      /* filters have its address */
     ngx_http_sp_judge_t         *judges;
     ngx_uint_t                   njudges;
-    ngx_array_t                  edits;     /* by "from" */
-    ngx_uint_t                   first;     /* that is not over */
-    size_t                       by;        /* bytes of all "by" */
+    ngx_http_sp_edits_t          edits;
+
+    ngx_str_t                    piece;     /* as it was judged */
+    sp_json_spell_t              spell;     /* of arguments */
+    sp_json_spell_t              respell;
+    ngx_http_sp_room_t           spelled;
+    ngx_http_sp_room_t           respelled;
 
     ngx_http_sp_room_t           held;
     ngx_http_sp_room_t           out;
@@ -63,19 +61,17 @@ struct ngx_http_sp_stream_s {
 static ngx_int_t ngx_http_sp_stream_begin(ngx_http_sp_stream_t *stream);
 static void ngx_http_sp_stream_cleanup(void *data);
 static void ngx_http_sp_stream_ask(ngx_http_sp_stream_t *stream,
-    ngx_http_sp_judge_t *judge, const ngx_str_t *piece);
+    ngx_http_sp_judge_t *judge);
 static void ngx_http_sp_stream_note(ngx_http_sp_stream_t *stream,
     const ngx_str_t *filter);
+static ngx_int_t ngx_http_sp_stream_take(ngx_http_sp_stream_t *stream,
+    ngx_str_t *out);
 static ngx_int_t ngx_http_sp_stream_hold(ngx_http_sp_stream_t *stream,
     const ngx_str_t *piece);
-static ngx_int_t ngx_http_sp_text_widen(ngx_http_sp_stream_t *stream,
-    uint64_t from, uint64_t to);
-static u_char *ngx_http_sp_stream_apply(ngx_http_sp_stream_t *stream,
-    u_char *dst, const u_char *src, uint64_t from, uint64_t to);
-static u_char *ngx_http_sp_stream_edit(ngx_http_sp_edit_t *edit, u_char *dst,
-    const u_char *src, const u_char *last);
-static void ngx_http_sp_stream_forget(ngx_http_sp_stream_t *stream,
-    uint64_t to);
+static ngx_int_t ngx_http_sp_stream_spell(ngx_http_sp_stream_t *stream,
+    const ngx_str_t *piece, ngx_uint_t last);
+static ngx_int_t ngx_http_sp_stream_respell(ngx_http_sp_stream_t *stream,
+    ngx_str_t *out);
 static ngx_int_t ngx_http_sp_room_make(ngx_pool_t *pool,
     ngx_http_sp_room_t *room, size_t size);
 
@@ -109,7 +105,8 @@ ngx_http_sp_add_filter(ngx_conf_t *cf, const ngx_http_sp_filter_t *filter)
     elt = mcf->filters.elts;
 
     for (i = mcf->filters.nelts - 1;
-         i > 0 && elt[i - 1]->rank > filter->rank;
+         i > 0 && ngx_http_sp_order(elt[i - 1]->rank, &elt[i - 1]->name,
+                                    filter->rank, &filter->name) > 0;
          i--)
     {
         elt[i] = elt[i - 1];
@@ -220,11 +217,11 @@ ngx_http_sp_stream_reopen(ngx_http_sp_stream_t *stream,
     ngx_http_sp_stream_close(stream);
 
     stream->text = *text;
-    stream->edits.nelts = 0;
-    stream->first = 0;
-    stream->by = 0;
+    ngx_http_sp_edits_clear(&stream->edits);
     stream->held.pos = stream->held.start;
     stream->held.last = stream->held.start;
+    ngx_memzero(&stream->spell, sizeof(sp_json_spell_t));
+    ngx_memzero(&stream->respell, sizeof(sp_json_spell_t));
     stream->said = 0;
     stream->fed = 0;
     stream->verdict = NGX_OK;
@@ -302,8 +299,13 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
     ngx_uint_t            i;
     ngx_http_sp_judge_t  *judge;
 
+    if (ngx_http_sp_stream_spell(stream, piece, last) != NGX_OK) {
+        stream->verdict = NGX_ERROR;
+        return NGX_ERROR;
+    }
+
     stream->text.last = last ? 1 : 0;
-    stream->fed += piece->len;
+    stream->fed += stream->piece.len;
     safe = stream->fed;
 
     for (i = 0; i < stream->njudges; i++) {
@@ -317,7 +319,7 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
             || (stream->verdict != NGX_ERROR
                 && stream->text.direction == NGX_HTTP_SP_OUTPUT))
         {
-            ngx_http_sp_stream_ask(stream, judge, piece);
+            ngx_http_sp_stream_ask(stream, judge);
         }
 
         safe = ngx_min(safe, judge->safe);
@@ -339,7 +341,7 @@ ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
 
 static void
 ngx_http_sp_stream_ask(ngx_http_sp_stream_t *stream,
-    ngx_http_sp_judge_t *judge, const ngx_str_t *piece)
+    ngx_http_sp_judge_t *judge)
 {
     ngx_int_t            rc;
     ngx_http_sp_text_t  *text;
@@ -347,7 +349,7 @@ ngx_http_sp_stream_ask(ngx_http_sp_stream_t *stream,
     text = &stream->text;
     text->safe_upto = stream->fed;
 
-    rc = judge->filter->feed(judge->state, text, piece);
+    rc = judge->filter->feed(judge->state, text, &stream->piece);
 
     if (rc != NGX_OK
         && (stream->verdict == NGX_OK || rc == NGX_ERROR))
@@ -379,9 +381,6 @@ ngx_int_t
 ngx_http_sp_stream_feed(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
     ngx_uint_t last, ngx_str_t *out)
 {
-    size_t     len;
-    ngx_int_t  rc;
-
     out->len = 0;
     out->data = NULL;
 
@@ -389,25 +388,37 @@ ngx_http_sp_stream_feed(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
         return (stream->verdict == NGX_ERROR) ? NGX_ERROR : NGX_DECLINED;
     }
 
-    rc = ngx_http_sp_stream_judge(stream, piece, last);
-
-    if (rc == NGX_ERROR) {
+    if (ngx_http_sp_stream_judge(stream, piece, last) == NGX_ERROR
+        || ngx_http_sp_stream_take(stream, out) != NGX_OK
+        || ngx_http_sp_stream_respell(stream, out) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
+    return (stream->verdict == NGX_OK) ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* what may go on of what was judged */
+
+static ngx_int_t
+ngx_http_sp_stream_take(ngx_http_sp_stream_t *stream, ngx_str_t *out)
+{
+    size_t  len;
+
     /* nothing is held, and nothing has to be */
 
-    if (rc == NGX_OK && stream->held.last == stream->held.pos
-        && stream->edits.nelts == 0
+    if (stream->verdict == NGX_OK && stream->held.last == stream->held.pos
+        && stream->edits.list.nelts == 0
         && stream->text.safe_upto == stream->fed)
     {
-        *out = *piece;
+        *out = stream->piece;
         stream->said = stream->fed;
 
         return NGX_OK;
     }
 
-    if (ngx_http_sp_stream_hold(stream, piece) != NGX_OK) {
+    if (ngx_http_sp_stream_hold(stream, &stream->piece) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -416,16 +427,16 @@ ngx_http_sp_stream_feed(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
     stream->out.last = stream->out.start;
 
     if (ngx_http_sp_room_make(stream->text.request->pool, &stream->out,
-                              len + stream->by + 1)
+                              len + stream->edits.by + 1)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     out->data = stream->out.start;
-    out->len = ngx_http_sp_stream_apply(stream, out->data, stream->held.pos,
-                                        stream->said,
-                                        stream->text.safe_upto)
+    out->len = ngx_http_sp_edits_apply(&stream->edits, out->data,
+                                       stream->held.pos, stream->said,
+                                       stream->text.safe_upto)
                - out->data;
 
     stream->held.pos += len;
@@ -438,11 +449,9 @@ ngx_http_sp_stream_feed(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
 
         ngx_http_sp_stream_close(stream);
         stream->verdict = NGX_DECLINED;
-
-        return NGX_DECLINED;
     }
 
-    return (rc == NGX_OK) ? NGX_OK : NGX_DECLINED;
+    return NGX_OK;
 }
 
 
@@ -464,6 +473,64 @@ ngx_http_sp_stream_hold(ngx_http_sp_stream_t *stream, const ngx_str_t *piece)
     }
 
     held->last = ngx_cpymem(held->last, piece->data, piece->len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_stream_spell(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
+    ngx_uint_t last)
+{
+    ngx_http_sp_room_t  *spelled;
+
+    stream->piece = *piece;
+
+    if (stream->text.field != NGX_HTTP_SP_ARGUMENTS) {
+        return NGX_OK;
+    }
+
+    spelled = &stream->spelled;
+    spelled->last = spelled->start;
+
+    if (ngx_http_sp_room_make(stream->text.request->pool, spelled,
+                              2 * piece->len + SP_JSON_SPELL)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    stream->piece.data = spelled->start;
+    stream->piece.len = sp_json_spell(&stream->spell, (char *) spelled->start,
+                                      (char *) piece->data, piece->len,
+                                      last ? 1 : 0);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_stream_respell(ngx_http_sp_stream_t *stream, ngx_str_t *out)
+{
+    ngx_http_sp_room_t  *respelled;
+
+    if (stream->text.field != NGX_HTTP_SP_ARGUMENTS || out->len == 0) {
+        return NGX_OK;
+    }
+
+    respelled = &stream->respelled;
+    respelled->last = respelled->start;
+
+    if (ngx_http_sp_room_make(stream->text.request->pool, respelled,
+                              6 * out->len)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    out->len = sp_json_respell(&stream->respell, (char *) respelled->start,
+                               (char *) out->data, out->len);
+    out->data = respelled->start;
 
     return NGX_OK;
 }
@@ -516,8 +583,6 @@ ngx_int_t
 ngx_http_sp_text_edit(ngx_http_sp_text_t *text, uint64_t from, uint64_t to,
     const ngx_str_t *by)
 {
-    ngx_uint_t             i;
-    ngx_http_sp_edit_t    *edit;
     ngx_http_sp_stream_t  *stream;
 
     stream = (ngx_http_sp_stream_t *) text;
@@ -532,65 +597,41 @@ ngx_http_sp_text_edit(ngx_http_sp_text_t *text, uint64_t from, uint64_t to,
         return NGX_OK;
     }
 
-    if (stream->edits.nalloc == 0
-        && ngx_array_init(&stream->edits, text->request->pool, 8,
-                          sizeof(ngx_http_sp_edit_t))
-           != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (stream->edits.nelts == NGX_HTTP_SP_EDITS_MAX) {
-        return ngx_http_sp_text_widen(stream, from, to);
-    }
-
-    if (ngx_array_push(&stream->edits) == NULL) {
-        return NGX_ERROR;
-    }
-
-    edit = stream->edits.elts;
-
-    for (i = stream->edits.nelts - 1;
-         i > stream->first && edit[i - 1].from > from;
-         i--)
-    {
-        edit[i] = edit[i - 1];
-    }
-
-    edit[i].from = from;
-    edit[i].to = to;
-    edit[i].by = by;
-    edit[i].done = 0;
-
-    stream->by += (by != NULL) ? by->len : 0;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_sp_text_widen(ngx_http_sp_stream_t *stream, uint64_t from,
-    uint64_t to)
-{
-    ngx_http_sp_edit_t  *edit;
-
-    edit = stream->edits.elts;
-    edit += stream->edits.nelts - 1;
-
-    if (from < edit->from) {
-        return NGX_ERROR;
-    }
-
-    edit->to = ngx_max(edit->to, to);
-
-    return NGX_OK;
+    return ngx_http_sp_edits_add(&stream->edits, text->request->pool, from,
+                                 to, by);
 }
 
 
 ngx_uint_t
 ngx_http_sp_stream_edited(const ngx_http_sp_stream_t *stream)
 {
-    return stream->edits.nelts != 0;
+    return stream->edits.list.nelts != 0;
+}
+
+
+/* *out is the piece, or memory that is valid until the next call */
+
+ngx_int_t
+ngx_http_sp_stream_whole(ngx_http_sp_stream_t *stream, const ngx_str_t *piece,
+    ngx_str_t *out)
+{
+    ngx_int_t  rc;
+
+    *out = *piece;
+
+    rc = ngx_http_sp_stream_judge(stream, piece, 1);
+
+    if (rc != NGX_OK || !ngx_http_sp_stream_edited(stream)) {
+        return rc;
+    }
+
+    if (ngx_http_sp_stream_cut(stream, stream->piece.data, 0, stream->fed, out)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_stream_respell(stream, out);
 }
 
 
@@ -601,109 +642,16 @@ ngx_http_sp_stream_cut(ngx_http_sp_stream_t *stream, const u_char *src,
     uint64_t from, uint64_t to, ngx_str_t *out)
 {
     out->data = ngx_pnalloc(stream->text.request->pool,
-                            (size_t) (to - from) + stream->by + 1);
+                            (size_t) (to - from) + stream->edits.by + 1);
     if (out->data == NULL) {
         return NGX_ERROR;
     }
 
-    out->len = ngx_http_sp_stream_apply(stream, out->data, src, from, to)
+    out->len = ngx_http_sp_edits_apply(&stream->edits, out->data, src, from,
+                                       to)
                - out->data;
 
     return NGX_OK;
 }
 
 
-/* bytes [from, to), which are at src; edits before "to" are done with */
-
-static u_char *
-ngx_http_sp_stream_apply(ngx_http_sp_stream_t *stream, u_char *dst,
-    const u_char *src, uint64_t from, uint64_t to)
-{
-    uint64_t             last;
-    ngx_uint_t           i;
-    ngx_http_sp_edit_t  *edit;
-
-    edit = stream->edits.elts;
-
-    for (i = stream->first;
-         i < stream->edits.nelts && edit[i].from < to;
-         i++)
-    {
-
-        if (edit[i].to <= from) {
-            continue;
-        }
-
-        if (edit[i].from > from) {
-            dst = ngx_cpymem(dst, src, edit[i].from - from);
-            src += edit[i].from - from;
-            from = edit[i].from;
-        }
-
-        last = ngx_min(edit[i].to, to);
-
-        dst = ngx_http_sp_stream_edit(&edit[i], dst, src,
-                                      src + (last - from));
-        src += last - from;
-        from = last;
-    }
-
-    if (to > from) {
-        dst = ngx_cpymem(dst, src, to - from);
-    }
-
-    ngx_http_sp_stream_forget(stream, to);
-
-    return dst;
-}
-
-
-static u_char *
-ngx_http_sp_stream_edit(ngx_http_sp_edit_t *edit, u_char *dst,
-    const u_char *src, const u_char *last)
-{
-    if (edit->by != NULL) {
-
-        if (!edit->done) {
-            edit->done = 1;
-            dst = ngx_cpymem(dst, edit->by->data, edit->by->len);
-        }
-
-        return dst;
-    }
-
-    for ( /* void */ ; src < last; src++) {
-        if ((*src & 0xc0) != 0x80) {
-            *dst++ = '*';
-        }
-    }
-
-    return dst;
-}
-
-
-/* one that is behind a longer one may stay a while: it is skipped */
-
-static void
-ngx_http_sp_stream_forget(ngx_http_sp_stream_t *stream, uint64_t to)
-{
-    ngx_uint_t           n;
-    ngx_http_sp_edit_t  *edit;
-
-    edit = stream->edits.elts;
-    n = stream->first;
-
-    for ( /* void */ ; n < stream->edits.nelts && edit[n].to <= to; n++) {
-        stream->by -= (edit[n].by != NULL) ? edit[n].by->len : 0;
-    }
-
-    stream->first = n;
-
-    if (n > stream->edits.nelts - n) {
-        stream->edits.nelts -= n;
-        stream->first = 0;
-
-        ngx_memmove(edit, edit + n,
-                    stream->edits.nelts * sizeof(ngx_http_sp_edit_t));
-    }
-}

@@ -82,7 +82,10 @@ typedef struct {
 } ngx_http_sp_filter_t;
 
 
-/* in the preconfiguration, or in a setter; the struct is static memory */
+/*
+ * In the preconfiguration, or in a setter; the struct is static memory.  Those
+ * of one rank are asked by the order of their names.
+ */
 ngx_int_t ngx_http_sp_add_filter(ngx_conf_t *cf,
     const ngx_http_sp_filter_t *filter);
 

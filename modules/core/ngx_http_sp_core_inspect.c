@@ -4,8 +4,9 @@
  *
  * The texts of a request's body, through the stream filters.  A chat request:
  * the text of each message under its role, whatever else a message or the
- * request holds as text.  Any other JSON body: every string in it, as the
- * user's.  What is edited is what everyone behind reads and forwards.
+ * request holds as text, but for the words of the API itself.  Any other JSON
+ * body: every string in it, as the user's.  What is edited is what everyone
+ * behind reads and forwards.
  */
 
 
@@ -17,6 +18,7 @@ typedef struct {
     ngx_http_sp_stream_t  *stream;
     sp_chat_role_e         role;
     ngx_http_sp_field_e    field;
+    ngx_uint_t             chat;
     ngx_uint_t             fixed;
     ngx_uint_t             edited;
 } ngx_http_sp_inspect_t;
@@ -48,7 +50,7 @@ static ngx_int_t ngx_http_sp_inspect_key(ngx_http_sp_inspect_t *in,
 static ngx_int_t ngx_http_sp_inspect_string(ngx_http_sp_inspect_t *in,
     json_t *string);
 static ngx_int_t ngx_http_sp_inspect_text(ngx_http_sp_inspect_t *in,
-    const ngx_str_t *text);
+    const ngx_str_t *piece, ngx_str_t *edited);
 
 
 static const ngx_http_sp_step_t  ngx_http_sp_inspect_step = {
@@ -127,6 +129,7 @@ ngx_http_sp_inspect_body(ngx_http_request_t *r, json_t *root,
     in.r = r;
     in.role = SP_CHAT_USER;
     in.field = NGX_HTTP_SP_OTHER;
+    in.chat = ngx_http_sp_inspect_is_chat(root);
     in.fixed = 0;
     in.edited = 0;
 
@@ -135,7 +138,7 @@ ngx_http_sp_inspect_body(ngx_http_request_t *r, json_t *root,
         return NGX_ERROR;
     }
 
-    if (ngx_http_sp_inspect_is_chat(root)) {
+    if (in.chat) {
         rc = ngx_http_sp_chat(r, &chat);
 
         if (rc == NGX_OK) {
@@ -423,7 +426,7 @@ ngx_http_sp_inspect_split(ngx_http_sp_inspect_t *in, json_t *parts,
     ngx_int_t   rc;
     ngx_str_t   part;
 
-    rc = ngx_http_sp_inspect_text(in, text);
+    rc = ngx_http_sp_inspect_text(in, text, NULL);
 
     if (rc != NGX_OK || !ngx_http_sp_stream_edited(in->stream)) {
         return rc;
@@ -512,11 +515,34 @@ static ngx_int_t
 ngx_http_sp_inspect_member(ngx_http_sp_inspect_t *in, const char *key,
     json_t *value, const char *except)
 {
-    ngx_int_t  rc;
+    ngx_int_t            rc;
+    ngx_http_sp_field_e  field;
 
     rc = ngx_http_sp_inspect_key(in, key);
 
-    return (rc == NGX_OK) ? ngx_http_sp_inspect_value(in, value, except) : rc;
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (in->chat && ngx_strcmp(key, "type") == 0 && json_is_string(value)
+        && ngx_http_sp_is_word(json_string_value(value)))
+    {
+        return NGX_OK;
+    }
+
+    field = in->field;
+
+    /* JSON in a string, of a tool call */
+
+    if (ngx_strcmp(key, "arguments") == 0 && json_is_string(value)) {
+        in->field = NGX_HTTP_SP_ARGUMENTS;
+    }
+
+    rc = ngx_http_sp_inspect_value(in, value, except);
+
+    in->field = field;
+
+    return rc;
 }
 
 
@@ -529,13 +555,17 @@ ngx_http_sp_inspect_key(ngx_http_sp_inspect_t *in, const char *key)
     ngx_str_t   text;
     ngx_uint_t  fixed;
 
+    if (in->chat && ngx_http_sp_is_word(key)) {
+        return NGX_OK;
+    }
+
     text.data = (u_char *) key;
     text.len = ngx_strlen(key);
 
     fixed = in->fixed;
     in->fixed = 1;
 
-    rc = ngx_http_sp_inspect_text(in, &text);
+    rc = ngx_http_sp_inspect_text(in, &text, NULL);
 
     in->fixed = fixed;
 
@@ -552,16 +582,10 @@ ngx_http_sp_inspect_string(ngx_http_sp_inspect_t *in, json_t *string)
     text.data = (u_char *) json_string_value(string);
     text.len = json_string_length(string);
 
-    rc = ngx_http_sp_inspect_text(in, &text);
+    rc = ngx_http_sp_inspect_text(in, &text, &edited);
 
-    if (rc != NGX_OK || !ngx_http_sp_stream_edited(in->stream)) {
+    if (rc != NGX_OK || edited.data == text.data) {
         return rc;
-    }
-
-    if (ngx_http_sp_stream_cut(in->stream, text.data, 0, text.len, &edited)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
     }
 
     return (json_string_setn(string, (char *) edited.data, edited.len) == 0)
@@ -569,8 +593,11 @@ ngx_http_sp_inspect_string(ngx_http_sp_inspect_t *in, json_t *string)
 }
 
 
+/* *edited is the piece itself where nothing was; NULL: edits stay to be cut */
+
 static ngx_int_t
-ngx_http_sp_inspect_text(ngx_http_sp_inspect_t *in, const ngx_str_t *piece)
+ngx_http_sp_inspect_text(ngx_http_sp_inspect_t *in, const ngx_str_t *piece,
+    ngx_str_t *edited)
 {
     ngx_int_t           rc;
     ngx_http_sp_text_t  text;
@@ -587,11 +614,15 @@ ngx_http_sp_inspect_text(ngx_http_sp_inspect_t *in, const ngx_str_t *piece)
         return NGX_ERROR;
     }
 
-    rc = ngx_http_sp_stream_judge(in->stream, piece, 1);
+    if (edited == NULL) {
+        rc = ngx_http_sp_stream_judge(in->stream, piece, 1);
+        in->edited |= ngx_http_sp_stream_edited(in->stream);
 
-    if (ngx_http_sp_stream_edited(in->stream)) {
-        in->edited = 1;
+        return rc;
     }
+
+    rc = ngx_http_sp_stream_whole(in->stream, piece, edited);
+    in->edited |= (edited->data != piece->data);
 
     return rc;
 }

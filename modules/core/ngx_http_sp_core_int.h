@@ -54,6 +54,7 @@ typedef struct {
 typedef struct {
     ngx_sp_metric_t               *requests[6];   /* by class; 0: other */
     ngx_sp_metric_t               *duration;
+    ngx_sp_metric_t               *errors[NGX_HTTP_SP_TURN_ERRORS];
 } ngx_http_sp_core_counters_t;
 
 
@@ -77,6 +78,7 @@ typedef struct {
     ngx_sp_name_conf_t             names;
     ngx_sp_work_t                  work;
     ngx_sp_sink_t                 *turns;         /* NULL: no turn_store */
+    ngx_str_t                      currency;      /* of prices */
     size_t                         metrics_size;
     ngx_http_sp_core_counters_t    counters;
     ngx_int_t                      request_id;    /* index of variable */
@@ -232,6 +234,13 @@ ngx_http_sp_core_ctx_t *ngx_http_sp_core_find_ctx(ngx_http_request_t *r);
 /* ngx_http_sp_core_pipeline.c */
 
 ngx_int_t ngx_http_sp_pipeline_init(ngx_conf_t *cf);
+
+/*
+ * Of two steps of a stage, filters or end hooks, as memcmp() does: by rank and
+ * name, never by the order of load_module lines.
+ */
+ngx_int_t ngx_http_sp_order(ngx_int_t rank1, const ngx_str_t *name1,
+    ngx_int_t rank2, const ngx_str_t *name2);
 ngx_int_t ngx_http_sp_access_handler(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_content_handler(ngx_http_request_t *r);
 
@@ -378,13 +387,34 @@ ngx_int_t ngx_http_sp_models_init(ngx_conf_t *cf,
 
 /* ngx_http_sp_core_turn.c */
 
-/* a turn that belongs to no request; "user_id" may be empty */
-ngx_int_t ngx_http_sp_turn_store(ngx_pool_t *pool, ngx_http_sp_turn_t *turn,
-    const ngx_str_t *user_id);
+/* nothing is known of it yet */
+void ngx_http_sp_turn_init(ngx_http_sp_turn_t *turn);
+
+/* a turn that belongs to no request */
+ngx_int_t ngx_http_sp_turn_store(ngx_pool_t *pool, ngx_http_sp_turn_t *turn);
+
+/* ngx_http_sp_core_account.c */
+
+/* members of the record, in NGX_HTTP_SP_ACCOUNT bytes */
+#define NGX_HTTP_SP_ACCOUNT  (256 + 9 * NGX_INT64_LEN)
+
+u_char *ngx_http_sp_account_print(u_char *p, const ngx_http_sp_turn_t *turn);
+
+char *ngx_http_sp_currency_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* ngx_http_sp_core_blame.c */
+
+const char *ngx_http_sp_turn_error_name(ngx_http_sp_turn_error_e error);
+ngx_http_sp_turn_error_e ngx_http_sp_blame(
+    const ngx_http_sp_core_ctx_t *ctx);
+ngx_int_t ngx_http_sp_blame_init(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
 
 /* ngx_http_sp_core_error.c */
 
 ngx_int_t ngx_http_sp_error_init(ngx_conf_t *cf);
+ngx_int_t ngx_http_sp_request_id(ngx_http_request_t *r, ngx_str_t *id);
 
 /* ngx_http_sp_core_status.c */
 
@@ -405,6 +435,25 @@ char *ngx_http_sp_require_scope_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_sp_pg_role_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* ngx_http_sp_core_edit.c; all zero to begin with */
+
+typedef struct {
+    ngx_array_t                    list;
+    ngx_uint_t                     first;     /* that is not over */
+    size_t                         by;        /* bytes of all "by" */
+} ngx_http_sp_edits_t;
+
+void ngx_http_sp_edits_clear(ngx_http_sp_edits_t *edits);
+ngx_int_t ngx_http_sp_edits_add(ngx_http_sp_edits_t *edits, ngx_pool_t *pool,
+    uint64_t from, uint64_t to, const ngx_str_t *by);
+
+/*
+ * Bytes [from, to) of the text, which are at src, as they go on; dst has
+ * to - from + edits->by bytes.  Edits before "to" are done with.
+ */
+u_char *ngx_http_sp_edits_apply(ngx_http_sp_edits_t *edits, u_char *dst,
+    const u_char *src, uint64_t from, uint64_t to);
+
 /* ngx_http_sp_core_filter.c: what _inspect.c needs beside the public part */
 
 ngx_http_sp_stream_t *ngx_http_sp_stream_create(ngx_http_request_t *r,
@@ -413,10 +462,16 @@ ngx_int_t ngx_http_sp_stream_reopen(ngx_http_sp_stream_t *stream,
     const ngx_http_sp_text_t *text);
 ngx_int_t ngx_http_sp_stream_judge(ngx_http_sp_stream_t *stream,
     const ngx_str_t *piece, ngx_uint_t last);
+ngx_int_t ngx_http_sp_stream_whole(ngx_http_sp_stream_t *stream,
+    const ngx_str_t *piece, ngx_str_t *out);
 ngx_uint_t ngx_http_sp_stream_edited(const ngx_http_sp_stream_t *stream);
 ngx_int_t ngx_http_sp_stream_cut(ngx_http_sp_stream_t *stream,
     const u_char *src, uint64_t from, uint64_t to, ngx_str_t *out);
 void ngx_http_sp_stream_close(ngx_http_sp_stream_t *stream);
+
+/* ngx_http_sp_core_words.c */
+
+ngx_uint_t ngx_http_sp_is_word(const char *word);
 
 /* ngx_http_sp_core_inspect.c */
 
@@ -425,6 +480,7 @@ ngx_int_t ngx_http_sp_inspect_init(ngx_conf_t *cf);
 /* ngx_http_sp_core_end.c */
 
 ngx_int_t ngx_http_sp_end_init(ngx_conf_t *cf);
+ngx_uint_t ngx_http_sp_status(ngx_http_request_t *r);
 ngx_http_sp_source_e ngx_http_sp_error_source(ngx_http_request_t *r);
 
 /* ngx_http_sp_core_servers.c */

@@ -179,7 +179,7 @@ ngx_http_sp_model_get(ngx_conf_t *cf, const ngx_str_t *alias)
 
 /*
  * model REAL [as=ALIAS] [kind=chat|embedding] [context=TOKENS]
- *       [weight=NUMBER] [backup] [internal]
+ *       [weight=NUMBER] [backup] [internal] [price=...]
  */
 
 char *
@@ -252,6 +252,23 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
                                   &target->weight);
     }
 
+    if (ngx_sp_conf_arg(arg, "price=", &text)) {
+
+        if (sp_price_parse(&target->price, (char *) text.data, text.len)
+            == SP_OK)
+        {
+            target->priced = 1;
+            return NGX_OK;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid price in \"%V\" of \"model\", expected "
+                           "price=INPUT/OUTPUT[/CACHED[/CACHE_WRITE]], each "
+                           "for a million tokens, 0 to 1000000 with up to "
+                           "9 decimals", arg);
+        return NGX_ERROR;
+    }
+
     if (ngx_strcmp(arg->data, "backup") == 0) {
         target->backup = 1;
         return NGX_OK;
@@ -265,7 +282,8 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" of \"model\", expected "
                        "as=ALIAS, kind=chat, kind=embedding, context=TOKENS, "
-                       "weight=NUMBER, backup or internal", arg);
+                       "weight=NUMBER, price=INPUT/OUTPUT, backup or "
+                       "internal", arg);
 
     return NGX_ERROR;
 }

@@ -38,6 +38,7 @@ typedef struct {
     ngx_sp_metric_t              *failed;
     ngx_sp_metric_t              *prompt_tokens;
     ngx_sp_metric_t              *completion_tokens;
+    ngx_sp_metric_t              *cost;        /* 10^-9 of the currency */
 } ngx_http_sp_call_metrics_t;
 
 
@@ -81,7 +82,9 @@ struct ngx_http_sp_target_s {
     ngx_http_sp_provider_t       *provider;
     ngx_http_sp_breaker_t        *breaker;
     ngx_http_sp_breaker_t       **limits;      /* by key */
+    sp_price_t                    price;
     unsigned                      backup:1;
+    unsigned                      priced:1;
 };
 
 
@@ -116,6 +119,14 @@ const ngx_array_t *ngx_http_sp_models(ngx_conf_t *cf);
  */
 void ngx_http_sp_model_order(const ngx_http_sp_model_t *model,
     const ngx_http_sp_target_t **targets);
+
+
+/*
+ * What a turn that ends has cost, by the prices of the target that was asked:
+ * into turn->cost and the metrics.  Once for each target.
+ */
+void ngx_http_sp_account(ngx_http_sp_turn_t *turn,
+    const ngx_http_sp_target_t *target);
 
 
 /*

@@ -88,6 +88,13 @@ static ngx_command_t  ngx_http_sp_core_commands[] = {
       0,
       NULL },
 
+    { ngx_string("llm_currency"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_sp_currency_conf,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("turn_store"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
       ngx_http_sp_work_store,
@@ -202,6 +209,7 @@ ngx_http_sp_core_preconfiguration(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
 
     if (ngx_http_sp_core_counters(cf, mcf) != NGX_OK
+        || ngx_http_sp_blame_init(cf, mcf) != NGX_OK
         || ngx_http_sp_content_init(cf) != NGX_OK
         || ngx_http_sp_scope_init(cf) != NGX_OK
         || ngx_http_sp_inspect_init(cf) != NGX_OK
@@ -317,6 +325,10 @@ ngx_http_sp_core_init_main_conf(ngx_conf_t *cf, void *conf)
     }
 
     ngx_conf_init_size_value(mcf->metrics_size, 1024 * 1024);
+
+    if (mcf->currency.len == 0) {
+        ngx_str_set(&mcf->currency, "USD");
+    }
 
     if (ngx_http_sp_models_init(cf, mcf) != NGX_OK) {
         return NGX_CONF_ERROR;

@@ -91,7 +91,17 @@ ngx_http_sp_add_step(ngx_conf_t *cf, const ngx_http_sp_step_t *step)
 }
 
 
-/* by stage, rank and name: never by the order of load_module lines */
+ngx_int_t
+ngx_http_sp_order(ngx_int_t rank1, const ngx_str_t *name1, ngx_int_t rank2,
+    const ngx_str_t *name2)
+{
+    if (rank1 != rank2) {
+        return (rank1 < rank2) ? -1 : 1;
+    }
+
+    return ngx_memn2cmp(name1->data, name2->data, name1->len, name2->len);
+}
+
 
 static int ngx_libc_cdecl
 ngx_http_sp_step_cmp(const void *one, const void *two)
@@ -103,12 +113,7 @@ ngx_http_sp_step_cmp(const void *one, const void *two)
         return (a->stage < b->stage) ? -1 : 1;
     }
 
-    if (a->rank != b->rank) {
-        return (a->rank < b->rank) ? -1 : 1;
-    }
-
-    return ngx_memn2cmp(a->name.data, b->name.data, a->name.len,
-                        b->name.len);
+    return (int) ngx_http_sp_order(a->rank, &a->name, b->rank, &b->name);
 }
 
 

@@ -121,9 +121,8 @@ static ngx_sp_conf_setting_t  ngx_http_sp_provider_params[] = {
       offsetof(ngx_http_sp_provider_t, endpoint.upstream.buffer_size),
       &ngx_http_sp_provider_buffer },
 
-    { ngx_string("model"), NGX_CONF_TAKE1234|NGX_CONF_TAKE5|NGX_CONF_TAKE6
-                                           |NGX_CONF_TAKE7,
-      ngx_http_sp_model_conf, 0, 0, NULL },
+    { ngx_string("model"), NGX_CONF_1MORE, ngx_http_sp_model_conf, 0,
+      0, NULL },
 
       ngx_null_command
 };
@@ -135,7 +134,11 @@ static ngx_sp_conf_setting_t  ngx_http_sp_provider_params[] = {
 
 #define NGX_HTTP_SP_PROVIDER_TOKENS                                           \
     "sallyport_llm_tokens_total",                                             \
-    "Tokens by what for, reported or, of chats, estimated."
+    "Tokens by what for, reported or, of requests, estimated."
+
+#define NGX_HTTP_SP_PROVIDER_COST                                             \
+    "sallyport_llm_cost_nano_total",                                          \
+    "What was spent by the prices of the models, in 10^-9 of llm_currency."
 
 #define ngx_http_sp_provider_slots(call, kind)                                \
     { NGX_SP_COUNTER, NGX_HTTP_SP_PROVIDER_REQUESTS,                          \
@@ -149,7 +152,10 @@ static ngx_sp_conf_setting_t  ngx_http_sp_provider_params[] = {
       offsetof(ngx_http_sp_provider_t, calls[call].prompt_tokens) },          \
     { NGX_SP_COUNTER, NGX_HTTP_SP_PROVIDER_TOKENS,                            \
       "kind=\"" kind "\",type=\"completion\"",                                \
-      offsetof(ngx_http_sp_provider_t, calls[call].completion_tokens) }
+      offsetof(ngx_http_sp_provider_t, calls[call].completion_tokens) },      \
+    { NGX_SP_COUNTER, NGX_HTTP_SP_PROVIDER_COST,                              \
+      "kind=\"" kind "\"",                                                    \
+      offsetof(ngx_http_sp_provider_t, calls[call].cost) }
 
 
 static const ngx_sp_metric_slot_t  ngx_http_sp_provider_metrics[] = {

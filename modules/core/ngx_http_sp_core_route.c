@@ -279,6 +279,8 @@ ngx_http_sp_route_attempt(ngx_http_sp_route_t *route,
 
     attempt->target = route->targets[choice->target];
     attempt->started = ngx_current_msec;
+    attempt->prompt_tokens = -1;
+    attempt->completion_tokens = -1;
 
     keys = attempt->target->provider->keys.elts;
     attempt->key = &keys[choice->key];

@@ -64,9 +64,8 @@ typedef enum {
 typedef struct {
     ngx_uint_t                     status;      /* of HTTP; 0: none came */
     ngx_msec_t                     retry_after; /* it asks for; 0: nothing */
-    ngx_uint_t                     prompt_tokens;
-    ngx_uint_t                     completion_tokens;
-    unsigned                       reported:1;  /* tokens, by the provider */
+    int64_t                        prompt_tokens;     /* -1: not told */
+    int64_t                        completion_tokens;
 
     const ngx_http_sp_target_t    *target;
     const ngx_http_sp_key_t       *key;

@@ -143,10 +143,11 @@ typedef struct {
  * In the preconfiguration, or in a setter; the struct is static memory.  The
  * handler is called exactly once for every request that has a context, on
  * every way it can end: answered, refused, cut, left by the client, out of
- * memory.  It is the last that sees the request: the ops of the request are
- * cancelled, and memory of it is gone when the handler returns.  What has to
- * go on is a job (ngx_sp_job_enqueue()) or a detached op
- * (ngx_sp_detached_create()), with copies of what it needs.
+ * memory.  Those of one rank come by the order of their names.  It is the
+ * last that sees the request: the ops of the request are cancelled, and memory
+ * of it is gone when the handler returns.  What has to go on is a job
+ * (ngx_sp_job_enqueue()) or a detached op (ngx_sp_detached_create()), with
+ * copies of what it needs.
  */
 ngx_int_t ngx_http_sp_add_end(ngx_conf_t *cf, const ngx_http_sp_end_t *end);
 

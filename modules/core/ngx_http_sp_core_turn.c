@@ -10,7 +10,8 @@
 
 
 /* the record without its texts */
-#define NGX_HTTP_SP_TURN_FIXED  (512 + 10 * NGX_INT64_LEN)
+#define NGX_HTTP_SP_TURN_FIXED  (512 + 10 * NGX_INT64_LEN                     \
+                                 + NGX_HTTP_SP_ACCOUNT)
 
 
 typedef struct {
@@ -21,11 +22,9 @@ typedef struct {
 
 static ngx_int_t ngx_http_sp_turn_id(u_char *id);
 static ngx_int_t ngx_http_sp_turn_append(ngx_http_sp_core_main_conf_t *mcf,
-    ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
-    const ngx_str_t *user_id);
+    ngx_pool_t *pool, const ngx_http_sp_turn_t *turn);
 static ngx_int_t ngx_http_sp_turn_line(ngx_pool_t *pool,
-    const ngx_http_sp_turn_t *turn, const ngx_str_t *user_id,
-    ngx_str_t *line);
+    const ngx_http_sp_turn_t *turn, ngx_str_t *line);
 static size_t ngx_http_sp_turn_print(u_char *p,
     const ngx_http_sp_turn_text_t *text);
 
@@ -45,10 +44,12 @@ ngx_http_sp_turn(ngx_http_request_t *r)
         return ctx->turn;
     }
 
-    turn = ngx_pcalloc(r->pool, sizeof(ngx_http_sp_turn_t));
+    turn = ngx_palloc(r->pool, sizeof(ngx_http_sp_turn_t));
     if (turn == NULL) {
         return NULL;
     }
+
+    ngx_http_sp_turn_init(turn);
 
     if (ngx_http_sp_turn_id(turn->id) != NGX_OK) {
         return NULL;
@@ -59,6 +60,55 @@ ngx_http_sp_turn(ngx_http_request_t *r)
     ctx->turn = turn;
 
     return turn;
+}
+
+
+void
+ngx_http_sp_turn_init(ngx_http_sp_turn_t *turn)
+{
+    ngx_memzero(turn, sizeof(ngx_http_sp_turn_t));
+
+    turn->prompt_tokens = -1;
+    turn->completion_tokens = -1;
+    turn->cached_tokens = -1;
+    turn->cache_write_tokens = -1;
+    turn->reasoning_tokens = -1;
+    turn->estimated_prompt_tokens = -1;
+    turn->estimated_completion_tokens = -1;
+    turn->cost = -1;
+}
+
+
+ngx_int_t
+ngx_http_sp_turn_open(ngx_http_request_t *r, ngx_http_sp_call_e kind)
+{
+    ngx_http_sp_turn_t            *turn;
+    const ngx_http_sp_identity_t  *identity;
+
+    turn = ngx_http_sp_turn(r);
+    if (turn == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* an error_page leads to another location: what was asked stays */
+
+    if (turn->finish == NGX_HTTP_SP_TURN_NONE) {
+        turn->finish = NGX_HTTP_SP_TURN_REFUSED;
+        turn->cost = 0;
+    }
+
+    identity = ngx_http_sp_identity(r);
+
+    if (identity != NULL) {
+        turn->user_id = identity->sub;
+
+    } else {
+        ngx_str_null(&turn->user_id);
+    }
+
+    turn->kind = kind;
+
+    return NGX_OK;
 }
 
 
@@ -106,11 +156,9 @@ ngx_http_sp_turn_id(u_char *id)
 ngx_int_t
 ngx_http_sp_settle(ngx_http_request_t *r)
 {
-    ngx_str_t                      nobody;
     ngx_http_sp_turn_t            *turn;
     ngx_http_sp_core_ctx_t        *ctx;
     ngx_http_sp_core_main_conf_t  *mcf;
-    const ngx_http_sp_identity_t  *identity;
 
     ctx = ngx_http_sp_core_find_ctx(r);
 
@@ -124,27 +172,31 @@ ngx_http_sp_settle(ngx_http_request_t *r)
     turn->total = ngx_current_msec - turn->started;
 
     if (turn->status == 0) {
-        turn->status = r->headers_out.status;
+        turn->status = ngx_http_sp_status(r);
     }
 
     if (turn->finish == NGX_HTTP_SP_TURN_NONE) {
         return NGX_OK;
     }
 
-    ngx_str_set(&nobody, "");
-
     mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
-    identity = ngx_http_sp_identity(r);
 
-    return ngx_http_sp_turn_append(mcf, r->pool, turn,
-                                   (identity != NULL) ? &identity->sub
-                                                      : &nobody);
+    turn->error = ngx_http_sp_blame(ctx);
+
+    if (turn->error != NGX_HTTP_SP_TURN_OK) {
+        ngx_sp_metric_add(mcf->counters.errors[turn->error], 1);
+    }
+
+    if (ngx_http_sp_request_id(r, &turn->request_id) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_turn_append(mcf, r->pool, turn);
 }
 
 
 ngx_int_t
-ngx_http_sp_turn_store(ngx_pool_t *pool, ngx_http_sp_turn_t *turn,
-    const ngx_str_t *user_id)
+ngx_http_sp_turn_store(ngx_pool_t *pool, ngx_http_sp_turn_t *turn)
 {
     ngx_http_sp_core_main_conf_t  *mcf;
 
@@ -157,13 +209,15 @@ ngx_http_sp_turn_store(ngx_pool_t *pool, ngx_http_sp_turn_t *turn,
     mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                               ngx_http_sp_core_module);
 
-    return ngx_http_sp_turn_append(mcf, pool, turn, user_id);
+    return ngx_http_sp_turn_append(mcf, pool, turn);
 }
 
 
+/* what has cost nothing gives way to what has */
+
 static ngx_int_t
 ngx_http_sp_turn_append(ngx_http_sp_core_main_conf_t *mcf, ngx_pool_t *pool,
-    const ngx_http_sp_turn_t *turn, const ngx_str_t *user_id)
+    const ngx_http_sp_turn_t *turn)
 {
     ngx_str_t  line;
 
@@ -171,11 +225,13 @@ ngx_http_sp_turn_append(ngx_http_sp_core_main_conf_t *mcf, ngx_pool_t *pool,
         return NGX_OK;
     }
 
-    if (ngx_http_sp_turn_line(pool, turn, user_id, &line) != NGX_OK) {
+    if (ngx_http_sp_turn_line(pool, turn, &line) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_sp_spool_append(mcf->turns, &line);
+    return (turn->finish == NGX_HTTP_SP_TURN_REFUSED)
+           ? ngx_sp_spool_offer(mcf->turns, &line)
+           : ngx_sp_spool_append(mcf->turns, &line);
 }
 
 
@@ -183,22 +239,23 @@ ngx_http_sp_turn_append(ngx_http_sp_core_main_conf_t *mcf, ngx_pool_t *pool,
 
 static ngx_int_t
 ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
-    const ngx_str_t *user_id, ngx_str_t *line)
+    ngx_str_t *line)
 {
     u_char      *p;
     ngx_str_t    id;
     ngx_uint_t   i;
     ngx_time_t  *tp;
 
-    static const char  *finish[] = {
-        "none", "complete", "partial", "failed"
+    static const char  *outcomes[] = {
+        "none", "refused", "complete", "partial", "failed"
     };
 
     static const char  *kinds[] = { "chat", "embedding", "extraction" };
 
     ngx_http_sp_turn_text_t  texts[] = {
         { "id", &id },
-        { "user_id", user_id },
+        { "request_id", &turn->request_id },
+        { "user_id", &turn->user_id },
         { "character_id", &turn->character_id },
         { "chat_id", &turn->chat_id },
         { "provider", &turn->provider },
@@ -234,19 +291,20 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
 
     tp = ngx_timeofday();
 
+    p = ngx_http_sp_account_print(p, turn);
+
     p = ngx_sprintf(p, "\"attempts\":");
     p = ngx_http_sp_attempts_print(p, turn->attempts);
 
     p = ngx_sprintf(p, ",\"kind\":\"%s\","
-                    "\"finish\":\"%s\",\"status\":%ui,"
-                    "\"prompt_tokens\":%ui,\"completion_tokens\":%ui,"
-                    "\"cached_tokens\":%ui,\"first_byte_ms\":%M,"
-                    "\"total_ms\":%M,\"reported\":%s,\"stream\":%s,"
+                    "\"outcome\":\"%s\",\"error_type\":\"%s\","
+                    "\"status\":%ui,"
+                    "\"first_byte_ms\":%M,"
+                    "\"total_ms\":%M,\"stream\":%s,"
                     "\"store\":%s,\"memory\":%s,\"at\":%T.%03M}\n",
-                    kinds[turn->kind], finish[turn->finish], turn->status,
-                    turn->prompt_tokens, turn->completion_tokens,
-                    turn->cached_tokens, turn->first_byte, turn->total,
-                    turn->reported ? "true" : "false",
+                    kinds[turn->kind], outcomes[turn->finish],
+                    ngx_http_sp_turn_error_name(turn->error), turn->status,
+                    turn->first_byte, turn->total,
                     turn->stream ? "true" : "false",
                     turn->store ? "true" : "false",
                     turn->memory ? "true" : "false", tp->sec, tp->msec);

@@ -238,6 +238,7 @@ ngx_sp_conf_line(ngx_conf_t *cf, ngx_command_t *dummy, void *conf)
         }
 
         if ((n < NGX_CONF_MAX_ARGS && (cmd->type & (NGX_CONF_NOARGS << n)))
+            || (n >= 1 && (cmd->type & NGX_CONF_1MORE))
             || (n == 1 && (cmd->type & NGX_CONF_FLAG)))
         {
             rv = cmd->set(cf, cmd, block->conf);

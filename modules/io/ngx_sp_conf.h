@@ -52,8 +52,8 @@ char *ngx_sp_conf_size_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 /*
  * In the setter of a directive with a block: parses it.  A line is found in
  * "settings" by its name, its arguments are counted (NGX_CONF_TAKE1 to 7,
- * NGX_CONF_FLAG), and its setter is called with "conf"; NGX_CONF_OK or
- * NGX_CONF_ERROR.  The table ends with ngx_null_command.
+ * NGX_CONF_1MORE, NGX_CONF_FLAG), and its setter is called with "conf";
+ * NGX_CONF_OK or NGX_CONF_ERROR.  The table ends with ngx_null_command.
  */
 typedef ngx_command_t  ngx_sp_conf_setting_t;
 

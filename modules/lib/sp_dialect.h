@@ -66,6 +66,8 @@ typedef struct {
     sp_slice_t            signature; /* of a call that begins; opaque */
     sp_finish_e           finish;
     unsigned              json:1;    /* text is a JSON value, no string */
+    unsigned              no_id:1;   /* the provider gives this call none:
+                                        sp_call_id() */
 } sp_delta_t;
 
 
@@ -171,7 +173,12 @@ typedef struct {
     size_t                reader_size;   /* of scan_event()'s state; or 0 */
     size_t                writer_size;   /* of write_event()'s state; or 0 */
     const char *const    *bulky;         /* see sp_json_limits_t; or NULL */
+    const char           *keepalive;     /* says nothing, between any events
+                                            of a stream, before the first one
+                                            too, and ends with LF; or NULL */
     unsigned              lines:1;       /* an event is a line, no SSE */
+    unsigned              eof:1;         /* a stream ends with its body, when
+                                            each choice is complete */
 
     /* client: NULL for a dialect that only providers speak */
 
@@ -225,7 +232,8 @@ typedef struct {
 
     /*
      * 0, or -1: not an event of this dialect.  "state" has reader_size
-     * bytes, zeroed before the first event.  sink may be NULL.
+     * bytes, zeroed before the first event.  sink may be NULL: the event is
+     * only looked at, and comes again.
      */
     int                 (*scan_event)(void *state,
                               const sp_sse_event_t *sse, sp_delta_pt sink,
@@ -257,6 +265,7 @@ typedef struct {
 
 
 extern const sp_dialect_t  sp_openai;
+extern const sp_dialect_t  sp_gemini;
 
 
 #endif /* _SP_DIALECT_H_INCLUDED_ */

@@ -274,3 +274,36 @@ sp_json_unescape_utf8(char *dst, uint32_t code)
 
     return 4;
 }
+
+
+size_t
+sp_json_unescape_half(const char *text, size_t len)
+{
+    int          high;
+    size_t       n;
+    const char  *p;
+
+    if (len < SP_JSON_ESCAPE) {
+        return 0;
+    }
+
+    p = text + len - SP_JSON_ESCAPE;
+
+    if (p[0] != '\\' || p[1] != 'u') {
+        return 0;
+    }
+
+    high = sp_json_unescape_hex(p + 2, text + len);
+
+    if (high < 0xd800 || high > 0xdbff) {
+        return 0;
+    }
+
+    /* a backslash before it makes text of it, unless that is text itself */
+
+    for (n = 0; p > text && p[-1] == '\\'; p--) {
+        n++;
+    }
+
+    return (n % 2 == 0) ? SP_JSON_ESCAPE : 0;
+}

@@ -22,4 +22,14 @@ size_t sp_json_unescape(char *dst, size_t size, const char *text,
     size_t len);
 
 
+/* an escape of one UTF-16 unit */
+#define SP_JSON_ESCAPE  6
+
+/*
+ * SP_JSON_ESCAPE where the content ends with the first half of a surrogate
+ * pair, whose second half may be in another string; else 0.
+ */
+size_t sp_json_unescape_half(const char *text, size_t len);
+
+
 #endif /* _SP_JSON_UNESCAPE_H_INCLUDED_ */

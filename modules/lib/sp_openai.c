@@ -31,6 +31,9 @@ const sp_dialect_t  sp_openai = {
     .writer_size = SP_CHAT_MAX_CHOICES,
     .bulky = sp_openai_bulky,
 
+    /* with a blank line behind it a client may take it for an event */
+    .keepalive = ": ping\n",
+
     .parse_request = sp_openai_parse_request,
     .write_event = sp_openai_write_event,
     .write_end = sp_openai_write_end,

@@ -59,6 +59,10 @@ static int sp_openai_scan_call_member(sp_scan_t *s, const char *key,
     size_t len, void *data);
 static int sp_openai_scan_function(sp_scan_t *s, const char *key, size_t len,
     void *data);
+static int sp_openai_scan_extra(sp_scan_t *s, const char *key, size_t len,
+    void *data);
+static int sp_openai_scan_google(sp_scan_t *s, const char *key, size_t len,
+    void *data);
 static sp_finish_e sp_openai_finish(const sp_slice_t *reason);
 static int sp_openai_scan_usage(sp_scan_t *s, const char *key, size_t len,
     void *data);
@@ -311,6 +315,7 @@ sp_openai_scan_call(sp_scan_t *s, void *data)
     memset(&delta->id, 0, sizeof(sp_slice_t));
     memset(&delta->name, 0, sizeof(sp_slice_t));
     memset(&delta->text, 0, sizeof(sp_slice_t));
+    memset(&delta->signature, 0, sizeof(sp_slice_t));
 
     if (!sp_scan_at(s, '{')) {
         return sp_scan_skip(s);
@@ -344,6 +349,10 @@ sp_openai_scan_call_member(sp_scan_t *s, const char *key, size_t len,
         return sp_scan_object(s, sp_openai_scan_function, &calls->delta);
     }
 
+    if (sp_scan_is(key, len, "extra_content") && sp_scan_at(s, '{')) {
+        return sp_scan_object(s, sp_openai_scan_extra, &calls->delta);
+    }
+
     return sp_scan_skip(s);
 }
 
@@ -359,6 +368,32 @@ sp_openai_scan_function(sp_scan_t *s, const char *key, size_t len, void *data)
 
     if (sp_scan_is(key, len, "arguments")) {
         return sp_openai_scan_slice(s, &delta->text);
+    }
+
+    return sp_scan_skip(s);
+}
+
+
+/* a signature of Google's models, at their endpoint of this dialect */
+
+static int
+sp_openai_scan_extra(sp_scan_t *s, const char *key, size_t len, void *data)
+{
+    if (sp_scan_is(key, len, "google") && sp_scan_at(s, '{')) {
+        return sp_scan_object(s, sp_openai_scan_google, data);
+    }
+
+    return sp_scan_skip(s);
+}
+
+
+static int
+sp_openai_scan_google(sp_scan_t *s, const char *key, size_t len, void *data)
+{
+    sp_delta_t *delta = data;
+
+    if (sp_scan_is(key, len, "thought_signature")) {
+        return sp_openai_scan_slice(s, &delta->signature);
     }
 
     return sp_scan_skip(s);

@@ -93,6 +93,11 @@ sp_openai_parse_calls(sp_chat_message_t *message)
         call->id = sp_openai_get_text(value, "id");
         call->name = sp_openai_get_text(function, "name");
         call->arguments = json_object_get(function, "arguments");
+        call->signature = sp_openai_get_string(
+                              json_object_get(
+                                  json_object_get(value, "extra_content"),
+                                  "google"),
+                              "thought_signature");
     }
 }
 

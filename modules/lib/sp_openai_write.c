@@ -109,6 +109,15 @@ sp_openai_write_call(const sp_delta_t *delta, int chunk, sp_out_t *out)
         sp_out_str(out, "\"type\":\"function\",");
     }
 
+    /* as Google's own endpoint of this dialect has it */
+
+    if (delta->signature.data != NULL) {
+        sp_out_str(out, "\"extra_content\":{\"google\":"
+                        "{\"thought_signature\":\"");
+        sp_out_content(out, delta->signature.data, delta->signature.len);
+        sp_out_str(out, "\"}},");
+    }
+
     sp_out_str(out, "\"function\":{");
 
     if (delta->name.data != NULL) {
@@ -145,24 +154,33 @@ void
 sp_openai_write_answer(sp_writer_t *w, const sp_delta_t *deltas, size_t n,
     const sp_event_t *usage, sp_out_t *out)
 {
-    size_t  choices, i;
+    char    said[SP_CHAT_MAX_CHOICES];
+    size_t  i, written;
 
-    choices = 1;
+    memset(said, 0, sizeof(said));
 
     for (i = 0; i < n; i++) {
-        if (deltas[i].choice < SP_CHAT_MAX_CHOICES
-            && deltas[i].choice >= choices)
-        {
-            choices = deltas[i].choice + 1;
+        if (deltas[i].choice < SP_CHAT_MAX_CHOICES) {
+            said[deltas[i].choice] = 1;
         }
     }
 
     sp_openai_write_head(w, "chat.completion", out);
     sp_out_str(out, ",\"choices\":[");
 
-    for (i = 0; i < choices; i++) {
-        sp_out_str(out, i != 0 ? "," : "");
-        sp_openai_write_choice(deltas, n, i, out);
+    written = 0;
+
+    for (i = 0; i < SP_CHAT_MAX_CHOICES; i++) {
+
+        if (said[i]) {
+            sp_out_str(out, written != 0 ? "," : "");
+            sp_openai_write_choice(deltas, n, i, out);
+            written++;
+        }
+    }
+
+    if (written == 0) {
+        sp_openai_write_choice(deltas, n, 0, out);
     }
 
     sp_out_str(out, "]");

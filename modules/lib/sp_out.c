@@ -118,6 +118,33 @@ sp_out_escape(const char *p, const char *last)
 
 
 void
+sp_out_segment(sp_out_t *out, const char *text, size_t len)
+{
+    char    c, escape[3];
+    size_t  i;
+
+    static const char  digits[] = "0123456789ABCDEF";
+
+    for (i = 0; i < len; i++) {
+        c = text[i];
+
+        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
+            || (c >= 'A' && c <= 'Z') || memchr("-._~", c, 4) != NULL)
+        {
+            sp_out_put(out, &c, 1);
+            continue;
+        }
+
+        escape[0] = '%';
+        escape[1] = digits[(uint8_t) c >> 4];
+        escape[2] = digits[(uint8_t) c & 0x0f];
+
+        sp_out_put(out, escape, 3);
+    }
+}
+
+
+void
 sp_out_integer(sp_out_t *out, int64_t n)
 {
     char      digits[24], *p;

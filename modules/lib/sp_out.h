@@ -36,6 +36,12 @@ void sp_out_text(sp_out_t *out, const char *text, size_t len);
  */
 void sp_out_content(sp_out_t *out, const char *text, size_t len);
 
+/*
+ * One segment of a path (RFC 3986): what is not unreserved is escaped.  At
+ * most 3 * len.
+ */
+void sp_out_segment(sp_out_t *out, const char *text, size_t len);
+
 void sp_out_integer(sp_out_t *out, int64_t n);
 
 

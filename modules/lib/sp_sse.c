@@ -19,6 +19,8 @@ typedef struct {
 } sp_sse_line_t;
 
 
+static sp_sse_status_e sp_sse_part(sp_sse_t *sse, const char **pos,
+    const char *last, sp_sse_event_t *event);
 static const char *sp_sse_boundary(sp_sse_t *sse, const char *p,
     const char *last, int *complete);
 static sp_sse_status_e sp_sse_gather(sp_sse_t *sse, const char *p,
@@ -29,6 +31,8 @@ static const char *sp_sse_line(const char *p, const char *last,
 static const char *sp_sse_line_end(const char *p, const char *last);
 static int sp_sse_is(const char *p, const sp_sse_line_t *line,
     const char *name, size_t len);
+static void sp_sse_naked(sp_sse_event_t *event, const char *p,
+    const char *last);
 static sp_sse_status_e sp_sse_join(sp_sse_t *sse, sp_sse_event_t *event,
     const char *p, const char *last);
 static void sp_sse_spent(sp_sse_t *sse);
@@ -51,6 +55,10 @@ sp_sse_next(sp_sse_t *sse, const char **pos, const char *last,
 
     if (p == last) {
         return SP_SSE_AGAIN;
+    }
+
+    if (sse->pass) {
+        return sp_sse_part(sse, pos, last, event);
     }
 
     saved = *sse;
@@ -125,6 +133,43 @@ sp_sse_take(sp_sse_t *sse)
     sse->size = 0;
     sse->len = 0;
     sse->spent = 0;
+}
+
+
+void
+sp_sse_pass(sp_sse_t *sse)
+{
+    if (sse->len != 0) {
+        sp_sse_take(sse);
+    }
+
+    sse->pass = 1;
+}
+
+
+static sp_sse_status_e
+sp_sse_part(sp_sse_t *sse, const char **pos, const char *last,
+    sp_sse_event_t *event)
+{
+    int          complete;
+    const char  *end;
+
+    end = sp_sse_boundary(sse, *pos, last, &complete);
+
+    event->raw = *pos;
+    event->raw_len = (size_t) (end - *pos);
+
+    if (complete) {
+        event->last = 1;
+
+        sse->line = 0;
+        sse->started = 1;
+        sse->pass = 0;
+    }
+
+    *pos = end;
+
+    return SP_SSE_PART;
 }
 
 
@@ -291,6 +336,10 @@ sp_sse_parse(sp_sse_t *sse, sp_sse_event_t *event)
         return sp_sse_join(sse, event, start, last);
     }
 
+    if (n == 0) {
+        sp_sse_naked(event, start, last);
+    }
+
     return SP_SSE_EVENT;
 }
 
@@ -375,6 +424,27 @@ sp_sse_is(const char *p, const sp_sse_line_t *line, const char *name,
     size_t len)
 {
     return line->name_len == len && memcmp(p, name, len) == 0;
+}
+
+
+/* an object or an array, of one line or of several */
+
+static void
+sp_sse_naked(sp_sse_event_t *event, const char *p, const char *last)
+{
+    while (p < last && memchr(" \t\r\n", *p, 4) != NULL) {
+        p++;
+    }
+
+    while (p < last && memchr(" \t\r\n", last[-1], 4) != NULL) {
+        last--;
+    }
+
+    if (p < last && (*p == '{' || *p == '[')) {
+        event->data = p;
+        event->data_len = (size_t) (last - p);
+        event->naked = 1;
+    }
 }
 
 

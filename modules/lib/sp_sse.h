@@ -3,7 +3,8 @@
  * Copyright (C) Sallyport authors
  *
  * Incremental parser of event streams (WHATWG HTML, "Server-sent events"):
- * safe at any byte split; CR, LF and CRLF; comments; several data lines.
+ * safe at any byte split; CR, LF and CRLF; comments; several data lines.  JSON
+ * that stands between events without "data:" is not lost: see "naked".
  *
  * It is made for forwarding: every event comes with its raw bytes, so that
  * what is passed on is what was received.  An event that lies in one input is
@@ -21,7 +22,8 @@
 typedef enum {
     SP_SSE_EVENT = 0,    /* *event is filled, *pos is behind it */
     SP_SSE_AGAIN,        /* the input is used up */
-    SP_SSE_FULL          /* more memory is needed: sp_sse_memory(), again */
+    SP_SSE_FULL,         /* more memory is needed: sp_sse_memory(), again */
+    SP_SSE_PART          /* after sp_sse_pass(): raw is more of that event */
 } sp_sse_status_e;
 
 
@@ -33,6 +35,10 @@ typedef struct {
     const char           *name;      /* of the "event" field; NULL: none */
     size_t                name_len;
     unsigned              gathered:1;    /* raw is in the caller's memory */
+    unsigned              naked:1;       /* no field at all: data is JSON as
+                                            it stands there, which is how
+                                            some servers say an error */
+    unsigned              last:1;    /* of a part: the event ends with it */
 } sp_sse_event_t;
 
 
@@ -46,6 +52,7 @@ typedef struct {
     unsigned              cr:1;      /* the last byte was CR */
     unsigned              started:1; /* behind a possible byte order mark */
     unsigned              spent:1;   /* buf holds an event handed out */
+    unsigned              pass:1;    /* parts are handed out */
     unsigned              lines:1;   /* set before: no SSE, each line that
                                         is not empty is an event's data */
 } sp_sse_t;
@@ -70,6 +77,13 @@ void sp_sse_memory(sp_sse_t *sse, char *buf, size_t size);
  * not be written again; the next split event asks for other memory.
  */
 void sp_sse_take(sp_sse_t *sse);
+
+/*
+ * After SP_SSE_FULL, in place of memory: the event will not be gathered.  The
+ * len bytes of it in the given memory are the caller's, which is not written
+ * again; what follows comes in parts, with their raw bytes only.
+ */
+void sp_sse_pass(sp_sse_t *sse);
 
 /*
  * At the end of the input.  The specification discards an event without its

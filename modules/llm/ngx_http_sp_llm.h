@@ -10,6 +10,7 @@
 #include "ngx_http_sp_core.h"
 
 #include "ngx_http_sp_relay.h"
+#include "sp_json_shorten.h"
 #include "sp_prompt.h"
 
 
@@ -34,6 +35,7 @@ typedef struct {
     ngx_uint_t                    context_size;
     size_t                        event_size;
     size_t                        answer_size;
+    ngx_msec_t                    keepalive;    /* 0: off */
 
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
@@ -49,7 +51,9 @@ typedef struct {
 typedef struct {
     const char                   *code;
     const char                   *message;
-    ngx_http_sp_failure_e         failure;
+    ngx_uint_t                    status;       /* 0: 502 */
+    ngx_http_sp_turn_error_e      error;        /* in the ledger */
+    ngx_http_sp_failure_e         failure;      /* of the try */
 } ngx_http_sp_llm_fault_t;
 
 
@@ -87,6 +91,9 @@ typedef struct {
 
     ngx_uint_t                    error_status; /* answered in its place */
     ngx_str_t                     should_retry; /* "true", "false"; or none */
+    const ngx_http_sp_llm_fault_t  *fault;      /* said in its place, where
+                                                   the header is out */
+
     unsigned                      retry_ms:1;   /* its hint was that fine */
 
     unsigned                      event_stream:1; /* content types */
@@ -106,6 +113,8 @@ typedef struct {
     ngx_chain_t                  *carry;        /* the memory sse writes */
     ngx_buf_t                    *slice;        /* the last one, to extend */
 
+    sp_json_shorten_t             brief;        /* see _large.c */
+
     u_char                       *json;         /* a whole answer, gathered */
     size_t                        json_len;
     size_t                        json_size;
@@ -120,8 +129,8 @@ typedef struct {
     ngx_array_t                  *deltas;       /* of a whole answer */
 
     ngx_array_t                  *texts;        /* see _filter.c */
-    ngx_str_t                     decoded;      /* scratch */
-    ngx_str_t                     spelled;
+    ngx_str_t                     joined;       /* scratch */
+    ngx_str_t                     decoded;
     ngx_str_t                     encoded;
     u_char                        refused[SP_CHAT_MAX_CHOICES];
     ngx_int_t                     nrefused;     /* choices that a filter has
@@ -131,12 +140,27 @@ typedef struct {
     size_t                        text_len;
     size_t                        text_size;
 
-    unsigned                      overflow:1;   /* json is not whole */
+    /* bytes of JSON: all that was said, what of it is in "text", what of it
+       the last count of the provider has covered */
+    size_t                        said;
+    size_t                        text_said;
+    size_t                        counted;
+
+    unsigned                      overflow:1;   /* of json; brief is used */
     unsigned                      done:1;       /* the last event was seen */
     unsigned                      broken:1;     /* out of memory in a scan */
     unsigned                      settled:1;
-    unsigned                      usage:1;      /* prompt or completion */
 } ngx_http_sp_llm_response_t;
+
+
+/* see _keepalive.c */
+typedef struct {
+    ngx_event_t                   timer;
+    ngx_buf_t                     buf;
+    ngx_msec_t                    said;         /* something, the last time */
+    unsigned                      committed:1;  /* the header was sent before
+                                                   that of a provider */
+} ngx_http_sp_llm_keepalive_t;
 
 
 /* attempt and response begin anew with each try */
@@ -150,6 +174,7 @@ typedef struct {
     ngx_http_sp_route_t           route;
     ngx_sp_op_t                   lookup;       /* of the only one's name */
 
+    ngx_http_sp_llm_keepalive_t   keepalive;
     ngx_http_sp_relay_t           relay;
     ngx_http_sp_llm_attempt_t     attempt;
     ngx_http_sp_llm_response_t    response;
@@ -169,6 +194,7 @@ typedef struct {
 
 
 /* ngx_http_sp_llm_step.c */
+ngx_int_t ngx_http_sp_llm_account(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_llm_check(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_persona.c */
@@ -218,6 +244,12 @@ ngx_int_t ngx_http_sp_llm_pass_retry(ngx_http_sp_llm_ctx_t *ctx,
 ngx_int_t ngx_http_sp_llm_start(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 
+ngx_int_t ngx_http_sp_llm_stream_header(ngx_http_sp_llm_ctx_t *ctx);
+
+/* ngx_http_sp_llm_keepalive.c */
+ngx_int_t ngx_http_sp_llm_keepalive(ngx_http_sp_llm_ctx_t *ctx);
+void ngx_http_sp_llm_keepalive_stop(ngx_http_sp_llm_ctx_t *ctx);
+
 /* ngx_http_sp_llm_stream.c */
 ngx_int_t ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
     u_char *last);
@@ -234,9 +266,24 @@ void ngx_http_sp_llm_late(ngx_http_sp_llm_ctx_t *ctx, ngx_int_t rc,
 /* the end of a choice was seen for each: an end without a word is one */
 ngx_uint_t ngx_http_sp_llm_finished(const ngx_http_sp_llm_ctx_t *ctx);
 
+/* "passed": its bytes have been passed on, and only what it says is new */
+ngx_int_t ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx,
+    sp_sse_event_t *event, ngx_uint_t passed);
+
+/* a piece of the upstream's buffer; adjoining ones go out as one */
+ngx_int_t ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
+    u_char *last);
 ngx_chain_t *ngx_http_sp_llm_get_buf(ngx_http_sp_llm_ctx_t *ctx,
     size_t size);
 void ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx, ngx_chain_t *cl);
+
+/* ngx_http_sp_llm_large.c */
+ngx_int_t ngx_http_sp_llm_large(ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_large_part(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_sse_event_t *part);
+ngx_int_t ngx_http_sp_llm_brief(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
+    size_t len);
+ngx_int_t ngx_http_sp_llm_brief_answer(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_translate.c */
 ngx_int_t ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx);
@@ -252,6 +299,8 @@ ngx_buf_t *ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
 ngx_int_t ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
 ngx_int_t ngx_http_sp_llm_filter_end(ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_filter_word(ngx_http_sp_llm_ctx_t *ctx,
+    const char **word, ngx_uint_t fixed);
 
 /* ngx_http_sp_llm_error.c */
 ngx_int_t ngx_http_sp_llm_error_body(ngx_http_sp_llm_ctx_t *ctx);
@@ -266,6 +315,8 @@ void ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx,
     const sp_event_t *event);
 ngx_int_t ngx_http_sp_llm_note_delta(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
+void ngx_http_sp_llm_blame(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_turn_error_e error);
 ngx_int_t ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_finish_e finish, ngx_uint_t status);
 

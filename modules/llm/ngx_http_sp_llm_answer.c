@@ -21,11 +21,15 @@ static ngx_uint_t ngx_http_sp_llm_is_type(const char *type, u_char *p,
 static ngx_int_t ngx_http_sp_llm_content_encoding(
     ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *value);
 static ngx_int_t ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay);
+static ngx_int_t ngx_http_sp_llm_judge(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *piece, ngx_uint_t more);
 static ngx_int_t ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *piece, ngx_uint_t more);
+static sp_sse_status_e ngx_http_sp_llm_rest(ngx_http_sp_llm_ctx_t *ctx,
+    sp_sse_t *sse, const char **pos, const char *last,
+    sp_sse_event_t *event);
 static void ngx_http_sp_llm_set_type(ngx_http_request_t *r,
     const char *type);
 static ngx_int_t ngx_http_sp_llm_data(ngx_http_sp_relay_t *relay, u_char *p,
@@ -74,22 +78,22 @@ static const ngx_http_sp_llm_header_t  ngx_http_sp_llm_headers[] = {
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_cut =
     { "provider_stream_cut",
       "the model provider closed the stream before its end",
-      NGX_HTTP_SP_FAILURE_CUT };
+      0, NGX_HTTP_SP_PROVIDER_CUT, NGX_HTTP_SP_FAILURE_CUT };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_encoded =
     { "provider_encoded",
       "the model provider sent a compressed answer that was not asked for",
-      NGX_HTTP_SP_FAILURE_ANSWER };
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_ANSWER };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_began =
     { "provider_error",
       "the model provider reported an error in place of an answer",
-      NGX_HTTP_SP_FAILURE_ERROR };
+      0, NGX_HTTP_SP_PROVIDER_ERROR, NGX_HTTP_SP_FAILURE_ERROR };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
     { "provider_content_type",
       "the model provider answered with an unexpected content type",
-      NGX_HTTP_SP_FAILURE_ANSWER };
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_ANSWER };
 
 
 ngx_int_t
@@ -108,6 +112,10 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 
     if (ctx->route.timeout != 0) {
         relay->deadline = ctx->route.started + ctx->route.timeout;
+    }
+
+    if (ngx_http_sp_llm_keepalive(ctx) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return ngx_http_sp_relay_start(relay);
@@ -193,24 +201,40 @@ ngx_http_sp_llm_content_encoding(ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
-/* of the first endpoints only what will do; the last one's is answered */
 
 static ngx_int_t
 ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 {
     ngx_int_t               rc;
-    ngx_http_request_t     *r;
     ngx_http_sp_llm_ctx_t  *ctx;
 
-    static ngx_str_t  no_cache = ngx_string("no-cache");
-    static ngx_str_t  no = ngx_string("no");
-
-    r = relay->r;
     ctx = relay->data;
 
     ctx->attempt.entry->status = relay->status.code;
 
-    if (relay->status.code != NGX_HTTP_OK) {
+    rc = ngx_http_sp_llm_judge(ctx);
+
+    /* NGINX sends a header next, and once only: our filter keeps it back */
+
+    if (rc == NGX_OK && ctx->keepalive.committed) {
+        relay->r->header_sent = 0;
+    }
+
+    return rc;
+}
+
+
+/* of the first endpoints only what will do; the last one's is answered */
+
+static ngx_int_t
+ngx_http_sp_llm_judge(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->relay.status.code != NGX_HTTP_OK) {
         return ngx_http_sp_llm_error_body(ctx);
     }
 
@@ -236,26 +260,8 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 
     ngx_http_sp_attempt_begun(ctx->attempt.entry);
 
-    r->headers_out.content_type_lowcase = NULL;
-
     if (ctx->check.stream) {
-        ngx_http_sp_llm_set_type(r, ctx->check.dialect->stream_type);
-
-        if (ngx_http_sp_add_header(r, "Cache-Control", &no_cache) != NGX_OK
-            || ngx_http_sp_add_header(r, "X-Accel-Buffering", &no) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-#if (NGX_HTTP_GZIP)
-
-        /* a compressor would hold events back */
-
-        r->gzip_tested = 1;
-        r->gzip_ok = 0;
-#endif
-
-        return NGX_OK;
+        return ngx_http_sp_llm_stream_header(ctx);
     }
 
     ngx_http_sp_llm_set_type(r, ctx->check.dialect->type);
@@ -264,6 +270,42 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 
     r->upstream->headers_in.content_length_n = ctx->attempt.rewritten
                                      ? -1 : ctx->relay.length;
+
+    return NGX_OK;
+}
+
+
+/* the client's header of a stream; it may have been sent already */
+
+ngx_int_t
+ngx_http_sp_llm_stream_header(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    static ngx_str_t  no_cache = ngx_string("no-cache");
+    static ngx_str_t  no = ngx_string("no");
+
+    if (ctx->keepalive.committed) {
+        return NGX_OK;
+    }
+
+    r = ctx->request;
+
+    ngx_http_sp_llm_set_type(r, ctx->check.dialect->stream_type);
+
+    if (ngx_http_sp_add_header(r, "Cache-Control", &no_cache) != NGX_OK
+        || ngx_http_sp_add_header(r, "X-Accel-Buffering", &no) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+#if (NGX_HTTP_GZIP)
+
+    /* a compressor would hold events back */
+
+    r->gzip_tested = 1;
+    r->gzip_ok = 0;
+#endif
 
     return NGX_OK;
 }
@@ -337,8 +379,9 @@ ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
     void                *reader;
     sp_sse_t             sse;
     sp_event_t           what;
-    const char          *pos;
+    const char          *last, *pos;
     sp_sse_event_t       event;
+    sp_sse_status_e      status;
     const sp_dialect_t  *dialect;
 
     dialect = ctx->attempt.dialect;
@@ -347,13 +390,17 @@ ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
 
     sse.lines = dialect->lines;
     pos = (const char *) piece->data;
+    last = pos + piece->len;
 
     do {
-        if (piece->len == 0
-            || sp_sse_next(&sse, &pos, (char *) piece->data + piece->len,
-                           &event)
-               != SP_SSE_EVENT)
-        {
+        status = (piece->len != 0) ? sp_sse_next(&sse, &pos, last, &event)
+                                   : SP_SSE_AGAIN;
+
+        if (status == SP_SSE_FULL && !more) {
+            status = ngx_http_sp_llm_rest(ctx, &sse, &pos, last, &event);
+        }
+
+        if (status != SP_SSE_EVENT) {
             return more ? NGX_AGAIN : NGX_OK;
         }
 
@@ -365,14 +412,36 @@ ngx_http_sp_llm_first(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
     }
 
     return (dialect->scan_event(reader, &event, NULL, NULL, &what) != 0
-            || what.has_error)
+            || what.has_error || event.naked)
            ? NGX_DECLINED : NGX_OK;
+}
+
+
+/* the body ends within its first event, as an error without "data:" does */
+
+static sp_sse_status_e
+ngx_http_sp_llm_rest(ngx_http_sp_llm_ctx_t *ctx, sp_sse_t *sse,
+    const char **pos, const char *last, sp_sse_event_t *event)
+{
+    char  *p;
+
+    p = ngx_pnalloc(ctx->request->pool, sse->need);
+    if (p == NULL) {
+        return SP_SSE_AGAIN;
+    }
+
+    sp_sse_memory(sse, p, sse->need);
+
+    (void) sp_sse_next(sse, pos, last, event);
+
+    return sp_sse_end(sse, event);
 }
 
 
 static void
 ngx_http_sp_llm_set_type(ngx_http_request_t *r, const char *type)
 {
+    r->headers_out.content_type_lowcase = NULL;
     r->headers_out.content_type.data = (u_char *) type;
     r->headers_out.content_type.len = ngx_strlen(type);
     r->headers_out.content_type_len = r->headers_out.content_type.len;
@@ -438,6 +507,17 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
     r = relay->r;
     ctx = relay->data;
 
+    ngx_http_sp_llm_keepalive_stop(ctx);
+
+    if (ctx->keepalive.committed) {
+
+        /* which is what NGINX ends the response by */
+
+        r->header_sent = 1;
+        r->headers_out.status = NGX_HTTP_OK;
+        r->upstream->header_sent = 1;
+    }
+
     if (ctx->response.settled) {
         return;
     }
@@ -447,6 +527,8 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
         || rc == NGX_DONE
         || r->connection->error)
     {
+        ngx_http_sp_llm_blame(ctx, NGX_HTTP_SP_CALLER_DISCONNECTED);
+
         (void) ngx_http_sp_llm_settle(ctx, ctx->response.text_len != 0
                                            ? NGX_HTTP_SP_TURN_PARTIAL
                                            : NGX_HTTP_SP_TURN_FAILED,
@@ -457,14 +539,21 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
     fault = ngx_http_sp_llm_fault(relay);
 
     if (r->upstream->header_sent) {
-        ngx_http_sp_llm_late(ctx, rc, fault);
+        ngx_http_sp_llm_late(ctx, rc, ctx->attempt.fault ? ctx->attempt.fault
+                                                         : fault);
         return;
     }
 
     if ((rc == NGX_HTTP_GATEWAY_TIME_OUT || rc == NGX_HTTP_BAD_GATEWAY)
         && !ctx->attempt.refused)
     {
+        ngx_http_sp_llm_blame(ctx, fault->error);
+
         (void) ngx_http_sp_error(r, rc, fault->code, "%s", fault->message);
+    }
+
+    if (rc < NGX_HTTP_BAD_REQUEST || rc == NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        ngx_http_sp_llm_blame(ctx, NGX_HTTP_SP_GATEWAY_ERROR);
     }
 
     (void) ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED,

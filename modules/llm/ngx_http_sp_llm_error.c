@@ -24,6 +24,7 @@ typedef struct {
     const char    *code;
     const char    *message;
     unsigned       detail:1;      /* the provider's own words follow */
+    ngx_http_sp_turn_error_e  error;
 } ngx_http_sp_llm_refusal_t;
 
 
@@ -46,10 +47,15 @@ static ngx_int_t ngx_http_sp_llm_dechunk(ngx_http_request_t *r, u_char *p,
     u_char *last, ngx_str_t *body);
 static void ngx_http_sp_llm_read_detail(ngx_http_sp_llm_ctx_t *ctx,
     ngx_str_t *body, ngx_http_sp_llm_detail_t *detail);
+static void ngx_http_sp_llm_judge_detail(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_detail_t *detail);
 static const char *ngx_http_sp_llm_word(ngx_http_sp_llm_ctx_t *ctx,
     const sp_slice_t *slice, size_t size);
 static ngx_int_t ngx_http_sp_llm_refused(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, const ngx_http_sp_llm_refusal_t *refusal,
+    const ngx_http_sp_llm_detail_t *detail);
+static ngx_int_t ngx_http_sp_llm_refused_late(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_llm_refusal_t *refusal,
     const ngx_http_sp_llm_detail_t *detail);
 
 
@@ -59,43 +65,56 @@ static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static const ngx_http_sp_llm_refusal_t  ngx_http_sp_llm_refusals[] = {
 
     { 400, NGX_HTTP_BAD_REQUEST, "provider_refused_request",
-      "the model provider refused the request", 1 },
+      "the model provider refused the request", 1,
+      NGX_HTTP_SP_PROVIDER_REFUSED_REQUEST },
 
     { 401, NGX_HTTP_BAD_GATEWAY, "provider_credentials_exhausted",
-      "the gateway is not authorized at the model provider", 0 },
+      "the gateway is not authorized at the model provider", 0,
+      NGX_HTTP_SP_PROVIDER_AUTH },
 
     { 402, NGX_HTTP_BAD_GATEWAY, "provider_credentials_exhausted",
-      "the gateway is not authorized at the model provider", 0 },
+      "the gateway is not authorized at the model provider", 0,
+      NGX_HTTP_SP_PROVIDER_AUTH },
 
     { 403, NGX_HTTP_BAD_GATEWAY, "provider_credentials_exhausted",
-      "the gateway is not authorized at the model provider", 0 },
+      "the gateway is not authorized at the model provider", 0,
+      NGX_HTTP_SP_PROVIDER_AUTH },
 
     { 404, NGX_HTTP_BAD_GATEWAY, "provider_model_not_found",
-      "the model provider does not know the model", 0 },
+      "the model provider does not know the model", 0,
+      NGX_HTTP_SP_PROVIDER_UNKNOWN_MODEL },
 
     { 408, NGX_HTTP_GATEWAY_TIME_OUT, "provider_timeout",
-      "the model provider did not answer in time", 0 },
+      "the model provider did not answer in time", 0,
+      NGX_HTTP_SP_PROVIDER_TIMEOUT },
 
     { 413, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, "provider_refused_request",
-      "the request is too large for the model provider", 1 },
+      "the request is too large for the model provider", 1,
+      NGX_HTTP_SP_PROVIDER_REFUSED_REQUEST },
 
     { 422, NGX_HTTP_BAD_REQUEST, "provider_refused_request",
-      "the model provider refused the request", 1 },
+      "the model provider refused the request", 1,
+      NGX_HTTP_SP_PROVIDER_REFUSED_REQUEST },
 
     { 429, NGX_HTTP_TOO_MANY_REQUESTS, "provider_rate_limited",
-      "the model provider limits the rate of requests, try again later", 0 },
+      "the model provider limits the rate of requests, try again later", 0,
+      NGX_HTTP_SP_PROVIDER_RATE_LIMITED },
 
     { 503, NGX_HTTP_SERVICE_UNAVAILABLE, "provider_overloaded",
-      "the model provider is overloaded, try again later", 0 },
+      "the model provider is overloaded, try again later", 0,
+      NGX_HTTP_SP_PROVIDER_OVERLOADED },
 
     { 504, NGX_HTTP_GATEWAY_TIME_OUT, "provider_timeout",
-      "the model provider did not answer in time", 0 },
+      "the model provider did not answer in time", 0,
+      NGX_HTTP_SP_PROVIDER_TIMEOUT },
 
     { 529, NGX_HTTP_SERVICE_UNAVAILABLE, "provider_overloaded",
-      "the model provider is overloaded, try again later", 0 },
+      "the model provider is overloaded, try again later", 0,
+      NGX_HTTP_SP_PROVIDER_OVERLOADED },
 
     { 0, NGX_HTTP_BAD_GATEWAY, "provider_failed",
-      "the model provider failed", 0 }
+      "the model provider failed", 0,
+      NGX_HTTP_SP_PROVIDER_ERROR }
 };
 
 
@@ -123,7 +142,7 @@ ngx_http_sp_llm_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_sp_llm_find_ctx(r);
 
-    if (ctx == NULL || ctx->attempt.error_status == 0) {
+    if (ctx == NULL) {
         return ngx_http_next_header_filter(r);
     }
 
@@ -132,7 +151,14 @@ ngx_http_sp_llm_header_filter(ngx_http_request_t *r)
     status = ctx->attempt.error_status;
     ctx->attempt.error_status = 0;
 
-    return status;
+    if (ctx->keepalive.committed) {
+        r->header_sent = 1;
+        r->headers_out.status = NGX_HTTP_OK;
+
+        return status;
+    }
+
+    return (status != 0) ? status : ngx_http_next_header_filter(r);
 }
 
 
@@ -303,18 +329,35 @@ ngx_http_sp_llm_read_detail(ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body,
     detail->message = ngx_http_sp_llm_word(ctx, &event.error,
                                            NGX_HTTP_SP_LLM_MESSAGE);
 
-    if (ctx->attempt.translated) {
-        return;
+    if (!ctx->attempt.translated) {
+
+        /* what an SDK of this dialect branches on */
+
+        detail->type = ngx_http_sp_llm_word(ctx, &event.error_type,
+                                            NGX_HTTP_SP_LLM_WORD);
+        detail->code = ngx_http_sp_llm_word(ctx, &event.error_code,
+                                            NGX_HTTP_SP_LLM_WORD);
+        detail->param = ngx_http_sp_llm_word(ctx, &event.error_param,
+                                             NGX_HTTP_SP_LLM_WORD);
     }
 
-    /* what an SDK of this dialect branches on */
+    ngx_http_sp_llm_judge_detail(ctx, detail);
+}
 
-    detail->type = ngx_http_sp_llm_word(ctx, &event.error_type,
-                                        NGX_HTTP_SP_LLM_WORD);
-    detail->code = ngx_http_sp_llm_word(ctx, &event.error_code,
-                                        NGX_HTTP_SP_LLM_WORD);
-    detail->param = ngx_http_sp_llm_word(ctx, &event.error_param,
-                                         NGX_HTTP_SP_LLM_WORD);
+
+/* an error may quote the prompt, or a model: blocked, none of it is shown */
+
+static void
+ngx_http_sp_llm_judge_detail(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_detail_t *detail)
+{
+    if (ngx_http_sp_llm_filter_word(ctx, &detail->message, 0) != NGX_OK
+        || ngx_http_sp_llm_filter_word(ctx, &detail->type, 1) != NGX_OK
+        || ngx_http_sp_llm_filter_word(ctx, &detail->code, 1) != NGX_OK
+        || ngx_http_sp_llm_filter_word(ctx, &detail->param, 1) != NGX_OK)
+    {
+        ngx_memzero(detail, sizeof(ngx_http_sp_llm_detail_t));
+    }
 }
 
 
@@ -363,6 +406,23 @@ ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
                   &ctx->attempt.target->provider->name,
                   ctx->relay.status.code, &ctx->attempt.target->name);
 
+    ngx_http_sp_llm_blame(ctx, refusal->error);
+
+    /* from now on it is known how long what has failed cools down */
+
+    ngx_http_sp_attempt_end(ctx->attempt.entry, ctx->attempt.failure);
+
+    ctx->attempt.refused = 1;
+    ctx->attempt.error_status = refusal->answer;
+
+    /* whatever NGINX would do by status is decided already */
+
+    r->upstream->headers_in.status_n = refusal->answer;
+
+    if (ctx->keepalive.committed) {
+        return ngx_http_sp_llm_refused_late(ctx, refusal, detail);
+    }
+
     (void) ngx_http_sp_error(r, refusal->answer,
                              detail->code ? detail->code : refusal->code,
                              "%s%s%s", refusal->message,
@@ -372,20 +432,49 @@ ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     (void) ngx_http_sp_error_param(r, detail->param);
     ngx_http_sp_error_type(r, detail->type);
 
-    /* it is known now how long what has failed cools down */
+    return ngx_http_sp_llm_pass_retry(ctx, refusal->answer);
+}
 
-    ngx_http_sp_attempt_end(ctx->attempt.entry, ctx->attempt.failure);
 
-    if (ngx_http_sp_llm_pass_retry(ctx, refusal->answer) != NGX_OK) {
+/* in a stream that has begun with a keepalive */
+
+static ngx_int_t
+ngx_http_sp_llm_refused_late(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_llm_refusal_t *refusal,
+    const ngx_http_sp_llm_detail_t *detail)
+{
+    size_t                    len;
+    u_char                   *p;
+    ngx_http_sp_llm_fault_t  *fault;
+
+    fault = ngx_palloc(ctx->request->pool, sizeof(ngx_http_sp_llm_fault_t));
+    if (fault == NULL) {
         return NGX_ERROR;
     }
 
-    ctx->attempt.refused = 1;
-    ctx->attempt.error_status = refusal->answer;
+    fault->status = refusal->answer;
+    fault->error = refusal->error;
+    fault->failure = ctx->attempt.failure;
+    fault->code = detail->code ? detail->code : refusal->code;
+    fault->message = refusal->message;
 
-    /* whatever NGINX would do by status is decided already */
+    ctx->attempt.fault = fault;
 
-    r->upstream->headers_in.status_n = refusal->answer;
+    if (detail->message == NULL) {
+        return NGX_OK;
+    }
+
+    len = ngx_strlen(refusal->message) + 2 + ngx_strlen(detail->message) + 1;
+
+    p = ngx_pnalloc(ctx->request->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_snprintf(p, len, "%s: %s%Z", refusal->message,
+                        detail->message);
+
+    fault->message = (char *) p;
 
     return NGX_OK;
 }
@@ -407,8 +496,15 @@ ngx_http_sp_llm_bad_answer(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
         return NGX_DECLINED;
     }
 
-    (void) ngx_http_sp_error(r, NGX_HTTP_BAD_GATEWAY, fault->code, "%s",
-                             fault->message);
+    if (ctx->keepalive.committed) {
+        ctx->attempt.fault = fault;
+
+    } else {
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_GATEWAY, fault->code, "%s",
+                                 fault->message);
+    }
+
+    ngx_http_sp_llm_blame(ctx, fault->error);
 
     ctx->attempt.refused = 1;
     ctx->attempt.error_status = NGX_HTTP_BAD_GATEWAY;

@@ -10,8 +10,6 @@
 
 #include "ngx_http_sp_llm.h"
 
-#include "sp_json_spell.h"
-
 
 /* of one answer, open at a time */
 #define NGX_HTTP_SP_LLM_TEXTS  256
@@ -24,8 +22,8 @@ typedef struct {
     size_t                 choice;
     size_t                 tool;
     ngx_http_sp_stream_t  *stream;     /* NULL: it has ended */
-    sp_json_spell_t        in;         /* of arguments */
-    sp_json_spell_t        out;
+    char                   half[SP_JSON_ESCAPE];
+    unsigned               nhalf;      /* of a character, so far */
     unsigned               id:1;       /* of a call: told */
     unsigned               name:1;
 } ngx_http_sp_llm_text_t;
@@ -40,14 +38,15 @@ static ngx_int_t ngx_http_sp_llm_call(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_text_t *text, sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_label(ngx_http_sp_llm_ctx_t *ctx,
     const sp_slice_t *word);
+static ngx_int_t ngx_http_sp_llm_join(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_text_t *text, const sp_slice_t *slice, ngx_uint_t last,
+    ngx_str_t *piece);
+static void ngx_http_sp_llm_signature(sp_slice_t *signature);
 static ngx_int_t ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx,
     const sp_slice_t *slice, ngx_str_t *piece);
 static ngx_int_t ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_text_t *text, const sp_delta_t *delta,
     const ngx_str_t *piece, ngx_uint_t last);
-static ngx_int_t ngx_http_sp_llm_arguments(ngx_http_sp_llm_ctx_t *ctx,
-    ngx_http_sp_llm_text_t *text, const ngx_str_t *piece, ngx_uint_t last,
-    ngx_str_t *out);
 static ngx_int_t ngx_http_sp_llm_encode(ngx_http_sp_llm_ctx_t *ctx,
     sp_delta_t *delta, const ngx_str_t *text);
 static ngx_int_t ngx_http_sp_llm_refuse(ngx_http_sp_llm_ctx_t *ctx,
@@ -68,6 +67,7 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 {
     ngx_int_t                    rc;
     ngx_str_t                    piece;
+    ngx_uint_t                   last;
     sp_delta_t                   said;
     ngx_http_sp_llm_text_t      *text;
     ngx_http_sp_llm_response_t  *response;
@@ -78,6 +78,14 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
         || response->refused[delta->choice])
     {
         return NGX_OK;
+    }
+
+    if (delta->kind == SP_DELTA_SIGNATURE) {
+        said = *delta;
+        ngx_http_sp_llm_signature(&said.text);
+
+        return (said.text.len != 0) ? ngx_http_sp_llm_say(ctx, &said)
+                                    : NGX_OK;
     }
 
     if (delta->kind == SP_DELTA_FINISH) {
@@ -105,6 +113,8 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
     }
 
     said = *delta;
+    ngx_http_sp_llm_signature(&said.signature);
+
     rc = ngx_http_sp_llm_call(ctx, text, &said);
 
     if (rc != NGX_OK) {
@@ -112,16 +122,19 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
                ? ngx_http_sp_llm_refuse(ctx, delta->choice) : rc;
     }
 
+    last = !ctx->check.stream || delta->json;
+
     if (delta->json) {
         piece.data = (u_char *) delta->text.data;
         piece.len = delta->text.len;
 
-    } else if (ngx_http_sp_llm_decode(ctx, &delta->text, &piece) != NGX_OK) {
+    } else if (ngx_http_sp_llm_join(ctx, text, &delta->text, last, &piece)
+               != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    return ngx_http_sp_llm_piece(ctx, text, &said, &piece,
-                                 !ctx->check.stream || delta->json);
+    return ngx_http_sp_llm_piece(ctx, text, &said, &piece, last);
 }
 
 
@@ -277,6 +290,72 @@ ngx_http_sp_llm_label(ngx_http_sp_llm_ctx_t *ctx, const sp_slice_t *word)
 }
 
 
+/*
+ * A pair of surrogates may be cut between two events: its first half waits for
+ * what follows.
+ */
+
+static ngx_int_t
+ngx_http_sp_llm_join(ngx_http_sp_llm_ctx_t *ctx, ngx_http_sp_llm_text_t *text,
+    const sp_slice_t *slice, ngx_uint_t last, ngx_str_t *piece)
+{
+    char        *p;
+    size_t       n;
+    sp_slice_t   whole;
+
+    whole = *slice;
+
+    if (text->nhalf != 0 && (last || slice->len != 0)) {
+
+        p = (char *) ngx_http_sp_llm_scratch(ctx, &ctx->response.joined,
+                                             text->nhalf + slice->len);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        whole.data = p;
+        whole.len = text->nhalf + slice->len;
+
+        p = (char *) ngx_cpymem(p, text->half, text->nhalf);
+        ngx_memcpy(p, slice->data, slice->len);
+
+        text->nhalf = 0;
+    }
+
+    n = last ? 0 : sp_json_unescape_half(whole.data, whole.len);
+
+    if (n != 0) {
+        whole.len -= n;
+        ngx_memcpy(text->half, whole.data + whole.len, n);
+        text->nhalf = (unsigned) n;
+    }
+
+    return ngx_http_sp_llm_decode(ctx, &whole, piece);
+}
+
+
+/* base64 has no words for a filter; what has anything else is no signature */
+
+static void
+ngx_http_sp_llm_signature(sp_slice_t *signature)
+{
+    size_t  i;
+    u_char  c;
+
+    for (i = 0; i < signature->len; i++) {
+        c = signature->data[i];
+
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
+              || (c >= 'A' && c <= 'Z') || c == '+' || c == '/' || c == '-'
+              || c == '_' || c == '='))
+        {
+            ngx_memzero(signature, sizeof(sp_slice_t));
+            return;
+        }
+    }
+}
+
+
 static ngx_int_t
 ngx_http_sp_llm_decode(ngx_http_sp_llm_ctx_t *ctx, const sp_slice_t *slice,
     ngx_str_t *piece)
@@ -314,9 +393,7 @@ ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
 
     said = *delta;
 
-    rc = (text->kind == SP_DELTA_TOOL)
-         ? ngx_http_sp_llm_arguments(ctx, text, piece, last, &out)
-         : ngx_http_sp_stream_feed(text->stream, piece, last, &out);
+    rc = ngx_http_sp_stream_feed(text->stream, piece, last, &out);
 
     if (rc == NGX_ERROR) {
         return NGX_ERROR;
@@ -339,45 +416,6 @@ ngx_http_sp_llm_piece(ngx_http_sp_llm_ctx_t *ctx,
 
     return (rc == NGX_DECLINED) ? ngx_http_sp_llm_refuse(ctx, text->choice)
                                 : NGX_OK;
-}
-
-
-/* JSON, whose reader sees through its escapes: so do the filters */
-
-static ngx_int_t
-ngx_http_sp_llm_arguments(ngx_http_sp_llm_ctx_t *ctx,
-    ngx_http_sp_llm_text_t *text, const ngx_str_t *piece, ngx_uint_t last,
-    ngx_str_t *out)
-{
-    u_char     *p;
-    ngx_int_t   rc;
-    ngx_str_t   spelled;
-
-    spelled.data = ngx_http_sp_llm_scratch(ctx, &ctx->response.spelled,
-                                           2 * piece->len + SP_JSON_SPELL);
-    if (spelled.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    spelled.len = sp_json_spell(&text->in, (char *) spelled.data,
-                                (char *) piece->data, piece->len, last);
-
-    rc = ngx_http_sp_stream_feed(text->stream, &spelled, last, out);
-
-    if (rc == NGX_ERROR || out->len == 0) {
-        return rc;
-    }
-
-    p = ngx_http_sp_llm_scratch(ctx, &ctx->response.decoded, 6 * out->len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    out->len = sp_json_respell(&text->out, (char *) p, (char *) out->data,
-                               out->len);
-    out->data = p;
-
-    return rc;
 }
 
 
@@ -454,12 +492,11 @@ ngx_http_sp_llm_refuse(ngx_http_sp_llm_ctx_t *ctx, size_t choice)
 static ngx_int_t
 ngx_http_sp_llm_flush(ngx_http_sp_llm_ctx_t *ctx, size_t choice)
 {
+    ngx_str_t                piece;
     ngx_uint_t               i;
     sp_delta_t               delta;
     ngx_array_t             *texts;
     ngx_http_sp_llm_text_t  *text;
-
-    static ngx_str_t  nothing = ngx_string("");
 
     texts = ctx->response.texts;
 
@@ -479,7 +516,9 @@ ngx_http_sp_llm_flush(ngx_http_sp_llm_ctx_t *ctx, size_t choice)
         delta.choice = text->choice;
         delta.tool = text->tool;
 
-        if (ngx_http_sp_llm_piece(ctx, text, &delta, &nothing, 1) != NGX_OK) {
+        if (ngx_http_sp_llm_join(ctx, text, &delta.text, 1, &piece) != NGX_OK
+            || ngx_http_sp_llm_piece(ctx, text, &delta, &piece, 1) != NGX_OK)
+        {
             return NGX_ERROR;
         }
     }
@@ -506,6 +545,51 @@ ngx_http_sp_llm_filter_end(ngx_http_sp_llm_ctx_t *ctx)
             return NGX_ERROR;
         }
     }
+
+    return NGX_OK;
+}
+
+
+/*
+ * A provider's own word on an error, as it would be shown.  NGX_DECLINED: it
+ * may not be; what may be edited is *word then.
+ */
+
+ngx_int_t
+ngx_http_sp_llm_filter_word(ngx_http_sp_llm_ctx_t *ctx, const char **word,
+    ngx_uint_t fixed)
+{
+    u_char                *p;
+    ngx_int_t              rc;
+    ngx_str_t              out, piece;
+    ngx_http_sp_stream_t  *stream;
+
+    if (*word == NULL) {
+        return NGX_OK;
+    }
+
+    stream = ngx_http_sp_llm_open(ctx, fixed ? NGX_HTTP_SP_OTHER
+                                             : NGX_HTTP_SP_CONTENT);
+    if (stream == NULL) {
+        return NGX_ERROR;
+    }
+
+    piece.data = (u_char *) *word;
+    piece.len = ngx_strlen(*word);
+
+    rc = ngx_http_sp_stream_feed(stream, &piece, 1, &out);
+
+    if (rc != NGX_OK || out.data == piece.data) {
+        return rc;
+    }
+
+    p = ngx_pnalloc(ctx->request->pool, out.len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ngx_cpymem(p, out.data, out.len) = '\0';
+    *word = (char *) p;
 
     return NGX_OK;
 }

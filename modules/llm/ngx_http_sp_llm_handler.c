@@ -13,6 +13,7 @@ static ngx_int_t ngx_http_sp_llm_chat(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_embeddings(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+static size_t ngx_http_sp_llm_input(const json_t *input);
 static ngx_int_t ngx_http_sp_llm_blocks(ngx_http_request_t *r,
     sp_prompt_t *prompt);
 static size_t ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx);
@@ -41,7 +42,11 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
     /* nothing new, but where a subrequest begins behind the steps */
 
-    rc = ngx_http_sp_llm_check(r);
+    rc = ngx_http_sp_llm_account(r);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_sp_llm_check(r);
+    }
 
     if (rc != NGX_OK) {
         return rc;
@@ -145,7 +150,9 @@ ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 static ngx_int_t
 ngx_http_sp_llm_embeddings(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
-    sp_chat_edit_t  edit;
+    json_t          *root;
+    ngx_int_t        rc;
+    sp_chat_edit_t   edit;
 
     if (ctx->attempt.translated) {
         (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
@@ -158,7 +165,46 @@ ngx_http_sp_llm_embeddings(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 
     ngx_memzero(&edit, sizeof(sp_chat_edit_t));
 
+    rc = ngx_http_sp_json_body(r, &root);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_http_sp_llm_turn(r, ctx,
+            ngx_http_sp_llm_input(json_object_get(root, "input")))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     return ngx_http_sp_llm_write_body(r, ctx, &edit);
+}
+
+
+/* of a text, of texts, or of texts that are tokens already */
+
+static size_t
+ngx_http_sp_llm_input(const json_t *input)
+{
+    size_t  i, tokens;
+
+    if (json_is_string(input)) {
+        return sp_prompt_tokens(json_string_value(input),
+                                json_string_length(input));
+    }
+
+    if (!json_is_array(input)) {
+        return 1;
+    }
+
+    tokens = 0;
+
+    for (i = 0; i < json_array_size(input); i++) {
+        tokens += ngx_http_sp_llm_input(json_array_get(input, i));
+    }
+
+    return tokens;
 }
 
 

@@ -14,6 +14,8 @@ static char *ngx_http_sp_llm_models_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_sp_llm_characters(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_sp_llm_keepalive_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static ngx_int_t ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf);
 static void *ngx_http_sp_llm_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf);
@@ -102,6 +104,13 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       offsetof(ngx_http_sp_llm_loc_conf_t, answer_size),
       NULL },
 
+    { ngx_string("llm_keepalive"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sp_llm_keepalive_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("llm_characters"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_sp_llm_characters,
@@ -162,6 +171,17 @@ ngx_module_t  ngx_http_sp_llm_module = {
     ngx_http_sp_llm_exit_process,          /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
+};
+
+
+/* who it is is known; nobody has refused it for what it is */
+
+static const ngx_http_sp_step_t  ngx_http_sp_llm_account_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("llm_account"),
+    NGX_HTTP_SP_ADMIT,
+    1,
+    ngx_http_sp_llm_account
 };
 
 
@@ -318,10 +338,48 @@ ngx_http_sp_llm_characters(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+/* llm_keepalive off | TIME */
+
+static char *
+ngx_http_sp_llm_keepalive_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_sp_llm_loc_conf_t *llcf = conf;
+
+    ngx_int_t   time;
+    ngx_str_t  *value;
+
+    if (llcf->keepalive != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        llcf->keepalive = 0;
+        return NGX_CONF_OK;
+    }
+
+    time = ngx_parse_time(&value[1], 0);
+
+    if (time == NGX_ERROR || time == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\" of \"llm_keepalive\", "
+                           "expected off or a time above 0", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    llcf->keepalive = time;
+
+    return NGX_CONF_OK;
+}
+
+
 static ngx_int_t
 ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
+    if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_account_step) != NGX_OK
+        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_persona_step) != NGX_OK)
     {
         return NGX_ERROR;
@@ -360,6 +418,7 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     llcf->context_size = NGX_CONF_UNSET_SIZE;
     llcf->event_size = NGX_CONF_UNSET_SIZE;
     llcf->answer_size = NGX_CONF_UNSET_SIZE;
+    llcf->keepalive = NGX_CONF_UNSET_MSEC;
     llcf->characters = NGX_CONF_UNSET_PTR;
     llcf->character_timeout = NGX_CONF_UNSET_MSEC;
     llcf->character_cache = NGX_CONF_UNSET_MSEC;
@@ -383,6 +442,7 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->context_size, prev->context_size, 0);
     ngx_conf_merge_size_value(conf->event_size, prev->event_size, 1048576);
     ngx_conf_merge_size_value(conf->answer_size, prev->answer_size, 262144);
+    ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
     ngx_conf_merge_ptr_value(conf->characters, prev->characters, NULL);
     ngx_conf_merge_msec_value(conf->character_timeout,
                               prev->character_timeout, 1000);

@@ -19,6 +19,26 @@ static ngx_int_t ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 
 
+/* from here on the request is in the ledger, whoever refuses it */
+
+ngx_int_t
+ngx_http_sp_llm_account(ngx_http_request_t *r)
+{
+    ngx_http_sp_llm_loc_conf_t  *llcf;
+
+    llcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_llm_module);
+
+    if (llcf->model == NULL) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_sp_turn_open(r, (llcf->kind
+                                     == NGX_HTTP_SP_MODEL_EMBEDDING)
+                                    ? NGX_HTTP_SP_CALL_EMBEDDING
+                                    : NGX_HTTP_SP_CALL_CHAT);
+}
+
+
 ngx_int_t
 ngx_http_sp_llm_check(ngx_http_request_t *r)
 {
@@ -142,7 +162,8 @@ static ngx_int_t
 ngx_http_sp_llm_check_model(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     const char *name, size_t len)
 {
-    ngx_str_t  alias;
+    ngx_str_t            alias;
+    ngx_http_sp_turn_t  *turn;
 
     if (name == NULL) {
         ctx->check.model = ctx->check.conf->model;
@@ -156,6 +177,13 @@ ngx_http_sp_llm_check_model(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
                                               ctx->check.conf->kind);
 
     if (ctx->check.model == NULL) {
+
+        turn = ngx_http_sp_turn(r);
+
+        if (turn != NULL) {
+            turn->error = NGX_HTTP_SP_CALLER_UNKNOWN_MODEL;
+        }
+
         (void) ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND, "model_not_found",
                                  "the model does not exist, GET /v1/models "
                                  "lists those that do");

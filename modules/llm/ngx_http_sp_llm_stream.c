@@ -20,15 +20,11 @@ static ngx_int_t ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx,
     u_char *p, size_t len);
 static ngx_int_t ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx);
-static ngx_int_t ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx,
-    sp_sse_event_t *event);
 static ngx_int_t ngx_http_sp_llm_event_done(ngx_http_sp_llm_ctx_t *ctx,
-    sp_sse_event_t *sse);
+    sp_sse_event_t *sse, ngx_uint_t passed);
 static ngx_int_t ngx_http_sp_llm_stop(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_pass_event(ngx_http_sp_llm_ctx_t *ctx,
     sp_sse_event_t *event);
-static ngx_int_t ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
-    u_char *last);
 static ngx_int_t ngx_http_sp_llm_grow(ngx_http_sp_llm_ctx_t *ctx);
 static void ngx_http_sp_llm_last(ngx_chain_t *cl, ngx_int_t rc);
 static ngx_int_t ngx_http_sp_llm_end_failed(ngx_http_sp_llm_ctx_t *ctx,
@@ -41,17 +37,17 @@ static ngx_uint_t ngx_http_sp_llm_is_whole(ngx_http_sp_llm_ctx_t *ctx,
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
     { "provider_event_too_large",
       "the model provider sent an event above the configured size",
-      NGX_HTTP_SP_FAILURE_GATEWAY };
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_GATEWAY };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_malformed =
     { "provider_invalid_event",
       "the model provider sent an event that is not valid",
-      NGX_HTTP_SP_FAILURE_ANSWER };
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_ANSWER };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_reported =
     { "provider_error",
       "the model provider reported an error while answering",
-      NGX_HTTP_SP_FAILURE_ERROR };
+      0, NGX_HTTP_SP_PROVIDER_ERROR, NGX_HTTP_SP_FAILURE_ERROR };
 
 
 ngx_int_t
@@ -86,8 +82,12 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
             rc = ngx_http_sp_llm_grow(ctx);
             break;
 
+        case SP_SSE_PART:
+            rc = ngx_http_sp_llm_large_part(ctx, &event);
+            break;
+
         default: /* SP_SSE_EVENT */
-            rc = ngx_http_sp_llm_event(ctx, &event);
+            rc = ngx_http_sp_llm_event(ctx, &event, 0);
         }
 
         if (rc != NGX_OK || ctx->relay.stopped) {
@@ -128,7 +128,7 @@ ngx_http_sp_llm_feed_json(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 
 /*
  * A copy for the scanner: the upstream's buffer is written over as soon as it
- * was sent.  Beyond the cap the answer still passes, but is not accounted.
+ * was sent.  Beyond the cap what is long in it is not kept.
  */
 
 static ngx_int_t
@@ -138,17 +138,20 @@ ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
     size_t   size;
 
     if (ctx->response.overflow) {
-        return NGX_OK;
+        return ngx_http_sp_llm_brief(ctx, p, len);
     }
 
     if (ctx->response.json_len + len > ctx->check.conf->event_size) {
         ctx->response.overflow = 1;
 
-        ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
-                      "llm: an answer of provider \"%V\" is longer than "
-                      "llm_event_size and is not accounted",
-                      &ctx->attempt.target->provider->name);
-        return NGX_OK;
+        if (ngx_http_sp_llm_brief(ctx, ctx->response.json,
+                                  ctx->response.json_len)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_sp_llm_brief(ctx, p, len);
     }
 
     if (ctx->response.json_size - ctx->response.json_len < len) {
@@ -208,7 +211,7 @@ ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
 
     response = &ctx->response;
 
-    if (response->overflow) {
+    if (response->overflow && ngx_http_sp_llm_brief_answer(ctx) != NGX_OK) {
         return ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE,
                                       NGX_HTTP_OK);
     }
@@ -235,6 +238,10 @@ ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
         ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                       "llm: provider \"%V\" sent an answer that is not a "
                       "completion", &ctx->attempt.target->provider->name);
+
+        ngx_http_sp_llm_blame(ctx, event.has_error
+                                   ? NGX_HTTP_SP_PROVIDER_ERROR
+                                   : NGX_HTTP_SP_PROVIDER_INVALID_ANSWER);
 
         if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED, NGX_HTTP_OK)
             != NGX_OK)
@@ -282,6 +289,10 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
                                       NGX_HTTP_OK);
     }
 
+    if (response->sse.pass) {
+        return NGX_DECLINED;
+    }
+
     for ( ;; ) {
         status = sp_sse_end(&response->sse, &event);
 
@@ -298,7 +309,7 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
 
     if (status == SP_SSE_EVENT && ngx_http_sp_llm_is_whole(ctx, &event)) {
 
-        rc = ngx_http_sp_llm_event(ctx, &event);
+        rc = ngx_http_sp_llm_event(ctx, &event, 0);
 
         if (rc != NGX_OK || ctx->relay.stopped) {
             return rc;
@@ -321,7 +332,9 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
         return NGX_DECLINED;
     }
 
-    ngx_sp_metric_add(ctx->attempt.target->provider->unterminated, 1);
+    if (!ctx->attempt.dialect->eof) {
+        ngx_sp_metric_add(ctx->attempt.target->provider->unterminated, 1);
+    }
 
     response->done = 1;
 
@@ -356,8 +369,9 @@ ngx_http_sp_llm_finished(const ngx_http_sp_llm_ctx_t *ctx)
 }
 
 
-static ngx_int_t
-ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
+ngx_int_t
+ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse,
+    ngx_uint_t passed)
 {
     ngx_int_t                    rc;
     sp_event_t                   event;
@@ -373,13 +387,17 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
                                       : ngx_http_sp_llm_pass_event(ctx, sse);
     }
 
+    /* what stands there without "data:" may be an error, but says nothing */
+
     rc = ctx->attempt.dialect->scan_event(response->reader, sse,
-                                          ngx_http_sp_llm_delta, ctx, &event);
+                                          sse->naked ? NULL
+                                                     : ngx_http_sp_llm_delta,
+                                          ctx, &event);
     if (response->broken) {
         return NGX_ERROR;
     }
 
-    if (rc != 0) {
+    if (rc != 0 || (sse->naked && !event.has_error)) {
         return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_malformed);
     }
 
@@ -390,7 +408,7 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
     ngx_http_sp_llm_note(ctx, &event);
 
     if (event.done) {
-        return ngx_http_sp_llm_event_done(ctx, sse);
+        return ngx_http_sp_llm_event_done(ctx, sse, passed);
     }
 
     if (response->nrefused != 0 && ngx_http_sp_llm_finished(ctx)) {
@@ -400,6 +418,7 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
     /* usage that we asked for, not the client */
 
     if (ctx->attempt.rewritten
+        || passed
         || (event.usage_only && !ctx->check.chat->include_usage))
     {
         return NGX_OK;
@@ -410,7 +429,8 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
 
 
 static ngx_int_t
-ngx_http_sp_llm_event_done(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
+ngx_http_sp_llm_event_done(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse,
+    ngx_uint_t passed)
 {
     ctx->response.done = 1;
 
@@ -421,8 +441,11 @@ ngx_http_sp_llm_event_done(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse)
         return NGX_ERROR;
     }
 
-    return ctx->attempt.rewritten ? ngx_http_sp_llm_write_end(ctx)
-                                  : ngx_http_sp_llm_pass_event(ctx, sse);
+    if (ctx->attempt.rewritten) {
+        return ngx_http_sp_llm_write_end(ctx);
+    }
+
+    return passed ? NGX_OK : ngx_http_sp_llm_pass_event(ctx, sse);
 }
 
 
@@ -474,9 +497,7 @@ ngx_http_sp_llm_pass_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *event)
 }
 
 
-/* a piece of the upstream's buffer; adjoining ones go out as one */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 {
     ngx_buf_t    *b;
@@ -522,6 +543,8 @@ ngx_http_sp_llm_append(ngx_http_sp_llm_ctx_t *ctx, ngx_chain_t *cl)
 
     ctx->response.slice = NULL;
     ctx->response.out = NULL;
+
+    ctx->keepalive.said = ngx_current_msec;
 }
 
 
@@ -591,7 +614,12 @@ ngx_http_sp_llm_grow(ngx_http_sp_llm_ctx_t *ctx)
     ngx_chain_t  *cl, *old;
 
     if (ctx->response.sse.need > ctx->check.conf->event_size) {
-        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_too_large);
+
+        /* what is not passed as it comes must be there to be written anew */
+
+        return ctx->attempt.rewritten
+               ? ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_too_large)
+               : ngx_http_sp_llm_large(ctx);
     }
 
     size = NGX_HTTP_SP_LLM_CARRY;
@@ -703,12 +731,24 @@ ngx_http_sp_llm_end_failed(ngx_http_sp_llm_ctx_t *ctx,
 {
     ngx_chain_t  *cl;
 
+    static u_char  end[] = "\n\n";
+
     ctx->attempt.failure = fault->failure;
+
+    ngx_http_sp_llm_blame(ctx, fault->error);
 
     if ((ctx->check.stream && ngx_http_sp_llm_filter_end(ctx) != NGX_OK)
         || ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_FAILED, status)
            != NGX_OK
         || !ctx->check.stream)
+    {
+        return NGX_ERROR;
+    }
+
+    /* the half of an event must not be one with what follows */
+
+    if (ctx->response.sse.pass
+        && ngx_http_sp_llm_pass(ctx, end, end + 2) != NGX_OK)
     {
         return NGX_ERROR;
     }

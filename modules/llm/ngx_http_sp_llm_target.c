@@ -20,43 +20,49 @@ static const ngx_http_sp_llm_fault_t  ngx_http_sp_llm_relay_faults[] = {
 
     { "provider_unreachable",
       "the model provider could not be reached or closed the connection",
-      NGX_HTTP_SP_FAILURE_UNREACHABLE },
+      0, NGX_HTTP_SP_PROVIDER_UNREACHABLE, NGX_HTTP_SP_FAILURE_UNREACHABLE },
 
     { "provider_unreachable",
       "the model provider could not be reached or closed the connection",
-      NGX_HTTP_SP_FAILURE_UNREACHABLE },
+      0, NGX_HTTP_SP_PROVIDER_UNREACHABLE, NGX_HTTP_SP_FAILURE_UNREACHABLE },
 
     { "provider_connect_timeout",
       "the model provider could not be reached in time",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
       NGX_HTTP_SP_FAILURE_CONNECT_TIMEOUT },
 
     { "provider_send_timeout",
       "the model provider did not take the request in time",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
       NGX_HTTP_SP_FAILURE_SEND_TIMEOUT },
 
     { "provider_timeout",
       "the model provider did not answer in time",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
       NGX_HTTP_SP_FAILURE_FIRST_BYTE_TIMEOUT },
 
     { "provider_read_timeout",
       "the model provider did not go on in time",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
       NGX_HTTP_SP_FAILURE_READ_TIMEOUT },
 
     { "provider_total_timeout",
       "the model provider did not come to an end in time",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
       NGX_HTTP_SP_FAILURE_TOTAL_TIMEOUT },
 
     { "request_deadline_exceeded",
       "the request has taken the longest time that the gateway allows",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
       NGX_HTTP_SP_FAILURE_TOTAL_TIMEOUT },
 
     { "provider_unreachable",
       "the model provider could not be reached or closed the connection",
-      NGX_HTTP_SP_FAILURE_ANSWER },
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_ANSWER },
 
     { "provider_stream_cut",
       "the model provider closed the stream before its end",
-      NGX_HTTP_SP_FAILURE_CUT }
+      0, NGX_HTTP_SP_PROVIDER_CUT, NGX_HTTP_SP_FAILURE_CUT }
 };
 
 

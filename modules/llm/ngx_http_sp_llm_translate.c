@@ -9,6 +9,8 @@
 
 #include "ngx_http_sp_llm.h"
 
+#include "sp_call_id.h"
+
 
 #define NGX_HTTP_SP_LLM_OUT  4096
 
@@ -19,6 +21,8 @@ typedef void (*ngx_http_sp_llm_write_pt)(ngx_http_sp_llm_ctx_t *ctx,
 
 
 static ngx_int_t ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_name_call(ngx_http_sp_llm_ctx_t *ctx,
+    sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_write(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_write_pt write, const sp_delta_t *delta, size_t need);
 static void ngx_http_sp_llm_delta_out(ngx_http_sp_llm_ctx_t *ctx,
@@ -95,6 +99,12 @@ ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta)
 
     ngx_int_t  rc;
 
+    /* whatever becomes of it, it was paid for */
+
+    if (delta->kind != SP_DELTA_FINISH && delta->kind != SP_DELTA_SIGNATURE) {
+        ctx->response.said += delta->text.len;
+    }
+
     rc = ctx->attempt.filtered ? ngx_http_sp_llm_filter(ctx, delta)
                                : ngx_http_sp_llm_say(ctx, delta);
 
@@ -111,7 +121,7 @@ ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta)
 ngx_int_t
 ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 {
-    sp_delta_t  *copy;
+    sp_delta_t  *copy, said;
 
     if (ngx_http_sp_llm_note_delta(ctx, delta) != NGX_OK) {
         return NGX_ERROR;
@@ -121,11 +131,18 @@ ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
         return NGX_OK;
     }
 
+    said = *delta;
+
+    if (said.no_id && ngx_http_sp_llm_name_call(ctx, &said) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (ctx->check.stream) {
-        return ngx_http_sp_llm_write(ctx, ngx_http_sp_llm_delta_out, delta,
+        return ngx_http_sp_llm_write(ctx, ngx_http_sp_llm_delta_out, &said,
                                      SP_DIALECT_EVENT
-                                     + 6 * (delta->text.len + delta->id.len
-                                            + delta->name.len));
+                                     + 6 * (said.text.len + said.id.len
+                                            + said.name.len
+                                            + said.signature.len));
     }
 
     copy = ngx_array_push(ctx->response.deltas);
@@ -133,7 +150,28 @@ ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
         return NGX_ERROR;
     }
 
-    *copy = *delta;
+    *copy = said;
+
+    return NGX_OK;
+}
+
+
+/* a client answers a call by its id, so each has one */
+
+static ngx_int_t
+ngx_http_sp_llm_name_call(ngx_http_sp_llm_ctx_t *ctx, sp_delta_t *delta)
+{
+    char  *id;
+
+    id = ngx_pnalloc(ctx->request->pool, SP_CALL_ID_SIZE);
+    if (id == NULL) {
+        return NGX_ERROR;
+    }
+
+    delta->id.data = id;
+    delta->id.len = sp_call_id(id, (char *) ctx->turn->id,
+                               sizeof(ctx->turn->id), delta->choice,
+                               delta->tool);
 
     return NGX_OK;
 }
@@ -295,7 +333,7 @@ ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_memzero(&error, sizeof(sp_dialect_error_t));
 
-    error.status = NGX_HTTP_BAD_GATEWAY;
+    error.status = fault->status ? fault->status : NGX_HTTP_BAD_GATEWAY;
     error.code = fault->code;
     error.message = fault->message;
     error.message_len = ngx_strlen(fault->message);

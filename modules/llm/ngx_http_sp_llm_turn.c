@@ -13,6 +13,15 @@
 #define NGX_HTTP_SP_LLM_TEXT  1024
 
 
+/* of what was said, but is not at hand as a text */
+#define ngx_http_sp_llm_tokens(len)  (((len) + 3) / 4)
+
+#define ngx_http_sp_llm_text_tokens(response)                                 \
+    sp_prompt_tokens((char *) (response)->text, (response)->text_len)
+
+
+static void ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
+    const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn);
 static ngx_int_t ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx,
@@ -26,16 +35,12 @@ ngx_int_t
 ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     size_t prompt_tokens)
 {
-    sp_chat_request_t         *chat;
-    ngx_http_sp_turn_t        *turn;
-    const sp_chat_message_t   *message;
+    ngx_http_sp_turn_t  *turn;
 
     turn = ngx_http_sp_turn(r);
     if (turn == NULL) {
         return NGX_ERROR;
     }
-
-    chat = ctx->check.chat;
 
     if (ctx->route.attempts->nelts == 1) {
         turn->started = ngx_current_msec;
@@ -45,9 +50,33 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     turn->model = ctx->attempt.target->name;
     turn->alias = ctx->check.model->alias;
     turn->attempts = ctx->route.attempts;
-    turn->prompt_tokens = prompt_tokens;
     turn->stream = ctx->check.stream;
     turn->finish = NGX_HTTP_SP_TURN_FAILED;
+    turn->error = NGX_HTTP_SP_TURN_OK;
+
+    turn->prompt_tokens = -1;
+    turn->completion_tokens = -1;
+    turn->cached_tokens = -1;
+    turn->cache_write_tokens = -1;
+    turn->reasoning_tokens = -1;
+    turn->estimated_prompt_tokens = prompt_tokens;
+    turn->estimated_completion_tokens = -1;
+
+    if (ctx->check.chat != NULL) {
+        ngx_http_sp_llm_turn_chat(r, ctx->check.chat, turn);
+    }
+
+    ctx->turn = turn;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
+    const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn)
+{
+    const sp_chat_message_t  *message;
 
     if (chat->character_id != NULL) {
         turn->character_id.data = (u_char *) chat->character_id;
@@ -69,10 +98,6 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     /* "memory": "off" is a temporary chat: neither read nor written */
 
     turn->store = (!chat->memory_off && ngx_http_sp_identity(r) != NULL);
-
-    ctx->turn = turn;
-
-    return NGX_OK;
 }
 
 
@@ -91,19 +116,14 @@ ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_event_t *event)
 
     sp_event_merge(&ctx->response.totals, event);
 
-    if (event->prompt_tokens >= 0) {
-        turn->prompt_tokens = event->prompt_tokens;
-        turn->reported = 1;
-    }
+    turn->prompt_tokens = ctx->response.totals.prompt_tokens;
+    turn->completion_tokens = ctx->response.totals.completion_tokens;
+    turn->cached_tokens = ctx->response.totals.cached_tokens;
+    turn->cache_write_tokens = ctx->response.totals.cache_write_tokens;
+    turn->reasoning_tokens = ctx->response.totals.reasoning_tokens;
 
     if (event->completion_tokens >= 0) {
-        turn->completion_tokens = event->completion_tokens;
-        turn->reported = 1;
-        ctx->response.usage = 1;
-    }
-
-    if (event->cached_tokens >= 0) {
-        turn->cached_tokens = event->cached_tokens;
+        ctx->response.counted = ctx->response.said;
     }
 }
 
@@ -213,6 +233,7 @@ ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx, const char *text,
         response->text_size = size;
     }
 
+    response->text_said += len;
     response->text_len += sp_json_unescape((char *) response->text
                                         + response->text_len,
                                         response->text_size
@@ -220,6 +241,18 @@ ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx, const char *text,
                                         text, len);
 
     return NGX_OK;
+}
+
+
+/* the first one that is said of a target stays */
+
+void
+ngx_http_sp_llm_blame(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_turn_error_e error)
+{
+    if (ctx->turn != NULL && ctx->turn->error == NGX_HTTP_SP_TURN_OK) {
+        ctx->turn->error = error;
+    }
 }
 
 
@@ -266,10 +299,7 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     turn->assistant_text.len = ctx->response.text_len;
 
     ngx_http_sp_llm_estimate(ctx);
-
-    ngx_sp_metric_add(metrics->prompt_tokens, turn->prompt_tokens);
-    ngx_sp_metric_add(metrics->completion_tokens,
-                      turn->completion_tokens);
+    ngx_http_sp_account(turn, ctx->attempt.target);
 
     /*
      * Nothing was said yet: an error_page may still lead to another provider.
@@ -295,8 +325,7 @@ ngx_http_sp_llm_end_attempt(ngx_http_sp_llm_ctx_t *ctx,
     entry = ctx->attempt.entry;
     failure = ctx->attempt.failure;
 
-    if (ctx->turn != NULL && ctx->turn->reported) {
-        entry->reported = 1;
+    if (ctx->turn != NULL) {
         entry->prompt_tokens = ctx->turn->prompt_tokens;
         entry->completion_tokens = ctx->turn->completion_tokens;
     }
@@ -318,17 +347,53 @@ ngx_http_sp_llm_end_attempt(ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
-/* a cut answer has cost what was seen of it */
+/*
+ * What the provider has told is not touched.  An estimate is made where that
+ * is not all: of an answer that was cut, of a provider that tells nothing.
+ * What failed before it said anything has cost nothing, unless it was the
+ * client that did not wait for it.
+ */
 
 static void
 ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx)
 {
-    if (ctx->response.usage || ctx->response.text_len == 0) {
+    ngx_http_sp_turn_t                *turn;
+    const ngx_http_sp_llm_response_t  *response;
+
+    turn = ctx->turn;
+    response = &ctx->response;
+
+    if (turn->prompt_tokens >= 0
+        || (turn->finish == NGX_HTTP_SP_TURN_FAILED && response->said == 0
+            && turn->error != NGX_HTTP_SP_CALLER_DISCONNECTED))
+    {
+        turn->estimated_prompt_tokens = -1;
+    }
+
+    if (ctx->check.chat == NULL) {
         return;
     }
 
-    ctx->turn->reported = 0;
-    ctx->turn->completion_tokens =
-                            sp_prompt_tokens((char *) ctx->response.text,
-                                             ctx->response.text_len);
+    if (turn->completion_tokens < 0) {
+
+        if (response->said != 0 || turn->finish == NGX_HTTP_SP_TURN_COMPLETE)
+        {
+            turn->estimated_completion_tokens =
+                ngx_http_sp_llm_text_tokens(response)
+                + ngx_http_sp_llm_tokens(response->said
+                                         - response->text_said);
+        }
+
+        return;
+    }
+
+    /* the last of the running totals was told before the last of the text */
+
+    if (response->said > response->counted
+        && (turn->finish != NGX_HTTP_SP_TURN_COMPLETE
+            || response->nrefused != 0))
+    {
+        turn->estimated_completion_tokens = turn->completion_tokens
+            + ngx_http_sp_llm_tokens(response->said - response->counted);
+    }
 }

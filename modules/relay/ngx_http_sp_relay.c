@@ -129,7 +129,7 @@ ngx_http_sp_relay_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 
     /* of what was before the header it is known already */
 
-    if (r->upstream->header_sent && rc != 0) {
+    if (r->upstream->header_sent) {
         relay->failure = ngx_http_sp_relay_why(relay);
     }
 

@@ -236,6 +236,19 @@ ngx_sp_spool_append(ngx_sp_sink_t *sink, const ngx_str_t *line)
 }
 
 
+ngx_int_t
+ngx_sp_spool_offer(ngx_sp_sink_t *sink, const ngx_str_t *line)
+{
+    if (sink->backlog > sink->spool->max_size / 2) {
+        ngx_sp_spool_complain(sink, 0, "the spool is half full");
+        ngx_sp_metric_add(sink->dropped, 1);
+        return NGX_ERROR;
+    }
+
+    return ngx_sp_spool_append(sink, line);
+}
+
+
 static ngx_int_t
 ngx_sp_spool_write(ngx_sp_sink_t *sink, const ngx_str_t *line)
 {

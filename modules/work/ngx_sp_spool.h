@@ -65,5 +65,11 @@ void ngx_sp_spool_exit_process(ngx_sp_spool_t *spool);
  */
 ngx_int_t ngx_sp_spool_append(ngx_sp_sink_t *sink, const ngx_str_t *line);
 
+/*
+ * The same for a line that gives way to others: it is lost already where half
+ * of max_size waits.
+ */
+ngx_int_t ngx_sp_spool_offer(ngx_sp_sink_t *sink, const ngx_str_t *line);
+
 
 #endif /* _NGX_SP_SPOOL_H_INCLUDED_ */

@@ -70,6 +70,20 @@ is_deeply($long, { text => 'a ', finish => 'content_filter' },
           'a text that is held for ever ends there');
 like($t->error_log, qr/holds back more than 65536 bytes/, 'and it is told');
 
+
+
+# -- filters and end hooks of one rank come by their names
+
+my %order;
+
+for my $line ($t->error_log =~ /order: (\w+ \w+)/g) {
+    my ($what, $name) = split ' ', $line;
+    push @{ $order{$what} }, $name;
+}
+
+is(join(' ', @{ $order{$_} }[0 .. 3]), 'alpha beta alpha beta',
+   "$_: by rank, then by name") for qw(filter end);
+
 $p->stop;
 $t->finish;
 done_testing;

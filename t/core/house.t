@@ -72,7 +72,7 @@ $t->sql("insert into mem.audit (scope_id, user_id, op, actor, at)
 $t->sql("insert into mem.tombstone (scope_id, user_id, hash, deleted_at)
          select s.id, s.user_id, 'x', now() - interval '5 years'
            from mem.scope as s");
-$t->sql("insert into gateway.ledger (id, finish, at, created_at)
+$t->sql("insert into gateway.ledger (id, outcome, at, created_at)
          values (gen_random_uuid(), 'complete', now() - interval '5 years',
                  now() - interval '5 years')");
 

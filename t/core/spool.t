@@ -54,8 +54,8 @@ sub turn {
 
 sub stored {
     return map { $_->[0] => $_->[1] } $t->sql(
-        "select finish_reason, finish || ' ' || status || ' ' ||
-                prompt_tokens from gateway.ledger");
+        "select finish_reason, outcome || ' ' || status || ' ' ||
+                coalesce(prompt_tokens, 0) from gateway.ledger");
 }
 
 sub all_stored {
@@ -138,9 +138,9 @@ ok(-e $t->dir . '/spool/turns/new-1-2-0', 'a new one is not');
 # a line that is no JSON at all stands in a file
 
 $t->file('spool/turns/turns-1-1-1.jsonl', join "\n",
-         '{"id":"018f0000-0000-7000-8000-000000000001","finish":"complete",'
+         '{"id":"018f0000-0000-7000-8000-000000000001","outcome":"complete",'
          . '"finish_reason":"by hand","at":1.5}', '{"garbage', '{"id":"018f'
-         . '0000-0000-7000-8000-000000000002","finish":"complete",'
+         . '0000-0000-7000-8000-000000000002","outcome":"complete",'
          . '"finish_reason":"after it","at":1.5}', '{"id":"cut');
 chown $Sallyport::Server::nobody, $Sallyport::Server::nogroup,
       $t->dir . '/spool/turns/turns-1-1-1.jsonl';

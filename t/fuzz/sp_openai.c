@@ -212,5 +212,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
 
+    n = sp_json_unescape_half(p, size);
+
+    if (n > size
+        || (n != 0
+            && (sp_json_unescape(text, sizeof(text), p + size - n, n) != 3
+                || memcmp(text, "\xef\xbf\xbd", 3) != 0)))
+    {
+        abort();
+    }
+
     return 0;
 }

@@ -199,9 +199,9 @@ cmp_ok(abs($first - 150), '<', 35, 'three of four go to the weight of 3')
 
 ok($t->wait_until(sub {
        $t->sql("select count(*) from gateway.ledger where jsonb_array_length(attempts) = 2
-                 and provider = 'two' and finish = 'complete'") >= 60
+                 and provider = 'two' and outcome = 'complete'") >= 60
    }), 'the ledger has the one that answered, and how many were asked')
-    or diag(map { "@$_\n" } $t->sql('select provider, jsonb_array_length(attempts), finish,
+    or diag(map { "@$_\n" } $t->sql('select provider, jsonb_array_length(attempts), outcome,
         count(*) from gateway.ledger group by 1, 2, 3'));
 
 cmp_ok(Sallyport::Llm::metric($t, 'sallyport_llm_requests_total',

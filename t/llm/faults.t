@@ -16,10 +16,13 @@ use Sallyport::Llm;
 binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
 
 my ($t, $p) = Sallyport::Llm::gateway(
-    http => 'llm_event_size 64k;
+    http => 'llm_event_size 64k; moderation_rules test.rules;
              llm_provider down { url http://127.0.0.1:%%PORT2%%;
                                  model m as=down; }',
-    server => 'location = /fallback {
+    prepare => sub { $_[0]->file('test.rules',
+                                 "[m category=x action=block]\nsecret\n") },
+    server => 'location = /judged { moderation output; llm_pass default; }
+               location = /fallback {
                    error_page 429 502 503 504 = @backup;
                    llm_pass down;
                }
@@ -129,6 +132,66 @@ is(length Sallyport::Llm::parse($big->{body})->{text}, 40000 + length $Sallyport
    'a large event passes');
 
 
+# -- above llm_event_size: the bytes pass, what is said beside them is read
+
+for my $fault ('big size=100000', 'big size=3000000', 'big size=100000 lines=1')
+{
+    for my $opt ({}, { http2 => 1 }) {
+        my $name = $fault . ($opt->{http2} ? ', HTTP/2' : '');
+        my $body = Sallyport::Llm::body("fault $fault", stream => \1,
+            stream_options => { include_usage => \1 });
+        my $got = $t->post('/v1/chat/completions', {}, $body, $opt)->{body};
+        my $sent = $t->request('POST', '/v1/chat/completions',
+            { 'Content-Type' => 'application/json' },
+            $Sallyport::Llm::json->encode({ %$body, model => 'real-model' }),
+            { port => $t->port(1) })->{body};
+
+        ok($got eq $sent, "$name: byte for byte")
+            or diag(length $got, ' of ', length $sent);
+
+        # its end and its usage are in it
+        $got = stream("fault $fault last=1", $opt)->{body};
+
+        is(Sallyport::Llm::parse($got =~ s/x{1000,}//r)->{done}, 1,
+           "$name, last: complete, as it says itself");
+
+        $got = stream("fault $fault error=1", $opt)->{body};
+        is(Sallyport::Llm::parse($got =~ s/x{1000,}//r)->{error}{code},
+           'provider_error', "$name, error: told behind it");
+    }
+}
+
+my $tokens = Sallyport::Llm::metric($t, 'sallyport_llm_tokens_total',
+    'provider="fake",kind="chat",type="completion"');
+
+stream('fault big size=3000000 last=1');
+is(Sallyport::Llm::metric($t, 'sallyport_llm_tokens_total',
+       'provider="fake",kind="chat",type="completion"') - $tokens, 77,
+   'and accounted by its usage');
+
+# a whole answer above it as well
+
+$tokens += 77;
+
+is(length chat('fault close words=20000')->{json}{choices}[0]{message}{content},
+   128894, 'a large answer passes');
+is(Sallyport::Llm::metric($t, 'sallyport_llm_tokens_total',
+       'provider="fake",kind="chat",type="completion"') - $tokens, 20000,
+   'and is accounted by its usage');
+
+for my $opt ({}, { http2 => 1 }) {
+    my $got = stream('fault big size=3000000 cut=1', $opt)->{body};
+
+    like($got, qr/x\n\ndata: \{"error":[^\n]*provider_stream_cut[^\n]*\n\n\z/,
+         'cut in the midst of it: an event of its own says so');
+
+    is(Sallyport::Llm::parse($t->post('/judged', {},
+           Sallyport::Llm::body('fault big size=3000000', stream => \1),
+           $opt)->{body})->{error}{code}, 'provider_event_too_large',
+       'where it is judged it is an error');
+}
+
+
 # -- streams that break: what came, then an error event, no [DONE]
 
 my %broken = (
@@ -142,7 +205,6 @@ my %broken = (
     'stall at=header' => 'provider_read_timeout',
     'error'         => 'provider_error',
     'garbage'       => 'provider_invalid_event',
-    'big size=100000' => 'provider_event_too_large',
 );
 
 for my $fault (sort keys %broken) {
@@ -166,7 +228,7 @@ for my $fault (sort keys %broken) {
 
 # -- a stream whose choices all end, but not itself: it is complete
 
-my $unterminated = 0;
+my $unterminated = 7;    # with the large ones above
 
 for my $fault ('short', 'short end=cut', 'short end=half', 'short end=line',
                'short finish=2')

@@ -56,6 +56,11 @@ my %good = (
                            connect_timeout 1s; send_timeout 1s;
                            read_timeout 10m; keepalive 4; buffer_size 16k;
                            stream_usage off; model n as=b context=128k;"),
+    'prices' => block("$url model n as=b price=2.5/10;
+                       model o as=c price=0.075/0.3/0.01875;
+                       model p as=d kind=chat context=8k weight=2 backup
+                             internal price=3/15/0.3/3.75;"),
+    'a currency' => block($url) . 'llm_currency EUR;',
     'a unix socket' => block('url http://unix:/tmp/x.sock:/v1;'),
     'https' => block('url https://127.0.0.1;'),
     'a host that does not exist' => block('url http://no.such.invalid/;'),
@@ -96,6 +101,15 @@ ok($ok, 'a provider behind its server') or diag($out);
 # -- refused: [block, what is said]
 
 my %bad = (
+    'a price' => [ block("$url model n price=10;"),
+                   qr{invalid price in "price=10" of "model", expected price=}
+                 ],
+    'a price below 0' => [ block("$url model n price=-1/1;"),
+                           qr/invalid price/ ],
+    'a currency' => [ block($url) . 'llm_currency euro;',
+                      qr/invalid currency "euro", expected a code of ISO/ ],
+    'two currencies' => [ block($url) . 'llm_currency EUR; llm_currency USD;',
+                          qr/"llm_currency" directive is duplicate/ ],
     'no url' => [ block(''), qr/has no "url"/ ],
     'no model' => [ "llm_provider x { $url }", qr/has no "model"/ ],
     'twice' => [ block($url) . "llm_provider x { $url model n; }",
@@ -140,7 +154,7 @@ my %bad = (
     'stream_usage' => [ block("$url stream_usage maybe;"),
                         qr/it must be "on" or "off"/ ],
     'a model parameter' => [ block("$url model n color=2;"),
-                             qr/expected as=ALIAS, kind=chat, kind=embedding, context=TOKENS, weight=NUMBER, backup or internal/ ],
+                             qr/expected as=ALIAS, kind=chat, kind=embedding, context=TOKENS, weight=NUMBER, price=INPUT\/OUTPUT, backup or internal/ ],
     'a weight' => [ block("$url model n weight=0;"),
                     qr/invalid value "weight=0" in "model", a number from 1 to 1000 / ],
 );

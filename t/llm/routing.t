@@ -84,12 +84,12 @@ sub row {
     ok($t->wait_until(sub { $t->sql('select count(*) from gateway.ledger')
                             >= $rows }), 'a row') or return {};
 
-    my ($row) = $t->sql(q{select attempts, finish, status, provider, model,
+    my ($row) = $t->sql(q{select attempts, outcome, status, provider, model,
         prompt_tokens, completion_tokens from gateway.ledger
         order by at desc, id desc limit 1});
 
     my %row;
-    @row{qw(attempts finish status provider model prompt completion)} = @$row;
+    @row{qw(attempts outcome status provider model prompt completion)} = @$row;
     $row{attempts} = $Sallyport::Llm::json->decode($row{attempts});
     return \%row;
 }
@@ -123,7 +123,7 @@ $row = row();
 is($res->{out}{done}, 1, 'one that another target answers');
 like(tries($row), qr/^one [12] 500 server_error, two - 200 -$/, 'both are told');
 is($row->{provider}, 'two', 'the row is of who has answered');
-is($row->{finish}, 'complete', 'and is complete');
+is($row->{outcome}, 'complete', 'and is complete');
 is($row->{attempts}[0]{first_byte_ms}, undef, 'the first gave no answer');
 is($row->{attempts}[0]{completion_tokens}, undef, 'and no tokens');
 is($row->{attempts}[1]{completion_tokens}, $row->{completion},
@@ -170,7 +170,7 @@ for my $case (
         is($res->{status}, $begins ? 200 : 504, "$name: status");
         is($res->{out}{done}, 0, "$name: no [DONE]");
         is($row->{attempts}[0]{class}, $class, "$name: $class");
-        is($row->{finish}, 'failed', "$name: failed");
+        is($row->{outcome}, 'failed', "$name: failed");
     }
 }
 
@@ -279,8 +279,11 @@ for my $case ([ 'llm_tries 0;', qr/"llm_tries".*1 to 64/ ],
     $t->refuses($t->http_conf($case->[0]), $case->[1], $case->[0]);
 }
 
-is($t->sql('select count(*) from gateway.ledger'), $rows,
-   'a row for each request, and no other');
+ok($t->wait_until(sub { $t->sql('select count(*) from gateway.ledger')
+                        == $rows + 2 }), 'a row for each request, and no other');
+is($t->sql(q{select count(*) from gateway.ledger
+             where outcome = 'refused' and attempts = '[]'}), 2,
+   'what was refused was not tried');
 is($t->sql(q{select count(*) from gateway.ledger where error is not null}), 0,
    'each could be stored');
 

@@ -82,7 +82,7 @@ for my $stream (0, 1) {
 
     my $row = turn(++$n);
 
-    is($row->{finish}, 'complete', "$name: complete");
+    is($row->{outcome}, 'complete', "$name: complete");
     is($row->{user_id}, $user, "$name: user");
     is($row->{character_id}, $mira, "$name: character");
     is($row->{provider}, 'fake', "$name: provider");
@@ -91,7 +91,11 @@ for my $stream (0, 1) {
     is($row->{prompt_tokens}, 11, "$name: prompt tokens");
     is($row->{completion_tokens}, 5, "$name: completion tokens");
     is($row->{cached_tokens}, 4, "$name: cached tokens");
-    ok($row->{reported}, "$name: reported by the provider");
+    is($row->{estimated_prompt_tokens}, undef, "$name: nothing estimated");
+    is($row->{estimated_completion_tokens}, undef, "$name: .. nor here");
+    is($row->{error_type}, '', "$name: nobody's fault");
+    is($row->{request_id}, $res->{headers}{'x-request-id'},
+       "$name: by its request id");
 
     my @messages = $t->sql('select role, content from chat.message
                             where chat_id = ? order by seq desc limit 2',
@@ -105,17 +109,18 @@ for my $stream (0, 1) {
 post('fault nousage', undef, stream => \1);
 my $row = turn(++$n);
 
-is($row->{finish}, 'complete', 'no usage: complete');
-ok(!$row->{reported}, 'no usage: estimated');
-cmp_ok($row->{completion_tokens}, '>', 3, 'no usage: by its text');
-cmp_ok($row->{prompt_tokens}, '>', 3, 'no usage: by the prompt');
+is($row->{outcome}, 'complete', 'no usage: complete');
+is($row->{$_}, undef, "no usage: nobody has told $_")
+    for qw(prompt_tokens completion_tokens cached_tokens reasoning_tokens);
+cmp_ok($row->{estimated_completion_tokens}, '>', 3, 'no usage: by its text');
+cmp_ok($row->{estimated_prompt_tokens}, '>', 3, 'no usage: by the prompt');
 
 post('fault usage', undef, stream => \1);
 is(turn(++$n)->{prompt_tokens}, 11, 'running totals are not added up');
 
 
 post('fault short', undef, stream => \1);
-is(turn(++$n)->{finish}, 'complete', 'no [DONE], but its choice was complete');
+is(turn(++$n)->{outcome}, 'complete', 'no [DONE], but its choice was complete');
 
 
 # -- failed
@@ -126,8 +131,8 @@ for my $fault ('cut at=mid', 'error', 'garbage', 'short finish=0',
     post("fault $fault", undef, stream => \1);
     $row = turn(++$n);
 
-    is($row->{finish}, 'failed', "$fault: failed");
-    is($row->{reported} ? 1 : 0, $fault =~ /short/ ? 1 : 0,
+    is($row->{outcome}, 'failed', "$fault: failed");
+    is(defined $row->{completion_tokens} ? 1 : 0, $fault =~ /short/ ? 1 : 0,
        "$fault: usage only where it came");
 }
 
@@ -145,8 +150,10 @@ for my $fault ('slow words=100 delay=30', 'stall at=mid') {
 
     $row = turn(++$n);
 
-    is($row->{finish}, 'partial', "$fault: partial");
-    cmp_ok($row->{completion_tokens}, '>', 0, "$fault: with an estimate");
+    is($row->{outcome}, 'partial', "$fault: partial");
+    is($row->{error_type}, 'caller_disconnected', "$fault: by the client");
+    cmp_ok($row->{estimated_completion_tokens}, '>', 0,
+           "$fault: with an estimate");
 
     like(scalar $t->sql('select content from chat.message
                          where chat_id = ? and role = ?
@@ -162,7 +169,7 @@ my $before = $t->sql('select count(*) from chat.message');
 
 post('private', undef, metadata => { character_id => $mira,
                                      memory => 'off' });
-is(turn(++$n)->{finish}, 'complete', 'memory off: accounted');
+is(turn(++$n)->{outcome}, 'complete', 'memory off: accounted');
 is(scalar $t->sql('select count(*) from chat.message'), $before,
    'memory off: no message is kept');
 
@@ -175,14 +182,20 @@ is($p->last_request->{json}{messages}[0]{content}, 'my ****** is out',
 turn(++$n);
 
 
-# -- what is refused has no record
+# -- what is refused has a record, what is no request for a model has none
 
 post('hi', undef, model => 'nothing');
+$row = turn(++$n);
+
+is($row->{outcome}, 'refused', 'refused');
+is($row->{error_type}, 'caller_unknown_model', 'whose fault it was');
+is("$row->{status} $row->{attempts}", '404 []', 'status, nobody was asked');
+
 $t->request('GET', '/v1/chat/completions', \%auth);
 
 post('hi');
 turn(++$n);
-is(turns(), $n, 'a refused request has no record');
+is(turns(), $n, 'another method has no record');
 
 
 # -- a long answer is kept in part

@@ -73,7 +73,7 @@ unlike("$messages\n$memories\n$rest", qr/secret/i, 'the raw text is nowhere');
 unlike("$messages\n$memories\n$rest", qr/zebra|Zoe/i,
        'what was blocked is nowhere');
 is(scalar $t->sql('select count(*) from gateway.ledger
-                   where kind = \'chat\''), 10,
+                   where kind = \'chat\' and outcome = \'complete\''), 10,
    'and is no turn');
 
 like($m->chat($anna, 'what is my dog called?')->{headers}{'x-memory'},

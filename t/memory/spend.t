@@ -24,7 +24,7 @@ my $mira = $Sallyport::Memory::mira;
 
 $_->open for $model, $embedder;
 
-# "kind user character provider model alias tokens reported" of each call
+# "kind user character provider model alias tokens" of each call
 # beside requests, in its order, once there are as many
 
 sub spent {
@@ -40,21 +40,23 @@ sub spent {
                    when ?::uuid then 'bert' else 'nobody' end,
                    case character_id when ?::uuid then 'mira' end,
                    provider, model, alias,
-                   prompt_tokens || '/' || completion_tokens || '/'
-                   || cached_tokens, reported, finish, status,
+                   coalesce(prompt_tokens::text, '-') || '/'
+                   || coalesce(completion_tokens::text, '-') || '/'
+                   || coalesce(cached_tokens::text, '-'),
+                   estimated_prompt_tokens, estimated_completion_tokens,
+                   outcome, status,
                    jsonb_array_length(attempts))
           from gateway.ledger where kind = ?
          order by at, id}, $anna, $bert, $mira, $kind);
 }
 
 sub row {
-    my ($kind, $who, $tokens, $reported) = @_;
+    my ($kind, $who, $tokens) = @_;
 
     my $what = $kind eq 'embedding' ? 'embedder demo-embedding embedding'
                                     : 'extractor demo extraction';
 
-    return "$kind $who mira $what $tokens "
-           . (defined $reported ? $reported : 't') . ' complete 200 1';
+    return "$kind $who mira $what $tokens complete 200 1";
 }
 
 sub counted {
@@ -66,7 +68,7 @@ sub counted {
 # a recall
 
 is($m->chat($anna, 'Where is my dog?')->{status}, 200, 'a chat');
-is_deeply([ spent(1, 'embedding') ], [ row('embedding', 'anna', '5/0/0') ],
+is_deeply([ spent(1, 'embedding') ], [ row('embedding', 'anna', '5/0/-') ],
           'its embedding is in the ledger, for the user who asked');
 ok($m->stored(2), 'the chat is stored');
 is_deeply([ $t->sql(q{select user_id::text, model, alias,
@@ -95,7 +97,7 @@ sub ten_turns {
 ten_turns($bert, 'My cat is called Tom.');
 is_deeply([ spent(1, 'extraction') ], [ row('extraction', 'bert', '40/8/16') ],
           'the extraction, for the user whose turns they were');
-is((spent(2, 'embedding'))[1], row('embedding', 'bert', '5/0/0'),
+is((spent(2, 'embedding'))[1], row('embedding', 'bert', '5/0/-'),
    'and its vectors');
 
 
@@ -110,7 +112,7 @@ if ($t->sql('select mem.has_vectors()')) {
                { character_id => $mira, content => 'Anna plays chess.' }
               )->{status}, 201, 'a memory is written');
     is_deeply([ sort((spent(4, 'embedding'))[2, 3]) ],
-              [ map { row('embedding', $_, '5/0/0') } 'anna', 'bert' ],
+              [ map { row('embedding', $_, '5/0/-') } 'anna', 'bert' ],
               'each batch is of one user');
 }
 
@@ -121,10 +123,10 @@ my $embedded = spent(0, 'embedding');
 
 $_->thrifty(1) for $model, $embedder;
 ten_turns($anna, 'My bird is called Kiki.');
-is((spent(2, 'extraction'))[1], row('extraction', 'anna', '0/0/0', 'f'),
+is((spent(2, 'extraction'))[1], row('extraction', 'anna', '-/-/-'),
    'no usage: nothing is made up');
 is((spent($embedded + 1, 'embedding'))[$embedded],
-   row('embedding', 'anna', '0/0/0', 'f'), 'neither for vectors');
+   row('embedding', 'anna', '-/-/-'), 'neither for vectors');
 $_->thrifty(0) for $model, $embedder;
 $embedded++;
 
@@ -204,7 +206,7 @@ $t->stop_server('pg');
 is($m->chat($anna, 'Is anybody there?')->{headers}{'x-memory'}, 'late',
    'PostgreSQL is away');
 $t->start_server('pg');
-is_deeply([ spent(2, 'embedding') ], [ (row('embedding', 'anna', '5/0/0')) x 2 ],
+is_deeply([ spent(2, 'embedding') ], [ (row('embedding', 'anna', '5/0/-')) x 2 ],
           'the embedding was paid for, and is in the ledger once');
 
 $m->finish;

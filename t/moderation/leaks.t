@@ -76,6 +76,36 @@ my $out = streamed('an empty finish_reason',
 is($out->{'0 content'}, 'one two', 'an empty finish_reason ends nothing');
 
 
+# -- a character in two events
+
+for my $case ([ 'a pair', ['x \ud83d', '\ude00 y'], "x \x{1f600} y" ],
+              [ 'a pair, and nothing between', ['\uD83D', '', '\uDE00'],
+                "\x{1f600}" ],
+              [ 'three pairs', ['\ud83d', '\ude00\ud83d', '\ude01\ud83d',
+                                '\ude02'], "\x{1f600}\x{1f601}\x{1f602}" ],
+              [ 'a first half, and no second', ['x\ud83d', 'y'],
+                "x\x{fffd}y" ],
+              [ 'two first halves', ['\ud83d', '\ud83d\ude00'],
+                "\x{fffd}\x{1f600}" ],
+              [ 'a first half at the end', ['x', '\ud83d'], "x\x{fffd}" ],
+              [ 'a second half', ['x', '\ude00'], "x\x{fffd}" ],
+              [ 'text that looks like one', ['x\\\\ud83d', '\\\\ude00'],
+                'x\ud83d\ude00' ],
+              [ 'a pair in a term', ['ze\ud83d', '\ude00bra'],
+                "ze\x{1f600}bra" ])
+{
+    my ($name, $pieces, $expected) = @$case;
+
+    for my $field (qw(content refusal)) {
+        my $out = safe("$name: $field", 1,
+            (map { qq({"choices":[{"index":0,"delta":{"$field":"$_"}}]}) }
+             @$pieces),
+            $json->encode(said({}, 'stop')), '[DONE]');
+        is($out->{"0 $field"}, $expected, "$name: the $field");
+    }
+}
+
+
 # -- calls
 
 for my $live (0, 1) {
@@ -133,6 +163,37 @@ for my $filler (' ', "\x{200b}", "\x{301}") {
                        said({ content => 'monkey' }), said({}, 'stop'));
 
     like($out->{'0 content'}, qr/^a [purple]{0,6}\z/, 'is not waited for');
+}
+
+
+# -- what a provider says of a request that it refuses
+
+for my $code (400, 413, 422) {
+    my $say = sub {
+        $asked++;
+        return $t->post('/v1/chat/completions', {}, Sallyport::Llm::body(
+            "fault status code=$code $_[0]"))->{json}{error};
+    };
+    my $own = $code == 413 ? 'the request is too large for the model provider'
+                           : 'the model provider refused the request';
+
+    for my $case ('message=a_zebra', 'message=a_purple_monkey!',
+                  'message=fine type=zebra', 'message=fine param=a.zebra',
+                  'message=fine error=zebra', 'message=fine error=secret')
+    {
+        my $error = $say->($case);
+
+        is($error->{message}, $own, "$code $case: our own message");
+        is($error->{code}, 'provider_refused_request', "$code $case: code");
+        is($error->{param}, undef, "$code $case: param");
+        is($error->{details}, undef, "$code $case: nothing of the rule");
+    }
+
+    my $error = $say->('message=no_secret_here type=t param=p error=c');
+
+    is_deeply({ map { $_ => $error->{$_} } qw(message type param code) },
+              { message => "$own: no ****** here", type => 't', param => 'p',
+                code => 'c' }, "$code: what is masked");
 }
 
 

@@ -194,18 +194,19 @@ is(seen('bad'), 0, 'no client has seen it');
 ok($t->wait_until(sub { $t->sql('select count(*) from gateway.ledger')
                         >= $all }, 20), 'the ledger has each');
 is($t->sql('select count(*) from gateway.ledger'), $all, 'once');
-is($t->sql(q{select count(*) from gateway.ledger where finish = 'complete'}),
+is($t->sql(q{select count(*) from gateway.ledger where outcome = 'complete'}),
    $good, 'as it ended');
 # killed between its last word and its usage, one is complete and estimated
 my ($paid) = $t->sql(q{select count(*), sum(completion_tokens)
-    from gateway.ledger where finish = 'complete' and reported});
+    from gateway.ledger where outcome = 'complete'
+        and estimated_completion_tokens is null});
 is($paid->[1], 5 * $paid->[0], 'paid once');
 cmp_ok($good - $paid->[0], '<=', 2 * $clients, 'by what the provider tells');
 is($t->sql(q{select count(*) from gateway.ledger,
                     jsonb_array_elements(attempts) as a
              where a ->> 'class' is not null
                and a -> 'completion_tokens' is not null
-               and finish = 'complete'}), 0,
+               and outcome = 'complete'}), 0,
    'what has failed before it has cost nothing');
 is($t->sql(q{select count(*) from gateway.ledger
              where jsonb_array_length(attempts) > 4}), 0, 'tries are bounded');

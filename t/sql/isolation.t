@@ -50,7 +50,8 @@ for my $user (@users) {
                 $address);
 }
 
-my @tables = ('chat.chat', 'chat.message', 'mem.scope', 'mem.memory',
+my @tables = ('chat.chat', 'chat.message', 'gateway.ledger',
+              'gateway.usage_daily', 'mem.scope', 'mem.memory',
               'auth.wallets', 'auth.sessions',
               '(select id as user_id from auth.users) as u');
 my $foreign = 0;
@@ -76,7 +77,7 @@ for my $user (@users) {
 }
 
 is($foreign, 0, 'rows of another user: 0');
-is($own, @users * 10, 'rows of one\'s own: all');
+is($own, @users * 12, 'rows of one\'s own: all');
 
 
 # writing what is another's

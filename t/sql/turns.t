@@ -40,7 +40,7 @@ is($db->store($turn), 1, 'stored');
 is($db->store($turn), 1, 'sent again: in the ledger still');
 is(messages(), 2, 'its messages once');
 
-my ($row) = $t->sql('select finish, prompt_tokens, stored, error,
+my ($row) = $t->sql('select outcome, prompt_tokens, stored, error,
                      chat_id is not null from gateway.ledger where id = ?',
                     $turn->{id});
 
@@ -80,9 +80,9 @@ $db->store(
     $db->turn(user_id => $anna, character_id => $mira, chat_id => $chat,
               user_text => "What\n a day"),
     $db->turn(user_id => $anna, character_id => $mira, chat_id => $chat,
-              finish => 'partial', assistant_text => 'Well, I'),
+              outcome => 'partial', assistant_text => 'Well, I'),
     $db->turn(user_id => $anna, character_id => $mira, chat_id => $chat,
-              finish => 'failed', assistant_text => ''),
+              outcome => 'failed', assistant_text => ''),
     $db->turn(user_id => $anna, character_id => $mira, chat_id => $chat,
               store => JSON::PP::false),
     $db->turn(user_id => '', character_id => ''));
@@ -104,7 +104,7 @@ my @batch = (
     $db->turn(user_id => $anna, character_id => $voss),
     { id => 'not-a-uuid', user_id => $anna },
     'text', undef, [1], {},
-    $db->turn(user_id => $anna, character_id => $voss, finish => 'odd'),
+    $db->turn(user_id => $anna, character_id => $voss, outcome => 'odd'),
     $db->turn(user_id => $anna, character_id => $voss,
               prompt_tokens => '9e99'),
     $db->turn(user_id => $bert, character_id => $mira, chat_id => $chat),

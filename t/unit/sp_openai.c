@@ -152,13 +152,16 @@ static int sink(void *data, const sp_delta_t *delta)
     n = strlen(said->said);
 
     (void) snprintf(said->said + n, sizeof(said->said) - n,
-                    "%c%zu.%zu(%.*s|%.*s|%.*s)", kinds[delta->kind],
+                    "%c%zu.%zu(%.*s|%.*s|%.*s%s%.*s)", kinds[delta->kind],
                     delta->choice, delta->tool,
                     (int) delta->id.len, delta->id.data ? delta->id.data : "",
                     (int) delta->name.len,
                     delta->name.data ? delta->name.data : "",
                     (int) delta->text.len,
-                    delta->text.data ? delta->text.data : "");
+                    delta->text.data ? delta->text.data : "",
+                    delta->signature.len ? "+" : "",
+                    (int) delta->signature.len,
+                    delta->signature.data ? delta->signature.data : "");
 
     return said->stop;
 }
@@ -269,6 +272,38 @@ static void test_unescape(void)
 }
 
 
+static void test_half(void)
+{
+    size_t  i;
+
+    static const struct {
+        const char  *text;
+        size_t       half;
+    } ends[] = {
+        { "", 0 },
+        { "\\ud83d", 6 },
+        { "a\\uDBFF", 6 },
+        { "\\ud83d\\ud83d", 6 },
+        { "\\\\\\ud83d", 6 },
+        { "\\\\ud83d", 0 },
+        { "\\ude00", 0 },
+        { "\\ud83d\\ude00", 0 },
+        { "\\u0041", 0 },
+        { "\\ud83", 0 },
+        { "9\\ud83}", 0 },
+        { "xud83d", 0 },
+        { "\\ud83d ", 0 }
+    };
+
+    for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        TAP_IS_INT(sp_json_unescape_half(ends[i].text,
+                                         strlen(ends[i].text)),
+                   ends[i].half, "half of a pair at the end: %s",
+                   ends[i].text);
+    }
+}
+
+
 /* what another dialect says, written; and read again it is the same */
 
 #define S(text)  { text, sizeof(text) - 1 }
@@ -279,16 +314,16 @@ static void test_unescape(void)
 #define CHUNK  "data: " HEAD("chat.completion.chunk")
 
 static const sp_delta_t  deltas[] = {
-    { SP_DELTA_REASONING, 0, 0, S("hm"), NONE, NONE, NONE, 0, 0 },
-    { SP_DELTA_TEXT, 0, 0, S("a\\n\n\""), NONE, NONE, NONE, 0, 0 },
-    { SP_DELTA_TOOL, 0, 0, NONE, S("id0"), S("f"), NONE, 0, 0 },
-    { SP_DELTA_TOOL, 0, 0, S("{\"x\":1}"), NONE, NONE, NONE, 0, 1 },
-    { SP_DELTA_TOOL, 0, 1, S("{}"), S("id1"), S("g"), NONE, 0, 0 },
-    { SP_DELTA_TEXT, 1, 0, S("other"), NONE, NONE, NONE, 0, 0 },
+    { SP_DELTA_REASONING, 0, 0, S("hm"), NONE, NONE, NONE, 0, 0, 0 },
+    { SP_DELTA_TEXT, 0, 0, S("a\\n\n\""), NONE, NONE, NONE, 0, 0, 0 },
+    { SP_DELTA_TOOL, 0, 0, NONE, S("id0"), S("f"), NONE, 0, 0, 0 },
+    { SP_DELTA_TOOL, 0, 0, S("{\"x\":1}"), NONE, NONE, NONE, 0, 1, 0 },
+    { SP_DELTA_TOOL, 0, 1, S("{}"), S("id1"), S("g"), S("Zm8="), 0, 0, 0 },
+    { SP_DELTA_TEXT, 1, 0, S("other"), NONE, NONE, NONE, 0, 0, 0 },
     { SP_DELTA_FINISH, 0, 0, S("x"), NONE, NONE, NONE,
-      SP_FINISH_TOOLS, 0 },
+      SP_FINISH_TOOLS, 0, 0 },
     { SP_DELTA_FINISH, 1, 0, S("x"), NONE, NONE, NONE,
-      SP_FINISH_LENGTH, 0 }
+      SP_FINISH_LENGTH, 0, 0 }
 };
 
 static const char  *const written[] = {
@@ -303,7 +338,8 @@ static const char  *const written[] = {
     "\"function\":{\"arguments\":\"{\\\"x\\\":1}\"}}]},"
     "\"finish_reason\":null}]}\n\n",
     ",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,"
-    "\"id\":\"id1\",\"type\":\"function\",\"function\":{\"name\":\"g\","
+    "\"id\":\"id1\",\"type\":\"function\",\"extra_content\":{\"google\":{"
+    "\"thought_signature\":\"Zm8=\"}},\"function\":{\"name\":\"g\","
     "\"arguments\":\"{}\"}}]},\"finish_reason\":null}]}\n\n",
     ",\"choices\":[{\"index\":1,\"delta\":{\"role\":\"assistant\","
     "\"content\":\"other\"},\"finish_reason\":null}]}\n\n",
@@ -375,7 +411,7 @@ static void test_write(void)
     TAP_IS_INT(sp_openai.scan_answer(buf, out.len, sink, &said, &event), 0,
                "a whole answer");
     TAP_IS_STR(said.said, "r0.0(||hm)t0.0(||a\\n\\n\\\")"
-               "c0.0(id0|f|{\\\"x\\\":1})c0.1(id1|g|{})"
+               "c0.0(id0|f|{\\\"x\\\":1})c0.1(id1|g|{}+Zm8=)"
                "f0.0(||tool_calls)t1.0(||other)f1.0(||length)",
                "and what it says");
     TAP_IS_INT(event.completion_tokens, 4, "with its usage");
@@ -383,6 +419,50 @@ static void test_write(void)
     memset(&out, 0, sizeof(sp_out_t));
     sp_openai.write_answer(&w, deltas, n, &usage, &out);
     TAP_OK(out.len > 300 && out.dst == NULL, "measured");
+}
+
+
+/* a whole answer has the choices that were said, and one if none was */
+
+static void test_choices(void)
+{
+    char         buf[2048];
+    sp_out_t     out;
+    sp_event_t   usage;
+    sp_writer_t  w;
+
+    static const sp_delta_t  last[] = {
+        { SP_DELTA_TEXT, 127, 0, S("b"), NONE, NONE, NONE, 0, 0 },
+        { SP_DELTA_TEXT, 3, 0, S("a"), NONE, NONE, NONE, 0, 0 },
+        { SP_DELTA_TEXT, 128, 0, S("c"), NONE, NONE, NONE, 0, 0 }
+    };
+
+    memset(&w, 0, sizeof(sp_writer_t));
+    sp_event_init(&usage);
+
+    out.dst = buf;
+    out.size = sizeof(buf);
+    out.len = 0;
+
+    sp_openai.write_answer(&w, last, 3, &usage, &out);
+    buf[out.len] = '\0';
+
+    TAP_IS_STR(strstr(buf, "\"choices\""),
+               "\"choices\":[{\"index\":3,\"message\":{\"role\":"
+               "\"assistant\",\"content\":\"a\"},\"finish_reason\":"
+               "\"stop\"},{\"index\":127,\"message\":{\"role\":"
+               "\"assistant\",\"content\":\"b\"},\"finish_reason\":"
+               "\"stop\"}]}", "choices 3 and 127");
+
+    out.len = 0;
+
+    sp_openai.write_answer(&w, last + 2, 1, &usage, &out);
+    buf[out.len] = '\0';
+
+    TAP_IS_STR(strstr(buf, "\"choices\""),
+               "\"choices\":[{\"index\":0,\"message\":{\"role\":"
+               "\"assistant\",\"content\":null},\"finish_reason\":"
+               "\"stop\"}]}", "no choice");
 }
 
 
@@ -479,6 +559,8 @@ int main(void)
 
     test_deltas();
     test_unescape();
+    test_half();
+    test_choices();
     test_write();
     test_error();
     test_content();

@@ -55,6 +55,14 @@ static const case_t  cases[] = {
       "[[DONE]]" },
     { "no line end at the end", "data: a\n\ndata: b", "[a]", "[b]" },
     { "colon in the value", "data: a: b\n\n", "[a: b]", NULL },
+    { "an object without a field", "data: a\n\n{\n \"e\": {\n }\n}\n",
+      "[a]", "~[{| \"e\": {| }|}]" },
+    { "one behind a blank line", "\n{\"e\":1}\r\n\r\ndata: a\n\n",
+      "()~[{\"e\":1}][a]", NULL },
+    { "an array without a field", " [1,\r\n2]\r\n\r\n", "~[[1,\r|2]]",
+      NULL },
+    { "other text without a field", "<html>\n\nhello {\n\n", "()()", NULL },
+    { "data wins", "{\"e\":1}\ndata: a\n\n", "[a]", NULL },
     { "nothing", "", "", NULL }
 };
 
@@ -84,6 +92,10 @@ static void note(result_t *r, const sp_sse_event_t *event)
     if (event->data == NULL) {
         add(r->text, &r->text_len, "()", 2);
         return;
+    }
+
+    if (event->naked) {
+        add(r->text, &r->text_len, "~", 1);
     }
 
     add(r->text, &r->text_len, "[", 1);
@@ -257,6 +269,75 @@ static void test_lines(void)
 }
 
 
+/* an event that is not gathered, at every way to cut the input into two */
+
+static void test_parts(void)
+{
+    int              ok;
+    char             buf[16], raw[64], text[64];
+    size_t           cut, i, len, n, parts;
+    sp_sse_t         sse;
+    const char      *last, *pos;
+    sp_sse_event_t   event;
+    sp_sse_status_e  rc;
+
+    static const char  input[] = "data: a\r\n\r\ndata: 0123456789\r\n"
+                                 "data: x\r\n\r\ndata: b\r\n\r\n";
+
+    len = sizeof(input) - 1;
+    ok = 1;
+    parts = 0;
+
+    for (cut = 0; cut <= len && ok; cut++) {
+
+        memset(&sse, 0, sizeof(sp_sse_t));
+        sp_sse_memory(&sse, buf, sizeof(buf));
+
+        n = 0;
+        text[0] = '\0';
+
+        for (i = 0; i < 2; i++) {
+            pos = input + (i == 0 ? 0 : cut);
+            last = input + (i == 0 ? cut : len);
+
+            while ((rc = sp_sse_next(&sse, &pos, last, &event))
+                   != SP_SSE_AGAIN)
+            {
+                if (rc == SP_SSE_FULL) {
+                    memcpy(raw + n, sse.buf, sse.len);
+                    n += sse.len;
+
+                    sp_sse_pass(&sse);
+                    strcat(text, "<");
+                    continue;
+                }
+
+                memcpy(raw + n, event.raw, event.raw_len);
+                n += event.raw_len;
+
+                if (rc == SP_SSE_PART) {
+                    parts++;
+                    strcat(text, event.last ? ">" : "");
+
+                } else if (event.data != NULL) {
+                    strncat(text, event.data, event.data_len);
+                }
+
+                if (sse.buf == NULL) {
+                    sp_sse_memory(&sse, buf, sizeof(buf));
+                }
+            }
+        }
+
+        ok = n + sse.len == len && memcmp(raw, input, n) == 0
+             && strcmp(text, "a<>b") == 0;
+    }
+
+    TAP_OK(ok, "parts: at every split (%zu: \"%s\")", cut, text);
+    TAP_OK(parts > len, "parts: of one event");
+}
+
+
 int main(void)
 {
     int             ok;
@@ -338,6 +419,7 @@ int main(void)
     TAP_IS_MEM(buf, 9, "data: a\n\n", 9, "and keeps its bytes");
 
     test_lines();
+    test_parts();
 
     return tap_done();
 }

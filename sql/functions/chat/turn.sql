@@ -79,7 +79,7 @@ declare
 begin
     if not coalesce((turn ->> 'store')::boolean, false)
        or turn_user is null or turn_char is null
-       or turn ->> 'finish' = 'failed'
+       or turn ->> 'outcome' not in ('complete', 'partial')
        or question = '' or answer = ''
     then
         return;
@@ -107,9 +107,10 @@ begin
          chat.tsv(right(coalesce(before_text, ''), 2000) || E'\n'
                   || question), said_at),
         (c.id, c.last_seq + 2, turn_user, turn_char, 'assistant', answer,
-         (turn ->> 'id')::uuid, turn ->> 'finish' = 'partial',
+         (turn ->> 'id')::uuid, turn ->> 'outcome' = 'partial',
          coalesce(turn ->> 'model', ''),
-         coalesce((turn ->> 'completion_tokens')::bigint, 0), place + 1,
+         coalesce((turn ->> 'estimated_completion_tokens')::bigint,
+                  (turn ->> 'completion_tokens')::bigint, 0), place + 1,
          chat.tsv(right(question, 2000) || E'\n' || answer), said_at);
 
     update chat.chat

@@ -33,7 +33,7 @@ begin
         when invalid_text_representation then null;
     end;
 
-    insert into gateway.ledger (id, user_id, finish, at, error, record)
+    insert into gateway.ledger (id, user_id, outcome, at, error, record)
     values (coalesce(gateway.turn_id(turn), md5(turn::text)::uuid),
             turn_user, 'failed', now(), left(reason, 500), turn)
         on conflict (id) do nothing;
@@ -49,8 +49,10 @@ set search_path = ''
 as $$
 begin
     insert into gateway.ledger (id, user_id, character_id, chat_id, kind,
-        provider, model, alias, finish, finish_reason, status, attempts,
-        prompt_tokens, completion_tokens, cached_tokens, reported, stream,
+        provider, model, alias, outcome, error_type, finish_reason, status,
+        attempts, prompt_tokens, completion_tokens, cached_tokens,
+        cache_write_tokens, reasoning_tokens, estimated_prompt_tokens,
+        estimated_completion_tokens, cost, currency, request_id, stream,
         first_byte_ms, total_ms, at)
     values ((turn ->> 'id')::uuid,
         nullif(turn ->> 'user_id', '')::uuid,
@@ -60,14 +62,21 @@ begin
         coalesce(turn ->> 'provider', ''),
         coalesce(turn ->> 'model', ''),
         coalesce(turn ->> 'alias', ''),
-        turn ->> 'finish',
+        turn ->> 'outcome',
+        coalesce(turn ->> 'error_type', ''),
         coalesce(turn ->> 'finish_reason', ''),
         coalesce((turn ->> 'status')::int, 0),
         coalesce(turn -> 'attempts', '[]'),
-        coalesce((turn ->> 'prompt_tokens')::bigint, 0),
-        coalesce((turn ->> 'completion_tokens')::bigint, 0),
-        coalesce((turn ->> 'cached_tokens')::bigint, 0),
-        coalesce((turn ->> 'reported')::boolean, false),
+        (turn ->> 'prompt_tokens')::bigint,
+        (turn ->> 'completion_tokens')::bigint,
+        (turn ->> 'cached_tokens')::bigint,
+        (turn ->> 'cache_write_tokens')::bigint,
+        (turn ->> 'reasoning_tokens')::bigint,
+        (turn ->> 'estimated_prompt_tokens')::bigint,
+        (turn ->> 'estimated_completion_tokens')::bigint,
+        (turn ->> 'cost')::numeric,
+        coalesce(turn ->> 'currency', ''),
+        coalesce(turn ->> 'request_id', ''),
         coalesce((turn ->> 'stream')::boolean, false),
         coalesce((turn ->> 'first_byte_ms')::bigint, 0),
         coalesce((turn ->> 'total_ms')::bigint, 0),

@@ -13,17 +13,18 @@ Provider - a fake OpenAI server with faults, for the tests of the LLM leg
     ...
     my $request = $p->last_request;                # {headers, json, n, conn}
     ok $p->wait_event('closed', $request->{n});    # the gateway hung up
-    $p->mood('first' => 'status code=500', '* sk-b' => 'stall at=accept');
     $p->stop;
-
-A mood is a fault of all requests for a model, or with a key, whatever they say;
-each call replaces the one before.
+    $p->mood('first' => 'status code=500', '* sk-b' => 'stall at=accept');
+                                  # for a model, with a key; until the next one
 
 Below /say/ it speaks the dialect of t/modules/dialect_probe instead, with the
 faults bytes, crlf, cut, error, garbage, short, tool, status and type.
 
+As Google's own API it speaks as Sallyport::Gemini says.
+
 What it does is told by the last user message: "fault NAME key=value ...".
-With model=NAME it is for requests of that model.
+With model=NAME it is for requests of that model, with after=MS it begins so
+late.
 Anything else is answered properly: with the words of "words=N" or a fixed
 sentence, as a stream when the request asks for one.
 
@@ -45,7 +46,10 @@ sentence, as a stream when the request asks for one.
     error         an error event in the stream, at=N behind others, or an
                   error with status 200
     garbage       an event that is not JSON, at=N
-    big           size=N: one event of so many bytes
+    big           size=N: one event of so many bytes; lines=1: in two lines;
+                  last=1: with the finish reason and usage, and nothing
+                  behind it; cut=1: the connection ends in it; error=1: it is
+                  an error as well
     usage         usage in every chunk, running totals
     nousage       never any usage
     type          type=T: another content type
@@ -76,6 +80,7 @@ use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP;
 use POSIX ();
+use Sallyport::Gemini;
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(sleep time);
 
@@ -155,7 +160,6 @@ sub events {
 
 sub mood {
     my ($self, %rules) = @_;
-
     open my $fh, '>', "$self->{mood}.new" or die "$self->{mood}: $!\n";
     print {$fh} $json->encode(\%rules);
     close $fh;
@@ -346,16 +350,30 @@ sub in_mood {
     open my $fh, '<', $mood_file or return undef;
 
     my $rules = eval { local $/; $json->decode(<$fh>) } or return undef;
-    my ($key) = ($headers->{authorization} // '') =~ /(\S+)$/;
+    my $key = ($headers->{authorization} // '') =~ /(\S+)$/ ? $1 : '';
     my $model = $request->{model} // '';
 
-    $key //= '';
     return (grep { defined } @$rules{"$model $key", "* $key", $model, '*'})[0];
 }
 
 
 sub plan {
     my ($line, $request, $used, $mood) = @_;
+
+    my ($name, %arg) = wanted($line, $request, $mood);
+
+    return $arg{after} ? { wait => $arg{after} / 1000 } : (),
+           answer($line, $request, $used, $name, %arg);
+}
+
+
+sub is_gemini { $_[0] =~ /:\w+Contents?\W/ }
+
+
+# what the last user message asks for
+
+sub wanted {
+    my ($line, $request, $mood) = @_;
 
     my $user = '';
 
@@ -368,9 +386,10 @@ sub plan {
         $user = $turn->{says} if $turn->{who} eq 'user';
     }
 
-    $user = "fault $mood" if defined $mood;
-
     my ($name, %arg) = ('');
+
+    $user = Sallyport::Gemini::asked($request) // '' if is_gemini($line);
+    $user = "fault $mood" if defined $mood;
 
     if ($user =~ /^fault (\w+)(.*)/) {
         $name = $1;
@@ -383,7 +402,17 @@ sub plan {
                                 && $arg{model} ne ($request->{model} || '');
     }
 
+    return $name, %arg;
+}
+
+
+sub answer {
+    my ($line, $request, $used, $name, %arg) = @_;
+
     return embeddings($request) if $line =~ m{/embeddings };
+
+    return Sallyport::Gemini::plan($line, $request, $name, %arg)
+        if is_gemini($line) && $name !~ /^(?:header|stale|gzip|type)$/;
 
     if ($name eq 'status') {
         return status_plan(%arg);
@@ -480,7 +509,8 @@ sub status_plan {
 
     my $code = $arg{code} || 500;
     my $body = $json->encode({ error => {
-        message => $code == 400 ? "Unsupported value: \x{c3}\x{a9}" : $secret,
+        message => defined $arg{message} ? $arg{message} =~ s/_/ /gr
+                   : $code == 400 ? "Unsupported value: \x{c3}\x{a9}" : $secret,
         type => $arg{type} || 'invalid_request_error',
         param => $arg{param}, code => $arg{error} } });
 
@@ -662,10 +692,22 @@ sub stream_events {
         push @events, $json->encode(\%chunk);
     }
 
-    splice @events, 2, 0, $json->encode(
-        { %base, choices => [ { index => 0, finish_reason => undef,
-            delta => { content => 'x' x ($arg{size} || 1) } } ] })
-        if $name eq 'big';
+    my $big = $json->encode({ %base, choices => [ { index => 0,
+        finish_reason => $arg{last} ? 'stop' : undef,
+        delta => { content => 'BIG' } } ],
+        $arg{error} ? (error => { message => $secret }) : (),
+        $arg{last} ? (usage => usage(77)) : () }) if $name eq 'big';
+
+    if ($name eq 'big') {
+        $big =~ s/,/,\ndata: / if $arg{lines};
+
+        # not by the encoder, which looks at each character
+        $big =~ s/BIG/'x' x ($arg{size} || 1)/e;
+    }
+
+    return @events, $big if $arg{last};
+
+    splice @events, 2, 0, $big if $name eq 'big';
 
     my $finish = defined $arg{finish} ? $arg{finish} : $request->{n} || 1;
 
@@ -735,6 +777,9 @@ sub stream_plan {
     # in the middle of an event
     my @half = (@chunks[0 .. 5],
                 chunk(substr $events[3], 0, length($events[3]) / 2));
+
+    return $head, @chunks[0 .. 3], chunk(substr $events[2], 0, $arg{size}),
+           { close => 1 } if $arg{cut};
 
     return $head, @half, { stall => 1 } if $name eq 'stall';
     return $head, @half, @pause, { close => 1 } if $name eq 'cut';

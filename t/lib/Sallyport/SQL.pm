@@ -136,10 +136,10 @@ sub turn {
 
     return {
         id => sprintf('10000000-0000-4000-8000-%012x', ++$serial),
-        finish => 'complete', provider => 'demo', model => 'demo',
+        outcome => 'complete', provider => 'demo', model => 'demo',
         finish_reason => 'stop', status => 200, prompt_tokens => 10,
         completion_tokens => 5, cached_tokens => 0,
-        reported => JSON::PP::true, stream => JSON::PP::false,
+        stream => JSON::PP::false,
         store => JSON::PP::true, memory => JSON::PP::true,
         first_byte_ms => 3, total_ms => 9, at => 1790000000 + $serial,
         user_text => 'hello', assistant_text => 'Good day.', %member,

@@ -18,8 +18,10 @@ typedef struct {
 } ngx_http_test_filter_state_t;
 
 
-static ngx_uint_t ngx_http_test_filter_wants(ngx_http_request_t *r,
+ngx_uint_t ngx_http_test_filter_wants(ngx_http_request_t *r,
     ngx_http_sp_direction_e direction);
+ngx_int_t ngx_http_test_filter_order(ngx_conf_t *cf);
+
 static ngx_int_t ngx_http_test_filter_angles(void *state,
     ngx_http_sp_text_t *text, const ngx_str_t *piece);
 static ngx_int_t ngx_http_test_filter_parens(void *state,
@@ -87,7 +89,7 @@ ngx_module_t  ngx_http_test_filter_module = {
 };
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_test_filter_wants(ngx_http_request_t *r,
     ngx_http_sp_direction_e direction)
 {
@@ -169,7 +171,9 @@ ngx_http_test_filter_feed(ngx_http_test_filter_state_t *state,
 static ngx_int_t
 ngx_http_test_filter_init(ngx_conf_t *cf)
 {
-    if (ngx_http_sp_add_filter(cf, &ngx_http_test_filters[1]) != NGX_OK) {
+    if (ngx_http_sp_add_filter(cf, &ngx_http_test_filters[1]) != NGX_OK
+        || ngx_http_test_filter_order(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
