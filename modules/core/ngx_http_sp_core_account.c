@@ -55,6 +55,7 @@ ngx_http_sp_account(ngx_http_sp_turn_t *turn,
     const ngx_http_sp_target_t *target)
 {
     sp_price_tokens_t                  tokens;
+    ngx_http_sp_core_main_conf_t      *mcf;
     const ngx_http_sp_call_metrics_t  *metrics;
 
     metrics = &target->provider->calls[turn->kind];
@@ -76,7 +77,11 @@ ngx_http_sp_account(ngx_http_sp_turn_t *turn,
         return;
     }
 
+    mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                              ngx_http_sp_core_module);
+
     turn->cost = sp_price_cost(&target->price, &tokens);
+    turn->currency = mcf->currency;
 
     ngx_sp_metric_add(metrics->cost, turn->cost);
 }
@@ -98,8 +103,6 @@ ngx_http_sp_billed(int64_t estimated, int64_t told)
 u_char *
 ngx_http_sp_account_print(u_char *p, const ngx_http_sp_turn_t *turn)
 {
-    ngx_http_sp_core_main_conf_t  *mcf;
-
     p = ngx_http_sp_account_tokens(p, "prompt_tokens", turn->prompt_tokens);
     p = ngx_http_sp_account_tokens(p, "completion_tokens",
                                    turn->completion_tokens);
@@ -117,12 +120,9 @@ ngx_http_sp_account_print(u_char *p, const ngx_http_sp_turn_t *turn)
         return p;
     }
 
-    mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
-                                              ngx_http_sp_core_module);
-
     return ngx_sprintf(p, "\"cost\":%L.%09L,\"currency\":\"%V\",",
                        turn->cost / SP_PRICE_UNIT,
-                       turn->cost % SP_PRICE_UNIT, &mcf->currency);
+                       turn->cost % SP_PRICE_UNIT, &turn->currency);
 }
 
 

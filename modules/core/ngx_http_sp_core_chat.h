@@ -124,6 +124,8 @@ struct ngx_http_sp_turn_s {
     int64_t                   estimated_completion_tokens;
     int64_t                   cost;            /* 10^-9 of the currency; -1:
                                                   there is no price */
+    ngx_str_t                 currency;
+    ngx_str_t                 receipt;         /* JSON; empty: none */
 
     ngx_msec_t                started;         /* ngx_current_msec */
     ngx_msec_t                first_byte;      /* since started; 0: none */
@@ -133,6 +135,9 @@ struct ngx_http_sp_turn_s {
     unsigned                  memory:1;        /* counts for extraction */
 };
 
+
+/* "complete" */
+const char *ngx_http_sp_turn_outcome(ngx_http_sp_finish_e finish);
 
 /* made on first call; filled by the content handler; NULL: no memory */
 ngx_http_sp_turn_t *ngx_http_sp_turn(ngx_http_request_t *r);

@@ -31,6 +31,9 @@ ngx_http_sp_dialects_create(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
     dialect[0] = &sp_openai;
     dialect[1] = &sp_gemini;
 
+    dialect = ngx_array_push(&mcf->dialects);
+    *dialect = &sp_responses;
+
     return NGX_OK;
 }
 

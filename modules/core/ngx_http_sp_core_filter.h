@@ -28,7 +28,7 @@ typedef enum {
     NGX_HTTP_SP_CONTENT = 0,
     NGX_HTTP_SP_REASONING,
     NGX_HTTP_SP_REFUSAL_TEXT,  /* the model declines in it */
-    NGX_HTTP_SP_ARGUMENTS,     /* of a tool call, JSON */
+    NGX_HTTP_SP_ARGUMENTS,     /* of a tool call: JSON, its escapes read */
     NGX_HTTP_SP_OTHER          /* a name, a description, a member's name */
 } ngx_http_sp_field_e;
 
@@ -93,6 +93,7 @@ ngx_int_t ngx_http_sp_add_filter(ngx_conf_t *cf,
  * In feed(), unless the text is fixed: bytes [from, to) of the text, at or
  * above what was safe before, become "by", memory of the request; NULL: a "*"
  * for each character.  Of edits that overlap the one that begins first wins.
+ * In arguments "by" has quotes and backslashes as JSON has them in a string.
  */
 ngx_int_t ngx_http_sp_text_edit(ngx_http_sp_text_t *text, uint64_t from,
     uint64_t to, const ngx_str_t *by);

@@ -27,11 +27,14 @@ typedef struct {
 static ngx_int_t ngx_http_sp_inspect(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sp_inspect_body(ngx_http_request_t *r, json_t *root,
     ngx_uint_t filters);
-static ngx_uint_t ngx_http_sp_inspect_is_chat(const json_t *root);
+static ngx_uint_t ngx_http_sp_inspect_is_chat(ngx_http_request_t *r,
+    const json_t *root);
 static ngx_int_t ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in,
     sp_chat_request_t *chat);
+static ngx_int_t ngx_http_sp_inspect_messages(ngx_http_sp_inspect_t *in,
+    sp_chat_request_t *chat, json_t *items);
 static ngx_int_t ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in,
-    const sp_chat_message_t *message);
+    json_t *message);
 static ngx_int_t ngx_http_sp_inspect_parts(ngx_http_sp_inspect_t *in,
     json_t *parts);
 static ngx_int_t ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in,
@@ -129,7 +132,7 @@ ngx_http_sp_inspect_body(ngx_http_request_t *r, json_t *root,
     in.r = r;
     in.role = SP_CHAT_USER;
     in.field = NGX_HTTP_SP_OTHER;
-    in.chat = ngx_http_sp_inspect_is_chat(root);
+    in.chat = ngx_http_sp_inspect_is_chat(r, root);
     in.fixed = 0;
     in.edited = 0;
 
@@ -163,12 +166,22 @@ ngx_http_sp_inspect_body(ngx_http_request_t *r, json_t *root,
 }
 
 
-/* by its shape: the step does not know what answers the location */
+/*
+ * Where llm_pass answers it is one.  Elsewhere the shape tells: the step does
+ * not know what answers the location.
+ */
 
 static ngx_uint_t
-ngx_http_sp_inspect_is_chat(const json_t *root)
+ngx_http_sp_inspect_is_chat(ngx_http_request_t *r, const json_t *root)
 {
-    json_t  *messages;
+    json_t                       *messages;
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+
+    if (lcf->dialect != NULL) {
+        return 1;
+    }
 
     messages = json_object_get(root, "messages");
 
@@ -180,19 +193,16 @@ ngx_http_sp_inspect_is_chat(const json_t *root)
 static ngx_int_t
 ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in, sp_chat_request_t *chat)
 {
-    size_t       i;
     json_t      *value;
     ngx_int_t    rc;
-    const char  *key;
+    const char  *key, *messages;
 
-    for (i = 0; i < chat->nmessages; i++) {
-        in->role = chat->messages[i].role;
+    messages = sp_dialect_messages(ngx_http_sp_client_dialect(in->r));
 
-        rc = ngx_http_sp_inspect_message(in, &chat->messages[i]);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
+    rc = ngx_http_sp_inspect_messages(in, chat,
+                                      json_object_get(chat->root, messages));
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     /*
@@ -205,7 +215,9 @@ ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in, sp_chat_request_t *chat)
 
     json_object_foreach(chat->root, key, value) {
 
-        if (ngx_strcmp(key, "messages") == 0) {
+        if (ngx_strcmp(key, messages) == 0
+            || (chat->nmessages != 0 && value == chat->messages[0].value))
+        {
             continue;
         }
 
@@ -220,21 +232,72 @@ ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in, sp_chat_request_t *chat)
 }
 
 
+/*
+ * A message is one item, or the first of several that have its role; what
+ * stands beside the items comes before them.
+ */
+
 static ngx_int_t
-ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in,
-    const sp_chat_message_t *message)
+ngx_http_sp_inspect_messages(ngx_http_sp_inspect_t *in,
+    sp_chat_request_t *chat, json_t *items)
+{
+    size_t      i, n;
+    json_t     *item;
+    ngx_int_t   rc;
+
+    item = json_array_get(items, 0);
+
+    for (n = 0; n < chat->nmessages && chat->messages[n].value != item; n++) {
+        in->role = chat->messages[n].role;
+
+        rc = ngx_http_sp_inspect_message(in, chat->messages[n].value);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    json_array_foreach(items, i, item) {
+
+        if (n < chat->nmessages && chat->messages[n].value == item) {
+            in->role = chat->messages[n++].role;
+        }
+
+        rc = ngx_http_sp_inspect_message(in, item);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_inspect_message(ngx_http_sp_inspect_t *in, json_t *message)
 {
     json_t      *value;
     ngx_int_t    rc;
     const char  *key;
 
-    json_object_foreach(message->value, key, value) {
+    if (!json_is_object(message)) {
+        in->field = NGX_HTTP_SP_CONTENT;
+        rc = ngx_http_sp_inspect_value(in, message, NULL);
+        in->field = NGX_HTTP_SP_OTHER;
+
+        return rc;
+    }
+
+    json_object_foreach(message, key, value) {
 
         if (ngx_strcmp(key, "role") == 0) {
             continue;
         }
 
-        if (ngx_strcmp(key, "content") != 0) {
+        if (ngx_strcmp(key, "content") != 0
+            && ngx_strcmp(key, "output") != 0)
+        {
 
             /* name, refusal, arguments of tool calls */
 
@@ -329,19 +392,26 @@ ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
 
     static const struct {
         const char  *type;
-        const char  *bytes;
+        const char  *bytes;      /* of the member with the type's name */
+        const char  *own;        /* a member that is such bytes itself */
     } known[] = {
-        { "text", NULL },
-        { "refusal", NULL },
-        { "image_url", "url" },
-        { "input_audio", "data" },
-        { "file", "file_data" },
-        { NULL, NULL }
+        { "text", NULL, NULL },
+        { "refusal", NULL, NULL },
+        { "image_url", "url", NULL },
+        { "input_audio", "data", NULL },
+        { "file", "file_data", NULL },
+        { "input_text", NULL, NULL },
+        { "output_text", NULL, NULL },
+        { "input_image", NULL, "image_url" },
+        { "input_file", NULL, "file_data" },
+        { NULL, NULL, NULL }
     };
 
-    /* that a part is an object with a type has been seen to by sp_chat */
-
     type = json_string_value(json_object_get(part, "type"));
+
+    if (type == NULL) {
+        type = "";
+    }
 
     for (i = 0; known[i].type != NULL; i++) {
         if (ngx_strcmp(type, known[i].type) == 0) {
@@ -355,7 +425,10 @@ ngx_http_sp_inspect_part(ngx_http_sp_inspect_t *in, json_t *part)
             rc = (known[i].type != NULL)
                  ? NGX_OK : ngx_http_sp_inspect_key(in, type);
 
-        } else if (ngx_strcmp(key, "text") == 0) {
+        } else if (ngx_strcmp(key, "text") == 0
+                   || (known[i].own != NULL
+                       && ngx_strcmp(key, known[i].own) == 0))
+        {
             rc = NGX_OK;
 
         } else {

@@ -377,6 +377,11 @@ size_t ngx_http_sp_up_size(const ngx_http_sp_core_main_conf_t *mcf);
 u_char *ngx_http_sp_up_print(u_char *p,
     const ngx_http_sp_core_main_conf_t *mcf);
 
+/* ngx_http_sp_core_capability.c */
+
+ngx_int_t ngx_http_sp_capabilities(ngx_conf_t *cf, const ngx_str_t *list,
+    ngx_uint_t *capabilities);
+
 /* ngx_http_sp_core_model.c */
 
 ngx_int_t ngx_http_sp_models_create(ngx_conf_t *cf,
@@ -414,7 +419,6 @@ ngx_int_t ngx_http_sp_blame_init(ngx_conf_t *cf,
 /* ngx_http_sp_core_error.c */
 
 ngx_int_t ngx_http_sp_error_init(ngx_conf_t *cf);
-ngx_int_t ngx_http_sp_request_id(ngx_http_request_t *r, ngx_str_t *id);
 
 /* ngx_http_sp_core_status.c */
 
@@ -495,6 +499,11 @@ char *ngx_http_sp_servers_chain(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_sp_servers_init_process(
     ngx_http_sp_core_main_conf_t *mcf, ngx_cycle_t *cycle);
 void ngx_http_sp_servers_exit_process(ngx_http_sp_core_main_conf_t *mcf);
+
+/* ngx_http_sp_core_trust.c */
+
+ngx_int_t ngx_http_sp_trust_init(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
 
 /* ngx_http_sp_core_metrics.c */
 

@@ -28,6 +28,8 @@ static ngx_http_sp_model_t *ngx_http_sp_model_get(ngx_conf_t *cf,
     const ngx_str_t *alias);
 static ngx_int_t ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_http_sp_model_t *model, ngx_http_sp_target_t *target);
+static ngx_uint_t ngx_http_sp_model_tokens(const ngx_str_t *arg,
+    const char *name, size_t *tokens);
 static char *ngx_http_sp_model_add_target(ngx_conf_t *cf,
     const ngx_http_sp_model_t *line, const ngx_http_sp_target_t *target);
 static ngx_int_t ngx_http_sp_model_check(ngx_conf_t *cf,
@@ -179,7 +181,8 @@ ngx_http_sp_model_get(ngx_conf_t *cf, const ngx_str_t *alias)
 
 /*
  * model REAL [as=ALIAS] [kind=chat|embedding] [context=TOKENS]
- *       [weight=NUMBER] [backup] [internal] [price=...]
+ *       [output=TOKENS] [capabilities=LIST] [weight=NUMBER] [backup]
+ *       [internal] [price=...]
  */
 
 char *
@@ -220,7 +223,6 @@ static ngx_int_t
 ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_http_sp_model_t *model, ngx_http_sp_target_t *target)
 {
-    ssize_t    context;
     ngx_str_t  text;
 
     if (ngx_sp_conf_arg(arg, "as=", &text) && text.len != 0) {
@@ -238,13 +240,14 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
         return NGX_OK;
     }
 
-    if (ngx_sp_conf_arg(arg, "context=", &text)) {
-        context = ngx_parse_size(&text);
+    if (ngx_http_sp_model_tokens(arg, "context=", &target->context)
+        || ngx_http_sp_model_tokens(arg, "output=", &target->output))
+    {
+        return NGX_OK;
+    }
 
-        if (context > 0) {
-            target->context = context;
-            return NGX_OK;
-        }
+    if (ngx_sp_conf_arg(arg, "capabilities=", &text)) {
+        return ngx_http_sp_capabilities(cf, &text, &model->capabilities);
     }
 
     if (ngx_sp_conf_arg(arg, "weight=", &text)) {
@@ -282,10 +285,33 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" of \"model\", expected "
                        "as=ALIAS, kind=chat, kind=embedding, context=TOKENS, "
-                       "weight=NUMBER, price=INPUT/OUTPUT, backup or "
-                       "internal", arg);
+                       "output=TOKENS, capabilities=LIST, weight=NUMBER, "
+                       "price=INPUT/OUTPUT, backup or internal", arg);
 
     return NGX_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_http_sp_model_tokens(const ngx_str_t *arg, const char *name,
+    size_t *tokens)
+{
+    ssize_t    n;
+    ngx_str_t  text;
+
+    if (!ngx_sp_conf_arg(arg, name, &text)) {
+        return 0;
+    }
+
+    n = ngx_parse_size(&text);
+
+    if (n <= 0) {
+        return 0;
+    }
+
+    *tokens = n;
+
+    return 1;
 }
 
 
@@ -308,6 +334,7 @@ ngx_http_sp_model_add_target(ngx_conf_t *cf, const ngx_http_sp_model_t *line,
 
     model->kind = line->kind;
     model->internal = line->internal;
+    model->capabilities = line->capabilities;
 
     t = ngx_array_push(&model->targets);
     if (t == NULL) {
@@ -344,6 +371,24 @@ ngx_http_sp_model_check(ngx_conf_t *cf, const ngx_http_sp_model_t *model,
                            "\"%V\" is internal here or in llm_provider "
                            "\"%V\": say it in both, or in none",
                            &model->alias, &t[0].provider->name);
+        return NGX_ERROR;
+    }
+
+    if (model->targets.nelts != 0
+        && model->capabilities != line->capabilities)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" has other capabilities here than in "
+                           "llm_provider \"%V\": say the same in both, or "
+                           "none", &model->alias, &t[0].provider->name);
+        return NGX_ERROR;
+    }
+
+    if (line->capabilities != 0 && line->kind != NGX_HTTP_SP_MODEL_CHAT) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"capabilities\" are of models with kind=chat, "
+                           "\"%V\" is kind=%s", &line->alias,
+                           ngx_http_sp_model_kinds[line->kind]);
         return NGX_ERROR;
     }
 

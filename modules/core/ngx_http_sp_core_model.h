@@ -30,6 +30,15 @@ typedef enum {
 } ngx_http_sp_model_kind_e;
 
 
+/* what a chat model can do, where its line says so: bits */
+#define NGX_HTTP_SP_CAN_TOOLS        0x0001
+#define NGX_HTTP_SP_CAN_VISION       0x0002
+#define NGX_HTTP_SP_CAN_AUDIO        0x0004
+#define NGX_HTTP_SP_CAN_FILES        0x0008
+#define NGX_HTTP_SP_CAN_JSON_SCHEMA  0x0010
+#define NGX_HTTP_SP_CAN_REASONING    0x0020
+
+
 /* of one provider and one ngx_http_sp_call_e */
 
 typedef struct {
@@ -78,6 +87,7 @@ typedef struct {
 struct ngx_http_sp_target_s {
     ngx_str_t                     name;        /* the provider's */
     size_t                        context;     /* tokens; 0: not known */
+    size_t                        output;      /* the same, of an answer */
     ngx_uint_t                    weight;
     ngx_http_sp_provider_t       *provider;
     ngx_http_sp_breaker_t        *breaker;
@@ -92,6 +102,7 @@ struct ngx_http_sp_model_s {
     ngx_str_t                     alias;
     ngx_http_sp_model_kind_e      kind;
     ngx_array_t                   targets;     /* ngx_http_sp_target_t */
+    ngx_uint_t                    capabilities;    /* 0: not told */
     unsigned                      internal:1;  /* clients cannot name it */
 };
 
@@ -112,6 +123,9 @@ ngx_http_sp_model_t *ngx_http_sp_find_model(ngx_http_request_t *r,
 
 /* all of them: ngx_http_sp_model_t *, in the order of the configuration */
 const ngx_array_t *ngx_http_sp_models(ngx_conf_t *cf);
+
+/* the word for the bit 1 << i of what a model can do; NULL: there is none */
+const char *ngx_http_sp_capability(ngx_uint_t i);
 
 /*
  * The order in which the targets are asked: by weight, then those that are

@@ -330,7 +330,9 @@ ngx_http_sp_core_init_main_conf(ngx_conf_t *cf, void *conf)
         ngx_str_set(&mcf->currency, "USD");
     }
 
-    if (ngx_http_sp_models_init(cf, mcf) != NGX_OK) {
+    if (ngx_http_sp_models_init(cf, mcf) != NGX_OK
+        || ngx_http_sp_trust_init(cf, mcf) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

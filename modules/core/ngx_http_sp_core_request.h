@@ -104,6 +104,9 @@ ngx_table_elt_t *ngx_http_sp_next_header(ngx_list_t *headers,
 
 /* Answers */
 
+/* "X-Request-Id" of the answer; memory of the request */
+ngx_int_t ngx_http_sp_request_id(ngx_http_request_t *r, ngx_str_t *id);
+
 /*
  * Records what the envelope will say and returns "status":
  *     return ngx_http_sp_error(r, 429, "quota_exceeded", "...%V...", &x);

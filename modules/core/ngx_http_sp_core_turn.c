@@ -84,6 +84,7 @@ ngx_http_sp_turn_open(ngx_http_request_t *r, ngx_http_sp_call_e kind)
 {
     ngx_http_sp_turn_t            *turn;
     const ngx_http_sp_identity_t  *identity;
+    ngx_http_sp_core_main_conf_t  *mcf;
 
     turn = ngx_http_sp_turn(r);
     if (turn == NULL) {
@@ -95,6 +96,9 @@ ngx_http_sp_turn_open(ngx_http_request_t *r, ngx_http_sp_call_e kind)
     if (turn->finish == NGX_HTTP_SP_TURN_NONE) {
         turn->finish = NGX_HTTP_SP_TURN_REFUSED;
         turn->cost = 0;
+
+        mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
+        turn->currency = mcf->currency;
     }
 
     identity = ngx_http_sp_identity(r);
@@ -109,6 +113,17 @@ ngx_http_sp_turn_open(ngx_http_request_t *r, ngx_http_sp_call_e kind)
     turn->kind = kind;
 
     return NGX_OK;
+}
+
+
+const char *
+ngx_http_sp_turn_outcome(ngx_http_sp_finish_e finish)
+{
+    static const char  *outcomes[] = {
+        "none", "refused", "complete", "partial", "failed"
+    };
+
+    return outcomes[finish];
 }
 
 
@@ -246,10 +261,6 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
     ngx_uint_t   i;
     ngx_time_t  *tp;
 
-    static const char  *outcomes[] = {
-        "none", "refused", "complete", "partial", "failed"
-    };
-
     static const char  *kinds[] = { "chat", "embedding", "extraction" };
 
     ngx_http_sp_turn_text_t  texts[] = {
@@ -270,7 +281,7 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
     id.data = (u_char *) turn->id;
     id.len = sizeof(turn->id);
 
-    line->len = NGX_HTTP_SP_TURN_FIXED
+    line->len = NGX_HTTP_SP_TURN_FIXED + turn->receipt.len
                 + ngx_http_sp_attempts_size(turn->attempts);
 
     for (i = 0; texts[i].name != NULL; i++) {
@@ -293,6 +304,10 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
 
     p = ngx_http_sp_account_print(p, turn);
 
+    if (turn->receipt.len != 0) {
+        p = ngx_sprintf(p, "\"receipt\":%V,", &turn->receipt);
+    }
+
     p = ngx_sprintf(p, "\"attempts\":");
     p = ngx_http_sp_attempts_print(p, turn->attempts);
 
@@ -302,7 +317,7 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
                     "\"first_byte_ms\":%M,"
                     "\"total_ms\":%M,\"stream\":%s,"
                     "\"store\":%s,\"memory\":%s,\"at\":%T.%03M}\n",
-                    kinds[turn->kind], outcomes[turn->finish],
+                    kinds[turn->kind], ngx_http_sp_turn_outcome(turn->finish),
                     ngx_http_sp_turn_error_name(turn->error), turn->status,
                     turn->first_byte, turn->total,
                     turn->stream ? "true" : "false",

@@ -561,13 +561,9 @@ ngx_sp_fetch_set_limits(ngx_sp_fetch_transfer_t *tr)
     ngx_sp_fetch_set(CURLOPT_SSL_VERIFYHOST, 2L);
     ngx_sp_fetch_set(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 
-    if (trusted->len != 0) {
-        ngx_sp_fetch_set(CURLOPT_CAINFO, (char *) trusted->data);
-    }
-
 #undef ngx_sp_fetch_set
 
-    return bad ? NGX_ERROR : NGX_OK;
+    return bad ? NGX_ERROR : ngx_sp_fetch_set_trust(tr, trusted);
 }
 
 

@@ -41,7 +41,17 @@ typedef struct {
     ngx_msec_t         timeout;              /* default deadline */
     ngx_msec_t         connect_timeout;
     ngx_uint_t         max_active;           /* more are UNAVAILABLE */
+    ngx_array_t       *trusts;               /* see ngx_sp_fetch_trust() */
 } ngx_sp_fetch_conf_t;
+
+
+/*
+ * Reads the certificates of "file", which is NUL-terminated; empty: the
+ * system's.  What an op trusts that was not read here is read in the worker,
+ * for each connection.
+ */
+ngx_int_t ngx_sp_fetch_trust(ngx_conf_t *cf, ngx_sp_fetch_conf_t *conf,
+    const ngx_str_t *file);
 
 
 /* one multi handle per worker; conf lives as long as the cycle */

@@ -70,6 +70,10 @@ ngx_int_t ngx_sp_fetch_set_name(ngx_sp_fetch_transfer_t *tr,
     const char *text);
 ngx_int_t ngx_sp_fetch_set_addresses(ngx_sp_fetch_transfer_t *tr);
 
+/* ngx_sp_fetch_trust.c */
+ngx_int_t ngx_sp_fetch_set_trust(ngx_sp_fetch_transfer_t *tr,
+    const ngx_str_t *file);
+
 /* a callback of curl */
 curl_socket_t ngx_sp_fetch_open_socket(void *arg, curlsocktype purpose,
     struct curl_sockaddr *address);

@@ -144,6 +144,9 @@ ngx_sp_pg_listener_readable(ngx_sp_pg_link_t *link)
         case NGX_ERROR:
             ngx_sp_pg_link_fail(link, PQerrorMessage(link->pgconn));
             return;
+
+        default: /* NGX_OK */
+            break;
         }
 
         if (listener->timer.timer_set) {

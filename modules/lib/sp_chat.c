@@ -17,6 +17,7 @@ sp_chat_free(sp_chat_request_t *chat)
     }
 
     json_decref(chat->root);
+    json_decref(chat->made);
     free(chat);
 }
 

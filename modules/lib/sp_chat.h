@@ -104,7 +104,7 @@ typedef enum {
 } sp_chat_choice_e;
 
 
-/* what is passed on as it is; each a member of root, or NULL */
+/* what is passed on as it is; each of root, or of "made", or NULL */
 typedef enum {
     SP_CHAT_TEMPERATURE = 0,     /* numbers, as the client spelled them: */
     SP_CHAT_TOP_P,               /* sp_scan_find() on the text */
@@ -116,12 +116,15 @@ typedef enum {
     SP_CHAT_EFFORT,              /* of reasoning, a string */
     SP_CHAT_END_USER,            /* a string */
     SP_CHAT_PARALLEL_CALLS,      /* a boolean */
+    SP_CHAT_VERBOSITY,           /* of the text, a string */
     SP_CHAT_NOPTIONS
 } sp_chat_option_e;
 
 
 typedef struct {
     json_t               *root;      /* owned */
+    json_t               *made;      /* owned: values in another form than the
+                                        client's; or NULL */
     const char           *model;     /* strings point into root */
     size_t                model_len;      /* model NULL: not given */
     const char           *character_id;   /* metadata; NULL: none */

@@ -43,3 +43,10 @@ sp_event_replace(int64_t *total, int64_t said)
         *total = said;
     }
 }
+
+
+const char *
+sp_dialect_messages(const sp_dialect_t *dialect)
+{
+    return (dialect->messages != NULL) ? dialect->messages : "messages";
+}

@@ -116,7 +116,24 @@ typedef struct {
     size_t                model_len;
     int64_t               created;       /* seconds of 1970 */
     void                 *state;         /* writer_size bytes */
+    const sp_chat_request_t  *chat;      /* the request; or NULL */
+
+    /*
+     * Memory that lives as long as the answer, for a dialect that repeats
+     * at its end what was said: "size" bytes, the first "len" of them from
+     * "old", which is given back.  NULL: there is none.
+     */
+    char               *(*grow)(void *data, char *old, size_t len,
+                              size_t size);
+    void                 *data;
+    size_t                limit;         /* bytes to be kept in all */
+
     unsigned              usage:1;       /* the client asked for it */
+    unsigned              late:1;        /* a text may go on after another
+                                            one has begun */
+    unsigned              full:1;        /* set by the dialect: the limit was
+                                            reached, nothing more is said */
+    unsigned              broken:1;      /* set by the dialect: no memory */
 } sp_writer_t;
 
 
@@ -131,6 +148,7 @@ typedef struct {
     size_t                message_len;
     const char           *request_id;    /* not in an event */
     size_t                request_id_len;
+    const sp_writer_t    *writer;        /* of the stream; or NULL */
     unsigned              event:1;       /* in a stream, not as its answer */
 } sp_dialect_error_t;
 
@@ -170,6 +188,7 @@ typedef struct {
     const char           *name;
     const char           *type;          /* of an answer */
     const char           *stream_type;
+    const char           *messages;      /* see sp_dialect_messages() */
     size_t                reader_size;   /* of scan_event()'s state; or 0 */
     size_t                writer_size;   /* of write_event()'s state; or 0 */
     const char *const    *bulky;         /* see sp_json_limits_t; or NULL */
@@ -193,6 +212,12 @@ typedef struct {
     /* what one delta is in a stream, nothing or several events */
     void                (*write_event)(sp_writer_t *w,
                               const sp_delta_t *delta, sp_out_t *out);
+
+    /*
+     * What write_event() will need at most; delta NULL: write_end().  NULL:
+     * SP_DIALECT_EVENT, and 6 bytes for each of the slices.
+     */
+    size_t              (*need)(sp_writer_t *w, const sp_delta_t *delta);
 
     /* the end of a complete stream; usage of the last event that had it */
     void                (*write_end)(sp_writer_t *w, const sp_event_t *usage,
@@ -259,6 +284,10 @@ typedef struct {
 } sp_dialect_t;
 
 
+/* the member of a request that holds its messages; "messages" by default */
+const char *sp_dialect_messages(const sp_dialect_t *dialect);
+
+
 /* a piece that is as long is pointed to, in a text that is longer still */
 #define SP_DIALECT_PIECE  65536
 #define SP_DIALECT_PIECES(len)  (2 * ((len) / SP_DIALECT_PIECE) + 3)
@@ -266,6 +295,7 @@ typedef struct {
 
 extern const sp_dialect_t  sp_openai;
 extern const sp_dialect_t  sp_gemini;
+extern const sp_dialect_t  sp_responses;
 
 
 #endif /* _SP_DIALECT_H_INCLUDED_ */

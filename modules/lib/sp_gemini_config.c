@@ -132,6 +132,13 @@ sp_gemini_write_config(sp_gemini_sender_t *s)
                                 "several tools: leave it out");
     }
 
+    if (chat->options[SP_CHAT_VERBOSITY] != NULL) {
+        return sp_gemini_refuse(s, "unsupported_parameter", "verbosity",
+                                "the model of this request writes as long "
+                                "as it is told by its messages: leave it "
+                                "out");
+    }
+
     sp_out_str(s->out, ",\"generationConfig\":{");
     s->items = 0;
 

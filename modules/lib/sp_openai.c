@@ -126,7 +126,8 @@ sp_openai_error_type(unsigned status)
 
     case 429:
         return "rate_limit_error";
-    }
 
-    return (status >= 500) ? "server_error" : "invalid_request_error";
+    default:
+        return (status >= 500) ? "server_error" : "invalid_request_error";
+    }
 }

@@ -17,6 +17,10 @@
 sp_chat_request_t *sp_openai_parse_request(json_t *root,
     sp_chat_error_t *error);
 
+/* "model" and "metadata" of chat->root; NULL: they are fine */
+const sp_chat_error_t *sp_openai_read_model(sp_chat_request_t *chat);
+const sp_chat_error_t *sp_openai_read_metadata(sp_chat_request_t *chat);
+
 /* sp_openai_tools.c: tools of the request, parts and calls of a message */
 void sp_openai_parse_tools(sp_chat_request_t *chat);
 void sp_openai_parse_options(sp_chat_request_t *chat);

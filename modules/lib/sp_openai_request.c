@@ -120,10 +120,8 @@ static const sp_chat_error_t *sp_openai_measure(const json_t *messages,
 static int sp_openai_allocate(sp_openai_parser_t *p, json_t *root,
     const json_t *messages, const sp_openai_sizes_t *sizes);
 static const sp_chat_error_t *sp_openai_read_root(sp_openai_parser_t *p);
-static const sp_chat_error_t *sp_openai_read_model(sp_chat_request_t *chat);
 static const sp_chat_error_t *sp_openai_read_stream(sp_chat_request_t *chat);
 static const sp_chat_error_t *sp_openai_read_numbers(sp_chat_request_t *chat);
-static const sp_chat_error_t *sp_openai_read_metadata(sp_chat_request_t *chat);
 static const sp_chat_error_t *sp_openai_read_messages(sp_openai_parser_t *p);
 static const sp_chat_error_t *sp_openai_read_message(sp_openai_parser_t *p,
     sp_chat_message_t *message);
@@ -302,7 +300,7 @@ sp_openai_read_root(sp_openai_parser_t *p)
 }
 
 
-static const sp_chat_error_t *
+const sp_chat_error_t *
 sp_openai_read_model(sp_chat_request_t *chat)
 {
     const json_t  *model;
@@ -407,7 +405,7 @@ sp_openai_read_numbers(sp_chat_request_t *chat)
 }
 
 
-static const sp_chat_error_t *
+const sp_chat_error_t *
 sp_openai_read_metadata(sp_chat_request_t *chat)
 {
     const char    *memory;

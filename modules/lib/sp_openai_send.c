@@ -55,6 +55,8 @@ static void sp_openai_send_system(sp_openai_sender_t *s, const char *text,
     size_t len);
 static int sp_openai_send_message(sp_openai_sender_t *s,
     const sp_chat_message_t *message);
+static int sp_openai_is_thought(const sp_chat_message_t *message);
+static int sp_openai_is_text(const sp_chat_message_t *message);
 static int sp_openai_send_parts(sp_openai_sender_t *s,
     const sp_chat_message_t *message);
 static int sp_openai_send_part(sp_openai_sender_t *s,
@@ -148,7 +150,7 @@ sp_openai_send_options(sp_openai_sender_t *s)
     static const char  *const names[SP_CHAT_NOPTIONS] = {
         "temperature", "top_p", "presence_penalty", "frequency_penalty",
         "seed", "stop", "response_format", "reasoning_effort", "user",
-        "parallel_tool_calls"
+        "parallel_tool_calls", "verbosity"
     };
 
     for (i = 0; i < SP_CHAT_NOPTIONS; i++) {
@@ -208,7 +210,7 @@ sp_openai_send_tools(sp_openai_sender_t *s)
             (void) sp_openai_send_json(s, tool->parameters, 0);
         }
 
-        sp_out_str(s->out, "}}");
+        sp_out_str(s->out, tool->strict ? ",\"strict\":true}}" : "}}");
     }
 
     if (chat->ntools == 0) {
@@ -258,6 +260,7 @@ sp_openai_send_messages(sp_openai_sender_t *s)
         }
 
         if (sp_chat_keeps(chat, edit, i)
+            && !sp_openai_is_thought(&chat->messages[i])
             && sp_openai_send_message(s, &chat->messages[i]) != 0)
         {
             return -1;
@@ -296,7 +299,7 @@ sp_openai_send_message(sp_openai_sender_t *s,
     sp_openai_send_string(s, "name", message->name);
     sp_openai_send_string(s, "tool_call_id", message->call_id);
 
-    if (message->parts != NULL) {
+    if (message->parts != NULL && !sp_openai_is_text(message)) {
 
         if (sp_openai_send_parts(s, message) != 0) {
             return -1;
@@ -321,15 +324,70 @@ sp_openai_send_message(sp_openai_sender_t *s,
 }
 
 
+/*
+ * A chat completions request has no place for what the assistant thought
+ * before, and needs none of it
+ */
+
+static int
+sp_openai_is_thought(const sp_chat_message_t *message)
+{
+    size_t  i;
+
+    for (i = 0; i < message->nparts; i++) {
+        if (message->parts[i].kind != SP_CHAT_PART_REASONING) {
+            return 0;
+        }
+    }
+
+    return message->nparts != 0 && message->ncalls == 0;
+}
+
+
+/* what is left beside thoughts is one text at most */
+
+static int
+sp_openai_is_text(const sp_chat_message_t *message)
+{
+    size_t  i, n, thoughts;
+
+    n = 0;
+    thoughts = 0;
+
+    for (i = 0; i < message->nparts; i++) {
+        if (message->parts[i].kind == SP_CHAT_PART_REASONING) {
+            thoughts++;
+
+        } else if (message->parts[i].kind == SP_CHAT_PART_TEXT) {
+            n++;
+
+        } else {
+            return 0;
+        }
+    }
+
+    return thoughts != 0 && n <= 1;
+}
+
+
 static int
 sp_openai_send_parts(sp_openai_sender_t *s, const sp_chat_message_t *message)
 {
-    size_t  i;
+    size_t       i;
+    const char  *comma;
+
+    comma = "";
 
     sp_out_str(s->out, ",\"content\":[");
 
     for (i = 0; i < message->nparts; i++) {
-        sp_out_str(s->out, i != 0 ? "," : "");
+
+        if (message->parts[i].kind == SP_CHAT_PART_REASONING) {
+            continue;
+        }
+
+        sp_out_str(s->out, comma);
+        comma = ",";
 
         if (sp_openai_send_part(s, &message->parts[i]) != 0) {
             return -1;

@@ -25,7 +25,7 @@ static const char *sp_openai_get_text(const json_t *object, const char *key);
 static const char  *const sp_openai_options[SP_CHAT_NOPTIONS] = {
     "temperature", "top_p", "presence_penalty", "frequency_penalty", "seed",
     "stop", "response_format", "reasoning_effort", "user",
-    "parallel_tool_calls"
+    "parallel_tool_calls", "verbosity"
 };
 
 
@@ -121,6 +121,8 @@ sp_openai_parse_tools(sp_chat_request_t *chat)
         tool->name = sp_openai_get_text(function, "name");
         tool->description = sp_openai_get_text(function, "description");
         tool->parameters = json_object_get(function, "parameters");
+        tool->strict = json_is_true(json_object_get(function, "strict"))
+                       ? 1 : 0;
     }
 
     sp_openai_parse_choice(chat);

@@ -22,10 +22,12 @@ static int sp_rlp_long(sp_rlp_reader_t *r, size_t n, size_t *len);
 void
 sp_rlp_put_bytes(sp_rlp_writer_t *w, const uint8_t *bytes, size_t len)
 {
+    size_t   n;
     uint8_t  header[1 + sizeof(size_t)];
 
     if (len != 1 || bytes[0] >= SP_RLP_STRING) {
-        sp_rlp_write(w, header, sp_rlp_header(header, SP_RLP_STRING, len));
+        n = sp_rlp_header(header, SP_RLP_STRING, len);
+        sp_rlp_write(w, header, n);
     }
 
     sp_rlp_write(w, bytes, len);

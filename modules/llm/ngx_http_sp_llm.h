@@ -10,6 +10,7 @@
 #include "ngx_http_sp_core.h"
 
 #include "ngx_http_sp_relay.h"
+#include "sp_eth.h"
 #include "sp_json_shorten.h"
 #include "sp_prompt.h"
 
@@ -21,9 +22,26 @@ typedef enum {
 } ngx_http_sp_llm_system_e;
 
 
+/* how a client wants models to be listed */
+typedef enum {
+    NGX_HTTP_SP_LLM_LIST_OPENAI = 0,
+    NGX_HTTP_SP_LLM_LIST_ANTHROPIC,
+    NGX_HTTP_SP_LLM_LISTS
+} ngx_http_sp_llm_list_e;
+
+
 typedef struct {
-    ngx_str_t                     listing; /* the answer of llm_models */
+    ngx_str_t                     lists[NGX_HTTP_SP_LLM_LISTS];
+    ngx_array_t                   models;  /* see _models.c */
 } ngx_http_sp_llm_main_conf_t;
+
+
+/* of llm_receipt */
+typedef struct {
+    secp256k1_context            *secp;
+    uint8_t                       key[32];      /* never logged */
+    u_char                        address[SP_ETH_ADDRESS_TEXT_LEN];
+} ngx_http_sp_llm_signer_t;
 
 
 typedef struct {
@@ -35,6 +53,7 @@ typedef struct {
     ngx_uint_t                    context_size;
     size_t                        event_size;
     size_t                        answer_size;
+    ngx_http_sp_llm_signer_t     *signer;       /* NULL: no receipts */
     ngx_msec_t                    keepalive;    /* 0: off */
 
     ngx_sp_pg_t                  *characters;
@@ -215,6 +234,9 @@ ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
 /* the request of an attempt, into ctx->relay; or an HTTP status */
 ngx_int_t ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_attempt_t *entry);
+
+/* ngx_http_sp_llm_models.c */
+ngx_int_t ngx_http_sp_llm_models_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_target.c */
@@ -319,6 +341,11 @@ void ngx_http_sp_llm_blame(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_turn_error_e error);
 ngx_int_t ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_finish_e finish, ngx_uint_t status);
+
+/* ngx_http_sp_llm_receipt.c */
+char *ngx_http_sp_llm_receipt_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_sp_llm_receipt(ngx_http_sp_llm_ctx_t *ctx);
 
 
 extern ngx_module_t  ngx_http_sp_llm_module;

@@ -312,8 +312,9 @@ ngx_http_sp_llm_stream_header(ngx_http_sp_llm_ctx_t *ctx)
 
 
 /*
- * A header alone is no answer yet: where another target may do better, or the
- * error would be written anew.  NGX_DECLINED: it is an error.
+ * A header alone is no answer yet: an error with status 200 is one as well.
+ * Of a stream it may be said in it, where no other target may do better.
+ * NGX_DECLINED: it is an error.
  */
 
 static ngx_int_t
@@ -322,9 +323,7 @@ ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx)
     ngx_str_t   piece;
     ngx_uint_t  more;
 
-    if (!ngx_http_sp_llm_more(&ctx->relay)
-        && (ctx->check.stream || !ctx->attempt.rewritten))
-    {
+    if (!ngx_http_sp_llm_more(&ctx->relay) && ctx->check.stream) {
         return NGX_OK;
     }
 
@@ -358,6 +357,15 @@ ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
                  || ctx->request->upstream->headers_in.chunked))
     {
         return NGX_AGAIN;
+    }
+
+    /* where the answer passes as it is one look is enough, of most */
+
+    if (!ctx->attempt.rewritten
+        && !ngx_http_sp_llm_more(&ctx->relay)
+        && memmem(piece->data, piece->len, "\"error\"", 7) == NULL)
+    {
+        return NGX_OK;
     }
 
     return (piece->len != 0

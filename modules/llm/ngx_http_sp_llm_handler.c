@@ -123,7 +123,8 @@ ngx_http_sp_llm_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
                                "the prompt has about %uz tokens, the "
                                "context leaves %uz", prompt.tokens,
                                prompt.budget);
-        (void) ngx_http_sp_error_param(r, "messages");
+        (void) ngx_http_sp_error_param(r,
+                                  sp_dialect_messages(ctx->check.dialect));
 
     } else if (status != SP_PROMPT_OK
                || ngx_http_sp_llm_turn(r, ctx, prompt.tokens) != NGX_OK)
@@ -385,6 +386,12 @@ ngx_http_sp_llm_translate(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
         (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, error.code, "%s",
                                  error.message);
 
+        /* where the client has them, not the provider */
+
+        if (error.param != NULL && ngx_strcmp(error.param, "messages") == 0) {
+            error.param = sp_dialect_messages(ctx->check.dialect);
+        }
+
         return ngx_http_sp_error_param(r, error.param);
     }
 
@@ -521,17 +528,4 @@ ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     sp_out_str(out, CRLF "Content-Length: ");
     sp_out_integer(out, (int64_t) length);
     sp_out_str(out, CRLF CRLF);
-}
-
-
-/* GET /v1/models */
-
-ngx_int_t
-ngx_http_sp_llm_models_handler(ngx_http_request_t *r)
-{
-    ngx_http_sp_llm_main_conf_t  *lmcf;
-
-    lmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_llm_module);
-
-    return ngx_http_sp_send_json(r, NGX_HTTP_OK, &lmcf->listing);
 }

@@ -22,8 +22,6 @@ static void *ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static ngx_int_t ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf);
-static void ngx_http_sp_llm_write_listing(const ngx_array_t *models,
-    sp_out_t *out);
 static ngx_int_t ngx_http_sp_llm_init_process(ngx_cycle_t *cycle);
 static void ngx_http_sp_llm_exit_process(ngx_cycle_t *cycle);
 
@@ -102,6 +100,13 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       ngx_conf_set_size_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_sp_llm_loc_conf_t, answer_size),
+      NULL },
+
+    { ngx_string("llm_receipt"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sp_llm_receipt_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("llm_keepalive"),
@@ -418,6 +423,7 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     llcf->context_size = NGX_CONF_UNSET_SIZE;
     llcf->event_size = NGX_CONF_UNSET_SIZE;
     llcf->answer_size = NGX_CONF_UNSET_SIZE;
+    llcf->signer = NGX_CONF_UNSET_PTR;
     llcf->keepalive = NGX_CONF_UNSET_MSEC;
     llcf->characters = NGX_CONF_UNSET_PTR;
     llcf->character_timeout = NGX_CONF_UNSET_MSEC;
@@ -442,6 +448,7 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->context_size, prev->context_size, 0);
     ngx_conf_merge_size_value(conf->event_size, prev->event_size, 1048576);
     ngx_conf_merge_size_value(conf->answer_size, prev->answer_size, 262144);
+    ngx_conf_merge_ptr_value(conf->signer, prev->signer, NULL);
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
     ngx_conf_merge_ptr_value(conf->characters, prev->characters, NULL);
     ngx_conf_merge_msec_value(conf->character_timeout,
@@ -461,71 +468,11 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 static ngx_int_t
 ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf)
 {
-    sp_out_t                      out;
-    const ngx_array_t            *models;
-    ngx_http_sp_llm_main_conf_t  *lmcf;
-
-    models = ngx_http_sp_models(cf);
-
-    ngx_memzero(&out, sizeof(sp_out_t));
-
-    ngx_http_sp_llm_write_listing(models, &out);
-
-    out.dst = ngx_pnalloc(cf->pool, out.len);
-    if (out.dst == NULL) {
+    if (ngx_http_sp_llm_models_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    out.size = out.len;
-    out.len = 0;
-
-    ngx_http_sp_llm_write_listing(models, &out);
-
-    lmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_llm_module);
-
-    lmcf->listing.data = (u_char *) out.dst;
-    lmcf->listing.len = out.len;
-
     return ngx_http_sp_llm_init_filter(cf);
-}
-
-
-/* {"object":"list","data":[{"id":...}]} */
-
-static void
-ngx_http_sp_llm_write_listing(const ngx_array_t *models, sp_out_t *out)
-{
-    ngx_uint_t             i;
-    const char            *comma;
-    ngx_http_sp_model_t  **model;
-    ngx_http_sp_target_t  *target;
-
-    model = models->elts;
-    comma = "";
-
-    sp_out_str(out, "{\"object\":\"list\",\"data\":[");
-
-    for (i = 0; i < models->nelts; i++) {
-
-        if (model[i]->internal) {
-            continue;
-        }
-
-        target = model[i]->targets.elts;
-
-        sp_out_str(out, comma);
-        sp_out_str(out, "{\"id\":\"");
-        sp_out_text(out, (char *) model[i]->alias.data, model[i]->alias.len);
-        sp_out_str(out, "\",\"object\":\"model\",\"created\":0,"
-                        "\"owned_by\":\"");
-        sp_out_text(out, (char *) target->provider->name.data,
-                    target->provider->name.len);
-        sp_out_str(out, "\"}");
-
-        comma = ",";
-    }
-
-    sp_out_str(out, "]}");
 }
 
 

@@ -8,6 +8,8 @@
 
 #include "ngx_http_sp_llm.h"
 
+#include "sp_embed.h"
+
 
 static ngx_int_t ngx_http_sp_llm_check_chat(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
@@ -17,6 +19,10 @@ static ngx_int_t ngx_http_sp_llm_check_model(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, const char *name, size_t len);
 static ngx_int_t ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_check_parts(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+static ngx_uint_t ngx_http_sp_llm_takes(ngx_uint_t capabilities,
+    sp_chat_part_e kind);
 
 
 /* from here on the request is in the ledger, whoever refuses it */
@@ -102,7 +108,78 @@ ngx_http_sp_llm_check_chat(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         return rc;
     }
 
-    return ngx_http_sp_llm_check_limits(r, ctx);
+    rc = ngx_http_sp_llm_check_parts(r, ctx);
+
+    return (rc == NGX_OK) ? ngx_http_sp_llm_check_limits(r, ctx) : rc;
+}
+
+
+/* where the model's line says what it can do */
+
+static ngx_int_t
+ngx_http_sp_llm_check_parts(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx)
+{
+    size_t                    i, k;
+    ngx_uint_t                capabilities;
+    const sp_chat_message_t  *message;
+    const sp_chat_request_t  *chat;
+
+    chat = ctx->check.chat;
+    capabilities = ctx->check.model->capabilities;
+
+    if (capabilities == 0) {
+        return NGX_OK;
+    }
+
+    if (chat->ntools != 0 && !(capabilities & NGX_HTTP_SP_CAN_TOOLS)) {
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                                 "unsupported_parameter",
+                                 "this model calls no tools");
+
+        return ngx_http_sp_error_param(r, "tools");
+    }
+
+    for (i = 0; i < chat->nmessages; i++) {
+        message = &chat->messages[i];
+
+        for (k = 0; k < message->nparts; k++) {
+
+            if (!ngx_http_sp_llm_takes(capabilities, message->parts[k].kind))
+            {
+                (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                                         "unsupported_content",
+                                         "a message has an image, audio or "
+                                         "a file that this model does not "
+                                         "take");
+
+                return ngx_http_sp_error_param(r,
+                                  sp_dialect_messages(ctx->check.dialect));
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_sp_llm_takes(ngx_uint_t capabilities, sp_chat_part_e kind)
+{
+    switch (kind) {
+
+    case SP_CHAT_PART_IMAGE:
+        return (capabilities & NGX_HTTP_SP_CAN_VISION) != 0;
+
+    case SP_CHAT_PART_AUDIO:
+        return (capabilities & NGX_HTTP_SP_CAN_AUDIO) != 0;
+
+    case SP_CHAT_PART_FILE:
+        return (capabilities & NGX_HTTP_SP_CAN_FILES) != 0;
+
+    default:
+        return 1;
+    }
 }
 
 
@@ -110,10 +187,10 @@ static ngx_int_t
 ngx_http_sp_llm_check_embeddings(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
-    size_t       len;
-    json_t      *root, *input;
-    ngx_int_t    rc;
-    const char  *model;
+    json_t              *root;
+    ngx_int_t            rc;
+    sp_chat_error_t      error;
+    sp_embed_request_t   request;
 
     rc = ngx_http_sp_json_body(r, &root);
 
@@ -121,38 +198,15 @@ ngx_http_sp_llm_check_embeddings(ngx_http_request_t *r,
         return rc;
     }
 
-    if (!json_is_object(root)) {
-        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
-                                 "request_not_object",
-                                 "the request must be a JSON object");
+    if (sp_embed_parse(root, &request, &error) != 0) {
+        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, error.code, "%s",
+                                 error.message);
+
+        return ngx_http_sp_error_param(r, error.param);
     }
 
-    input = json_object_get(root, "input");
-
-    if (!json_is_string(input) && !json_is_array(input)) {
-        (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "input_required",
-                                 "\"input\" must be a string or an array");
-
-        return ngx_http_sp_error_param(r, "input");
-    }
-
-    model = NULL;
-    len = 0;
-
-    if (json_object_get(root, "model") != NULL) {
-        model = sp_json_string(root, "model", &len);
-
-        if (model == NULL || len == 0 || len > SP_CHAT_MAX_MODEL) {
-            (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
-                                     "model_invalid",
-                                     "\"model\" must be a string of 1 to "
-                                     "256 bytes");
-
-            return ngx_http_sp_error_param(r, "model");
-        }
-    }
-
-    return ngx_http_sp_llm_check_model(r, ctx, model, len);
+    return ngx_http_sp_llm_check_model(r, ctx, request.model,
+                                       request.model_len);
 }
 
 
@@ -200,12 +254,14 @@ ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
     size_t                       n;
+    const char                  *messages;
     sp_chat_request_t           *chat;
     const sp_chat_message_t     *message;
     ngx_http_sp_llm_loc_conf_t  *llcf;
 
     chat = ctx->check.chat;
     llcf = ctx->check.conf;
+    messages = sp_dialect_messages(ctx->check.dialect);
 
     if (chat->has_system && llcf->system == NGX_HTTP_SP_LLM_REFUSE) {
         (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
@@ -213,16 +269,16 @@ ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
                                  "system and developer messages are not "
                                  "accepted here");
 
-        return ngx_http_sp_error_param(r, "messages");
+        return ngx_http_sp_error_param(r, messages);
     }
 
     if (chat->last_user == chat->nmessages) {
         (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
                                  "user_message_required",
-                                 "\"messages\" must hold a message with "
-                                 "the role user");
+                                 "\"%s\" must hold a message with the "
+                                 "role user", messages);
 
-        return ngx_http_sp_error_param(r, "messages");
+        return ngx_http_sp_error_param(r, messages);
     }
 
     message = &chat->messages[chat->last_user];
@@ -235,7 +291,7 @@ ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
                                  "allowed are %ui", n,
                                  llcf->message_limit);
 
-        return ngx_http_sp_error_param(r, "messages");
+        return ngx_http_sp_error_param(r, messages);
     }
 
     if (n == 0 && !json_is_array(json_object_get(message->value, "content")))
@@ -243,7 +299,7 @@ ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
         (void) ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, "message_empty",
                                  "the last user message is empty");
 
-        return ngx_http_sp_error_param(r, "messages");
+        return ngx_http_sp_error_param(r, messages);
     }
 
     return NGX_OK;

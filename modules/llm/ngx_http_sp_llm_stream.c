@@ -39,6 +39,11 @@ static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
       "the model provider sent an event above the configured size",
       0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_GATEWAY };
 
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_long =
+    { "answer_too_large",
+      "the answer is too long to be repeated in the event at its end",
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_GATEWAY };
+
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_malformed =
     { "provider_invalid_event",
       "the model provider sent an event that is not valid",
@@ -249,9 +254,13 @@ ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
             return NGX_ERROR;
         }
 
-        /* of what is written anew there is nothing to say */
+        /* of what is written anew there is nothing to say, and the end of
+         * the connection was not the end of the answer */
 
-        return ctx->attempt.rewritten ? NGX_ERROR : NGX_OK;
+        return (ctx->attempt.rewritten
+                || (rc != 0 && ctx->relay.length == -1
+                    && !ctx->request->upstream->headers_in.chunked))
+               ? NGX_ERROR : NGX_OK;
     }
 
     ngx_http_sp_llm_note(ctx, &event);
@@ -405,6 +414,10 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse,
         return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_reported);
     }
 
+    if (response->writer.full) {
+        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_too_long);
+    }
+
     ngx_http_sp_llm_note(ctx, &event);
 
     if (event.done) {
@@ -434,9 +447,16 @@ ngx_http_sp_llm_event_done(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse,
 {
     ctx->response.done = 1;
 
-    if (ngx_http_sp_llm_filter_end(ctx) != NGX_OK
-        || ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE, NGX_HTTP_OK)
-           != NGX_OK)
+    if (ngx_http_sp_llm_filter_end(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->response.writer.full) {
+        return ngx_http_sp_llm_fail(ctx, &ngx_http_sp_llm_too_long);
+    }
+
+    if (ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE, NGX_HTTP_OK)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -674,6 +694,10 @@ ngx_http_sp_llm_late(ngx_http_sp_llm_ctx_t *ctx, ngx_int_t rc,
         if (ngx_http_sp_llm_end_failed(ctx, fault, r->headers_out.status)
             != NGX_OK)
         {
+            /* nothing more goes out: not the end of a body either */
+
+            r->connection->error = 1;
+
             return;
         }
     }

@@ -21,6 +21,10 @@ typedef void (*ngx_http_sp_llm_write_pt)(ngx_http_sp_llm_ctx_t *ctx,
 
 
 static ngx_int_t ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx);
+static char *ngx_http_sp_llm_writer_grow(void *data, char *old, size_t len,
+    size_t size);
+static size_t ngx_http_sp_llm_need(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_name_call(ngx_http_sp_llm_ctx_t *ctx,
     sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_write(ngx_http_sp_llm_ctx_t *ctx,
@@ -73,6 +77,14 @@ ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx)
     writer->model = (char *) alias->data;
     writer->model_len = alias->len;
     writer->created = ngx_time();
+    writer->chat = ctx->check.chat;
+    writer->grow = ngx_http_sp_llm_writer_grow;
+    writer->data = ctx->request->pool;
+    writer->limit = ctx->check.conf->event_size;
+
+    /* what a filter holds of a text is said when all of it was judged */
+
+    writer->late = ctx->attempt.filtered;
 
     /* of bytes that pass, usage has passed where the client wanted it */
 
@@ -87,6 +99,28 @@ ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx)
     }
 
     return NGX_OK;
+}
+
+
+static char *
+ngx_http_sp_llm_writer_grow(void *data, char *old, size_t len, size_t size)
+{
+    char        *p;
+    ngx_pool_t  *pool;
+
+    pool = data;
+
+    p = ngx_palloc(pool, size);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    if (old != NULL) {
+        ngx_memcpy(p, old, len);
+        (void) ngx_pfree(pool, old);
+    }
+
+    return p;
 }
 
 
@@ -139,10 +173,7 @@ ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 
     if (ctx->check.stream) {
         return ngx_http_sp_llm_write(ctx, ngx_http_sp_llm_delta_out, &said,
-                                     SP_DIALECT_EVENT
-                                     + 6 * (said.text.len + said.id.len
-                                            + said.name.len
-                                            + said.signature.len));
+                                     ngx_http_sp_llm_need(ctx, &said));
     }
 
     copy = ngx_array_push(ctx->response.deltas);
@@ -187,7 +218,26 @@ ngx_http_sp_llm_write_end(ngx_http_sp_llm_ctx_t *ctx)
     }
 
     return ngx_http_sp_llm_write(ctx, ngx_http_sp_llm_end_out, NULL,
-                                 SP_DIALECT_EVENT);
+                                 ngx_http_sp_llm_need(ctx, NULL));
+}
+
+
+static size_t
+ngx_http_sp_llm_need(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+{
+    const sp_dialect_t  *client;
+
+    client = ctx->check.dialect;
+
+    if (client->need != NULL) {
+        return client->need(&ctx->response.writer, delta);
+    }
+
+    return (delta == NULL)
+           ? SP_DIALECT_EVENT
+           : SP_DIALECT_EVENT + 6 * (delta->text.len + delta->id.len
+                                     + delta->name.len
+                                     + delta->signature.len);
 }
 
 
@@ -251,6 +301,10 @@ ngx_http_sp_llm_write(ngx_http_sp_llm_ctx_t *ctx,
     }
 
     b->last += out.len;
+
+    if (response->writer.broken) {
+        return NGX_ERROR;
+    }
 
     if (cl == NULL) {
         return NGX_OK;
@@ -337,6 +391,7 @@ ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
     error.code = fault->code;
     error.message = fault->message;
     error.message_len = ngx_strlen(fault->message);
+    error.writer = &ctx->response.writer;
     error.event = 1;
 
     ngx_memzero(&out, sizeof(sp_out_t));

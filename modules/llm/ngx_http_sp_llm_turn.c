@@ -301,6 +301,11 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_estimate(ctx);
     ngx_http_sp_account(turn, ctx->attempt.target);
 
+    if (ngx_http_sp_llm_receipt(ctx) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "llm: no memory for a receipt");
+    }
+
     /*
      * Nothing was said yet: an error_page may still lead to another provider.
      * The core settles at the end of the request.  A turn that cannot be

@@ -186,6 +186,7 @@ struct ngx_http_sp_relay_s {
     ngx_event_free_peer_pt         free_peer;
     ngx_uint_t                     repeats;   /* of stale connections */
     ngx_event_t                    timer;
+    size_t                         turn;      /* bytes since the last yield */
     unsigned                       move:1;    /* to the next endpoint */
     unsigned                       declined:1;      /* by head() */
     unsigned                       invalid:1;

@@ -10,6 +10,10 @@
 #include "ngx_http_sp_relay.h"
 
 
+/* so many bytes of one response, and others get their turn */
+#define NGX_HTTP_SP_RELAY_TURN  131072
+
+
 typedef struct {
     ngx_str_t      name;       /* lower case */
     ngx_int_t    (*handler)(ngx_http_sp_relay_t *relay, ngx_str_t *value);
@@ -25,6 +29,8 @@ static ngx_int_t ngx_http_sp_relay_transfer_encoding(
     ngx_http_sp_relay_t *relay, ngx_str_t *value);
 static ngx_int_t ngx_http_sp_relay_connection(ngx_http_sp_relay_t *relay,
     ngx_str_t *value);
+static void ngx_http_sp_relay_yield(ngx_http_sp_relay_t *relay,
+    size_t bytes);
 static ngx_int_t ngx_http_sp_relay_chunked(ngx_http_sp_relay_t *relay,
     ngx_buf_t *buf);
 static ngx_int_t ngx_http_sp_relay_invalid(ngx_http_sp_relay_t *relay,
@@ -366,10 +372,41 @@ ngx_http_sp_relay_filter(void *data, ssize_t bytes)
     }
 
     if (rc != NGX_OK || u->length != 0 || relay->stopped) {
+        ngx_http_sp_relay_yield(relay, bytes);
         return rc;
     }
 
     return relay->to->end(relay, 0);
+}
+
+
+/*
+ * NGINX reads and writes by turns as long as there is something to read and
+ * the client takes it.  With a fast endpoint and a fast client that may be all
+ * of a long response, while every other client of the worker waits.
+ */
+
+static void
+ngx_http_sp_relay_yield(ngx_http_sp_relay_t *relay, size_t bytes)
+{
+    ngx_event_t  *rev;
+
+    relay->turn += bytes;
+
+    if (relay->turn < NGX_HTTP_SP_RELAY_TURN) {
+        return;
+    }
+
+    relay->turn = 0;
+
+    rev = relay->r->upstream->peer.connection->read;
+
+    /* one that is posted already would find nothing to read, and wait */
+
+    if (rev->ready && !rev->posted && !rev->eof && !rev->error) {
+        rev->ready = 0;
+        ngx_post_event(rev, &ngx_posted_next_events);
+    }
 }
 
 

@@ -403,9 +403,10 @@ ngx_sp_metrics_ncells(ngx_uint_t type)
 
     case NGX_SP_HISTOGRAM:
         return NGX_SP_METRICS_CELLS;
-    }
 
-    return 1;
+    default: /* NGX_SP_COUNTER */
+        return 1;
+    }
 }
 
 

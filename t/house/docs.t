@@ -202,6 +202,7 @@ sub c_errors {
     }
 
     $found->{$1}{'?'} = 1 while $text =~ /\bcode = "(\w+)";/g;
+    $found->{$1}{'?'} = 1 while $text =~ /_refuse\(\w+,\s*"(\w+)",/g;
 
     my $types = $header . $text;
 

@@ -298,6 +298,22 @@ for my $fault ('cut at=mid', 'cut at=header', 'stall at=mid') {
 }
 
 
+# the end of the connection is not that of half an answer
+
+my $half_json = '{"choices":[{"index":0,"finish_reason":"stop","message":{"con';
+
+ok(!chat("fault raw length=0\n$half_json")->{complete},
+   'ended by the connection: cut as well');
+
+for my $opt ({}, { http2 => 1 }) {
+    my $res = chat('fault error', $opt);
+
+    is($res->{status}, 502, 'an error with status 200 is an error');
+    is($res->{json}{error}{code}, 'provider_error', 'with a code');
+    unlike($res->{body}, qr/acct-7788/, 'and nothing of the account');
+}
+
+
 # -- [DONE] and a provider that keeps the connection: the client has it all
 
 my $s = $t->stream('POST', '/v1/chat/completions', {},

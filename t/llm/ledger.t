@@ -342,6 +342,8 @@ for my $case ([ 'a running count', '11 5 - - - - -', @events ],
     is(told($row), $expected, $name);
 }
 
+my $free = { prompt_tokens => 0, completion_tokens => 0 };
+
 for my $case ([ 'before the header', 'accept' ],
               [ 'before the first word', 'header' ])
 {
@@ -360,11 +362,45 @@ for my $case ([ 'before the header', 'accept' ],
     like(told($row), qr/^- - - - - \d+ -$/, "$name: the prompt is estimated");
 }
 
-# too long to be read: it passes
+# what is told first is a placeholder with some, and zero is a number
+
+for my $case ([ 'a placeholder', qr/^25 1 - - - - 1[0-9]$/,
+                { prompt_tokens => 25, completion_tokens => 1 }, undef ],
+              [ 'zero in each', qr/^0 0 - - - - -$/, ($free) x 2 ])
+{
+    my ($name, $expected, $first, $then) = @$case;
+
+    $s = $t->stream('POST', '/v1/chat/completions', \%auth,
+        Sallyport::Llm::body(join("\n", 'fault raw end=stall',
+            chunk({ role => 'assistant' }, undef, $first),
+            chunk({ content => 'x' x 39 . '!' }, undef, $then)),
+            model => 'dear', stream => \1));
+    ok($s->read_until(qr/xx!/, 5), "$name: read");
+    $s->close;
+
+    $row = row($name);
+    like(told($row), $expected, "$name: what is told, and what is not");
+    is($row->{cost} > 0 ? 1 : 0, $first->{prompt_tokens} ? 1 : 0,
+       "$name: cost");
+}
+
+# the client of a whole answer leaves within it
+
+my $requests = $p->requests;
+$s = $t->stream('POST', '/v1/chat/completions', \%auth,
+    Sallyport::Llm::body('fault stall at=mid', model => 'dear'));
+$t->wait_until(sub { $p->requests > $requests }, 5);
+$p->wait_event('stalled', $p->last_request->{n});
+$s->close;
+$row = row('within a whole answer');
+is(end($row), 'chat failed caller_disconnected 499 1', 'left within it');
+cmp_ok($row->{estimated_prompt_tokens}, '>', 0, 'its prompt is estimated');
+
+# too long to be held: it passes, and its usage is read all the same
 
 chat('fault slow words=20000', '/short', model => 'dear');
-$row = row('unread');
-like(told($row), qr/^- - - - - \d+ \d+$/, 'an answer that was not read');
+$row = row('larger than llm_event_size');
+like(told($row), qr/^11 20000 4 - - - -$/, 'usage of a large answer');
 
 
 # -- embeddings of clients

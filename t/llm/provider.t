@@ -154,7 +154,21 @@ my %bad = (
     'stream_usage' => [ block("$url stream_usage maybe;"),
                         qr/it must be "on" or "off"/ ],
     'a model parameter' => [ block("$url model n color=2;"),
-                             qr/expected as=ALIAS, kind=chat, kind=embedding, context=TOKENS, weight=NUMBER, price=INPUT\/OUTPUT, backup or internal/ ],
+                             qr/expected as=ALIAS, kind=chat, kind=embedding, context=TOKENS, output=TOKENS, capabilities=LIST, weight=NUMBER, price=INPUT\/OUTPUT, backup or internal/ ],
+    'an empty list' => [ block("$url model n capabilities=;"),
+        qr/invalid word "" in "capabilities=" of "model", allowed, each once: tools, vision, audio, files, json_schema, reasoning in/ ],
+    'an unknown capability' => [ block("$url model n capabilities=tools,song;"),
+                                 qr/invalid word "song" in/ ],
+    'a capability twice' => [ block("$url model n capabilities=tools,tools;"),
+                              qr/invalid word "tools" in/ ],
+    'capabilities of vectors' =>
+        [ block("$url model n kind=embedding capabilities=tools;"),
+          qr/are of models with kind=chat, "n" is kind=embedding/ ],
+    'capabilities that differ' =>
+        [ block("$url model n as=a capabilities=tools; model m as=a;"),
+          qr/"a" has other capabilities here than in llm_provider/ ],
+    'an output' => [ block("$url model n output=0;"),
+                     qr/invalid parameter "output=0" of "model"/ ],
     'a weight' => [ block("$url model n weight=0;"),
                     qr/invalid value "weight=0" in "model", a number from 1 to 1000 / ],
 );

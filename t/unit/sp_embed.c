@@ -2,12 +2,13 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * Embeddings, in the dialect that is built in.
+ * Embeddings: as clients ask for them, and in the dialect that is built in.
  */
 
 #include "tap.h"
 
 #include "sp_dialect.h"
+#include "sp_embed.h"
 #include "sp_json.h"
 
 
@@ -42,6 +43,88 @@ static const case_t  cases[] = {
     { "not JSON", -1, "", -1 },
     { "", -1, "", -1 }
 };
+
+
+/* of a client: how it is refused; the model where it is not */
+
+static const struct {
+    const char  *json;
+    const char  *expected;
+} requests[] = {
+    { "{\"input\":\"x\",\"model\":\"m\"}", "m" },
+    { "{\"input\":[\"x\",\"y\"],\"dimensions\":3,\"user\":\"u\"}", "" },
+    { "{\"input\":[1,2],\"encoding_format\":\"base64\"}", "" },
+    { "{\"input\":[[1],[2,3]],\"encoding_format\":\"float\"}", "" },
+    { "{\"input\":\"x\",\"dimensions\":null,\"user\":null}", "" },
+    { "[]", "request_not_object" },
+    { "{}", "input_required input" },
+    { "{\"input\":null}", "input_required input" },
+    { "{\"input\":\"\"}", "input_invalid input" },
+    { "{\"input\":[]}", "input_invalid input" },
+    { "{\"input\":[\"x\",1]}", "input_invalid input" },
+    { "{\"input\":[1,\"x\"]}", "input_invalid input" },
+    { "{\"input\":[\"x\",[1]]}", "input_invalid input" },
+    { "{\"input\":[[]]}", "input_invalid input" },
+    { "{\"input\":[[1],[\"x\"]]}", "input_invalid input" },
+    { "{\"input\":[-1]}", "input_invalid input" },
+    { "{\"input\":[{}]}", "input_invalid input" },
+    { "{\"input\":\"x\",\"model\":null}", "model_invalid model" },
+    { "{\"input\":\"x\",\"model\":\"\"}", "model_invalid model" },
+    { "{\"input\":\"x\",\"encoding_format\":\"int8\"}",
+      "encoding_format_invalid encoding_format" },
+    { "{\"input\":\"x\",\"encoding_format\":1}",
+      "encoding_format_invalid encoding_format" },
+    { "{\"input\":\"x\",\"dimensions\":0}", "dimensions_invalid dimensions" },
+    { "{\"input\":\"x\",\"dimensions\":1.0}",
+      "dimensions_invalid dimensions" },
+    { "{\"input\":\"x\",\"user\":1}", "user_invalid user" }
+};
+
+
+static void
+test_requests(void)
+{
+    char                 got[128];
+    size_t               i;
+    json_t              *root;
+    sp_chat_error_t      error;
+    sp_embed_request_t   request;
+
+    for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        (void) sp_json_parse(requests[i].json, strlen(requests[i].json), NULL,
+                             &root, NULL);
+
+        if (sp_embed_parse(root, &request, &error) != 0) {
+            (void) sprintf(got, "%s%s%s", error.code, error.param ? " " : "",
+                           error.param ? error.param : "");
+
+        } else {
+            (void) sprintf(got, "%.*s", (int) request.model_len,
+                           request.model ? request.model : "");
+        }
+
+        json_decref(root);
+
+        TAP_IS_STR(got, requests[i].expected, "%s", requests[i].json);
+    }
+
+    root = json_pack("{s:[]}", "input");
+
+    for (i = 0; i < SP_EMBED_MAX_INPUTS; i++) {
+        (void) json_array_append_new(json_object_get(root, "input"),
+                                     json_string("x"));
+    }
+
+    TAP_IS_INT(sp_embed_parse(root, &request, &error), 0, "2048 texts");
+
+    (void) json_array_append_new(json_object_get(root, "input"),
+                                 json_string("x"));
+
+    TAP_IS_INT(sp_embed_parse(root, &request, &error), -1, "2049 texts");
+    TAP_IS_STR(error.code, "input_too_many", "are too many");
+
+    json_decref(root);
+}
 
 
 static int
@@ -113,6 +196,8 @@ int main(void)
             TAP_OK(event.has_usage == (cases[i].tokens >= 0), "told or not");
         }
     }
+
+    test_requests();
 
     n = 0;
 

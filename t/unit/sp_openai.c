@@ -432,9 +432,9 @@ static void test_choices(void)
     sp_writer_t  w;
 
     static const sp_delta_t  last[] = {
-        { SP_DELTA_TEXT, 127, 0, S("b"), NONE, NONE, NONE, 0, 0 },
-        { SP_DELTA_TEXT, 3, 0, S("a"), NONE, NONE, NONE, 0, 0 },
-        { SP_DELTA_TEXT, 128, 0, S("c"), NONE, NONE, NONE, 0, 0 }
+        { SP_DELTA_TEXT, 127, 0, S("b"), NONE, NONE, NONE, 0, 0, 0 },
+        { SP_DELTA_TEXT, 3, 0, S("a"), NONE, NONE, NONE, 0, 0, 0 },
+        { SP_DELTA_TEXT, 128, 0, S("c"), NONE, NONE, NONE, 0, 0, 0 }
     };
 
     memset(&w, 0, sizeof(sp_writer_t));

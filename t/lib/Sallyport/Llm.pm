@@ -60,7 +60,7 @@ http {
         }
 
         location = /v1/embeddings { llm_embeddings embedding; }
-        location = /v1/models { llm_models; }
+        location /v1/models { llm_models; }
         location = /metrics { metrics; }
         $arg{server}
     }

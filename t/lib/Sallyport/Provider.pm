@@ -58,14 +58,15 @@ sentence, as a stream when the request asks for one.
                   bytes=1), with type=, param= and error=, its code
     header        a broken header line
     noise         a broken chunk size
-    tool          a tool call (dialect "say" only)
+    tool          a tool call (dialect "say"); two at once, with reasoning
+                  before them, and behind their results the words (OpenAI)
     echo          says the other lines of the message, size=N characters at a
                   time, as field=content, reasoning_content, refusal or
                   tool_calls; with n=N in the request each choice its own, a
                   line "--" is between them
     raw           the other lines of the message as they are: each is an event
                   of the stream, delay=MS between them, all of them a whole
-                  answer; end=stall: then nothing
+                  answer; end=stall: then nothing; length=0: none is told
     stale         no answer, the end on a connection that was used before
                   (always=1: on a fresh one, too)
 
@@ -79,6 +80,7 @@ use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP;
+use MIME::Base64;
 use POSIX ();
 use Sallyport::Gemini;
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
@@ -536,9 +538,12 @@ sub status_plan {
 sub embeddings {
     my ($request) = @_;
 
+    my $vector = ($request->{encoding_format} || '') eq 'base64'
+                 ? encode_base64(pack('f<*', 0.5, -0.5), '') : [ 0.5, -0.5 ];
+
     my $body = $json->encode({ object => 'list', model => $request->{model},
         data => [ { object => 'embedding', index => 0,
-                    embedding => [ 0.5, -0.5 ] } ],
+                    embedding => $vector } ],
         usage => { prompt_tokens => 3, total_tokens => 3 } });
 
     return head(200, 'application/json', 'Content-Length: '
@@ -600,6 +605,23 @@ sub saying {
 }
 
 
+# reasoning and two calls; nothing when their results are there
+
+sub calls {
+    my ($request) = @_;
+
+    return if $request->{messages}[-1]{role} eq 'tool';
+
+    my $i = 0;
+
+    return { reasoning_content => 'I look it up. ' }, map { {
+        tool_calls => [ { index => $i, id => 'call_' . $i++,
+            type => 'function', function => $_ } ] } }
+        { name => 'weather', arguments => '{"city":"Rome"}' },
+        { name => 'time', arguments => '{}' };
+}
+
+
 sub usage {
     my ($n) = @_;
     return { prompt_tokens => 11, completion_tokens => $n,
@@ -630,6 +652,12 @@ sub complete_plan {
             split /\n--\n/, $arg{text} ];
     }
 
+    if ($name eq 'tool' and my ($thought, @calls) = calls($request)) {
+        $reply->{choices}[0] = { index => 0, finish_reason => 'tool_calls',
+            message => { role => 'assistant', content => undef, %$thought,
+                tool_calls => [ map { @{ $_->{tool_calls} } } @calls ] } };
+    }
+
     delete $reply->{usage} if $name eq 'nousage';
     $reply = { error => { message => $secret } } if $name eq 'error';
 
@@ -655,7 +683,7 @@ sub complete_plan {
            { close => 1 } if $name eq 'cut';
 
     return head(200, 'application/json', "Connection: close\r\n"), $body,
-           { close => 1 } if $name eq 'close';
+           { close => 1 } if $name eq 'close' || exists $arg{length};
 
     my @chunks = $name eq 'bytes'
         ? (head(200, 'application/json', "Transfer-Encoding: chunked\r\n"),
@@ -679,7 +707,10 @@ sub stream_events {
                 created => 1, model => $request->{model});
     my @events;
 
-    my @said = $name eq 'echo'
+    my @calls = $name eq 'tool' ? calls($request) : ();
+
+    my @said = @calls ? map { [ 0, $_ ] } @calls
+             : $name eq 'echo'
                ? map { [ $_->[0], saying($arg{field}, $_->[1]) ] } echoes(%arg)
                : map { [ 0, { content => $_ } ] } @words;
 
@@ -712,7 +743,8 @@ sub stream_events {
     my $finish = defined $arg{finish} ? $arg{finish} : $request->{n} || 1;
 
     push @events, $json->encode({ %base, choices => [ { index => $_,
-        delta => {}, finish_reason => 'stop' } ] }) for 0 .. $finish - 1;
+        delta => {}, finish_reason => @calls ? 'tool_calls' : 'stop' } ] })
+        for 0 .. $finish - 1;
 
     push @events, $json->encode({ %base, choices => [],
                                   usage => usage(scalar @words) })
