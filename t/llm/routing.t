@@ -237,7 +237,8 @@ is(row()->{attempts}[0]{class}, 'total_timeout', 'told');
 
 $p->mood(slow => 'stall at=mid');
 $res = chat('/brief', 'hi', model => 'slow');
-ok(!$res->{complete}, 'a whole answer is cut, and seen to be');
+is("$res->{status} $res->{code}", '504 request_deadline_exceeded',
+   'and of a whole answer');
 is(row()->{attempts}[0]{class}, 'total_timeout', 'told');
 
 

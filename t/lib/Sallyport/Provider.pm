@@ -83,6 +83,7 @@ use JSON::PP;
 use MIME::Base64;
 use POSIX ();
 use Sallyport::Gemini;
+use Sallyport::Mood;
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(sleep time);
 
@@ -160,14 +161,7 @@ sub events {
 }
 
 
-sub mood {
-    my ($self, %rules) = @_;
-    open my $fh, '>', "$self->{mood}.new" or die "$self->{mood}: $!\n";
-    print {$fh} $json->encode(\%rules);
-    close $fh;
-    rename "$self->{mood}.new", $self->{mood} or die "$self->{mood}: $!\n";
-    return;
-}
+sub mood { my ($self, @rules) = @_; return Sallyport::Mood::set($self->{mood}, @rules) }
 
 
 sub requests { return $_[0]->events('request') }
@@ -299,7 +293,7 @@ sub receive {
              line => $line, headers => \%headers, json => $request);
 
         $c->{plan} = [ plan($line, $request || {}, $c->{used}++,
-                            in_mood($request, \%headers)) ];
+                            Sallyport::Mood::fault($mood_file, $request, \%headers)) ];
         $c->{due} = time;
     }
 
@@ -345,19 +339,6 @@ sub run_plans {
 
 
 # -- answers
-
-sub in_mood {
-    my ($request, $headers) = @_;
-
-    open my $fh, '<', $mood_file or return undef;
-
-    my $rules = eval { local $/; $json->decode(<$fh>) } or return undef;
-    my $key = ($headers->{authorization} // '') =~ /(\S+)$/ ? $1 : '';
-    my $model = $request->{model} // '';
-
-    return (grep { defined } @$rules{"$model $key", "* $key", $model, '*'})[0];
-}
-
 
 sub plan {
     my ($line, $request, $used, $mood) = @_;
