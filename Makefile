@@ -41,10 +41,14 @@ bench: build         ## load runs against a bare proxy_pass, as ratios
 fuzz:                ## FUZZ_SECONDS=60 for each fuzz target
 	@t/fuzz/run $(FUZZ_SECONDS)
 
+faults:              ## the fault suite against URL=.. TOKEN=.. MODEL=..: docs/faults.md
+	@PATH="$$(t/npm):$$PATH" node t/faults/main.mjs --url "$(URL)" --token "$(TOKEN)" \
+	    --model "$(or $(MODEL),default)" --http2 "$(HTTP2)" --tls-model "$(TLS_MODEL)"
+
 lint:                ## cppcheck, clang-tidy, builds with gcc and clang
 	@t/lint
 
 clean:               ## removes what was built; run/ stays
 	rm -rf $(objs)
 
-.PHONY: help run start stop status token deps build test bench fuzz lint clean
+.PHONY: help run start stop status token deps build test bench fuzz faults lint clean

@@ -184,6 +184,7 @@ ngx_http_sp_call_ask(ngx_http_sp_call_t *call,
 
     asked.chat = call->chat;
     asked.edit = &edit;
+    asked.options = &target->provider->options;
 
     if (ngx_http_sp_call_url(call, target, &asked) != NGX_OK) {
         return NGX_ERROR;

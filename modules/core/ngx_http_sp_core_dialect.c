@@ -26,10 +26,11 @@ ngx_http_sp_dialects_create(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
-    dialect = ngx_array_push_n(&mcf->dialects, 2);
+    dialect = ngx_array_push_n(&mcf->dialects, 3);
 
     dialect[0] = &sp_openai;
-    dialect[1] = &sp_gemini;
+    dialect[1] = &sp_azure;
+    dialect[2] = &sp_gemini;
 
     dialect = ngx_array_push(&mcf->dialects);
     *dialect = &sp_responses;

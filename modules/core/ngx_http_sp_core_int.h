@@ -309,6 +309,16 @@ ngx_int_t ngx_http_sp_dialects_create(ngx_conf_t *cf,
 char *ngx_http_sp_dialect_error_format(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
+/* ngx_http_sp_core_options.c: parameters of llm_provider, and a check */
+char *ngx_http_sp_option_stream_usage(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sp_option_max_tokens(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_sp_option_api_version(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_sp_options_check(ngx_conf_t *cf,
+    ngx_http_sp_provider_t *provider);
+
 /* ngx_http_sp_core_provider.c */
 
 char *ngx_http_sp_provider_conf(ngx_conf_t *cf, ngx_command_t *cmd,

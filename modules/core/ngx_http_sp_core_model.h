@@ -72,6 +72,7 @@ typedef struct {
     ngx_msec_t                    fail_timeout;
     ngx_msec_t                    cooldown;
     ngx_flag_t                    stream_usage;
+    sp_dialect_options_t          options;
     ngx_uint_t                    models;      /* of the block */
     ngx_uint_t                    embeddings;  /* of them */
 

@@ -82,8 +82,14 @@ static ngx_sp_conf_setting_t  ngx_http_sp_provider_params[] = {
       offsetof(ngx_http_sp_provider_t, endpoint.keepalive),
       &ngx_http_sp_provider_keepalive },
 
-    { ngx_string("stream_usage"), NGX_CONF_FLAG, ngx_conf_set_flag_slot, 0,
-      offsetof(ngx_http_sp_provider_t, stream_usage), NULL },
+    { ngx_string("stream_usage"), NGX_CONF_TAKE1,
+      ngx_http_sp_option_stream_usage, 0, 0, NULL },
+
+    { ngx_string("max_tokens_name"), NGX_CONF_TAKE1,
+      ngx_http_sp_option_max_tokens, 0, 0, NULL },
+
+    { ngx_string("api_version"), NGX_CONF_TAKE1,
+      ngx_http_sp_option_api_version, 0, 0, NULL },
 
     { ngx_string("connect_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
       offsetof(ngx_http_sp_provider_t, endpoint.upstream.connect_timeout),
@@ -353,6 +359,10 @@ ngx_http_sp_provider_check(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
                            "llm_provider \"%V\" cannot have a model with "
                            "kind=embedding: dialect \"%s\" has none",
                            &provider->name, provider->dialect->name);
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_sp_options_check(cf, provider) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -155,9 +155,21 @@ typedef struct {
 
 /* Requests */
 
+/* what servers of one dialect differ in; zeroed: nothing */
+typedef struct {
+    const char               *api_version;   /* of the path; NULL: none */
+    size_t                    api_version_len;
+    const char               *max_tokens;    /* its name, "max_tokens" or
+                                                "max_completion_tokens";
+                                                NULL: the client's */
+    unsigned                  continuous_usage:1;  /* with each event */
+} sp_dialect_options_t;
+
+
 typedef struct {
     const sp_chat_request_t  *chat;      /* NULL: embeddings */
     const sp_chat_edit_t     *edit;
+    const sp_dialect_options_t  *options;    /* NULL: as if zeroed */
     const char               *text;      /* the client's body */
     size_t                    len;
     unsigned                  stream:1;
@@ -183,7 +195,9 @@ typedef int (*sp_vector_pt)(void *data, size_t index, const json_t *vector);
 #define SP_DIALECT_EVENT  2048
 
 
-typedef struct {
+typedef struct sp_dialect_s  sp_dialect_t;
+
+struct sp_dialect_s {
     unsigned              abi;           /* NGX_HTTP_SP_ABI, of a plugin */
     const char           *name;
     const char           *type;          /* of an answer */
@@ -192,12 +206,15 @@ typedef struct {
     size_t                reader_size;   /* of scan_event()'s state; or 0 */
     size_t                writer_size;   /* of write_event()'s state; or 0 */
     const char *const    *bulky;         /* see sp_json_limits_t; or NULL */
+    const sp_dialect_t   *like;          /* but for path and headers it is
+                                            that one; or NULL */
     const char           *keepalive;     /* says nothing, between any events
                                             of a stream, before the first one
                                             too, and ends with LF; or NULL */
     unsigned              lines:1;       /* an event is a line, no SSE */
     unsigned              eof:1;         /* a stream ends with its body, when
                                             each choice is complete */
+    unsigned              versions:1;    /* its path may have a version */
 
     /* client: NULL for a dialect that only providers speak */
 
@@ -281,7 +298,7 @@ typedef struct {
     int                 (*scan_embed)(const char *text, size_t len,
                               sp_vector_pt sink, void *data,
                               sp_event_t *event);
-} sp_dialect_t;
+};
 
 
 /* the member of a request that holds its messages; "messages" by default */
@@ -294,6 +311,7 @@ const char *sp_dialect_messages(const sp_dialect_t *dialect);
 
 
 extern const sp_dialect_t  sp_openai;
+extern const sp_dialect_t  sp_azure;
 extern const sp_dialect_t  sp_gemini;
 extern const sp_dialect_t  sp_responses;
 

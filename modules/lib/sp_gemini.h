@@ -14,9 +14,10 @@
 #include "sp_scan.h"
 
 
-/* what a stream has said so far; tokens: one more than was said, 0: nothing */
+/* what a stream has said; tokens: one more than were told, 0: none were */
 typedef struct {
     uint16_t                  calls[SP_CHAT_MAX_CHOICES];
+    uint8_t                   ended[SP_CHAT_MAX_CHOICES];
     int64_t                   prompt;
     int64_t                   tool_prompt;
     int64_t                   candidates;
@@ -50,9 +51,8 @@ int sp_gemini_write_request(const sp_call_t *call, sp_out_t *out,
 /* a comma where something stands before */
 void sp_gemini_next(sp_gemini_sender_t *s);
 
-/* -1, with *error; param: constant, or of the request */
-int sp_gemini_refuse(sp_gemini_sender_t *s, const char *code,
-    const char *param, const char *message);
+/* -1, with *error */
+int sp_gemini_refuse(sp_gemini_sender_t *s, const sp_chat_error_t *error);
 
 /* the model is of a family before Gemini 3 */
 int sp_gemini_is_old(const sp_gemini_sender_t *s);

@@ -12,6 +12,38 @@
 #include "sp_out_json.h"
 
 
+static const sp_chat_error_t  sp_gemini_tool_invalid =
+    { "tool_invalid", "tools",
+      "every tool must be a function with a name" };
+
+static const sp_chat_error_t  sp_gemini_choice_invalid =
+    { "tool_invalid", "tool_choice",
+      "a tool is chosen by its name" };
+
+static const sp_chat_error_t  sp_gemini_verbosity =
+    { "unsupported_parameter", "verbosity",
+      "the model of this request writes as long as it is told by its "
+      "messages: leave it out" };
+
+static const sp_chat_error_t  sp_gemini_always_parallel =
+    { "unsupported_parameter", "parallel_tool_calls",
+      "the model of this request may always call several tools: leave it "
+      "out" };
+
+static const sp_chat_error_t  sp_gemini_stop_invalid =
+    { "stop_invalid", "stop",
+      "\"stop\" must be a string or an array of strings" };
+
+static const sp_chat_error_t  sp_gemini_format_invalid =
+    { "unsupported_parameter", "response_format",
+      "\"response_format\" must be of type text, json_object or "
+      "json_schema, which has a \"schema\"" };
+
+static const sp_chat_error_t  sp_gemini_effort_invalid =
+    { "unsupported_parameter", "reasoning_effort",
+      "\"reasoning_effort\" must be none, minimal, low, medium or high" };
+
+
 static int sp_gemini_write_choice(sp_gemini_sender_t *s);
 static void sp_gemini_write_numbers(sp_gemini_sender_t *s);
 static int sp_gemini_write_stop(sp_gemini_sender_t *s);
@@ -43,9 +75,7 @@ sp_gemini_write_tools(sp_gemini_sender_t *s)
         tool = &chat->tools[i];
 
         if (tool->name == NULL) {
-            return sp_gemini_refuse(s, "tool_invalid", "tools",
-                                    "every tool must be a function with a "
-                                    "name");
+            return sp_gemini_refuse(s, &sp_gemini_tool_invalid);
         }
 
         sp_out_str(s->out, i != 0 ? ",{" : "{");
@@ -103,8 +133,7 @@ sp_gemini_write_choice(sp_gemini_sender_t *s)
     if (chat->choice == SP_CHAT_CHOICE_NAMED) {
 
         if (chat->choice_name == NULL) {
-            return sp_gemini_refuse(s, "tool_invalid", "tool_choice",
-                                    "a tool is chosen by its name");
+            return sp_gemini_refuse(s, &sp_gemini_choice_invalid);
         }
 
         sp_out_str(s->out, ",\"allowedFunctionNames\":[");
@@ -126,17 +155,11 @@ sp_gemini_write_config(sp_gemini_sender_t *s)
     chat = s->call->chat;
 
     if (json_is_false(chat->options[SP_CHAT_PARALLEL_CALLS])) {
-        return sp_gemini_refuse(s, "unsupported_parameter",
-                                "parallel_tool_calls",
-                                "the model of this request may always call "
-                                "several tools: leave it out");
+        return sp_gemini_refuse(s, &sp_gemini_always_parallel);
     }
 
     if (chat->options[SP_CHAT_VERBOSITY] != NULL) {
-        return sp_gemini_refuse(s, "unsupported_parameter", "verbosity",
-                                "the model of this request writes as long "
-                                "as it is told by its messages: leave it "
-                                "out");
+        return sp_gemini_refuse(s, &sp_gemini_verbosity);
     }
 
     sp_out_str(s->out, ",\"generationConfig\":{");
@@ -225,9 +248,7 @@ sp_gemini_write_stop(sp_gemini_sender_t *s)
     }
 
     if (!json_is_string(stop) && !json_is_array(stop)) {
-        return sp_gemini_refuse(s, "stop_invalid", "stop",
-                                "\"stop\" must be a string or an array of "
-                                "strings");
+        return sp_gemini_refuse(s, &sp_gemini_stop_invalid);
     }
 
     sp_gemini_key(s, "stopSequences");
@@ -257,11 +278,7 @@ sp_gemini_write_format(sp_gemini_sender_t *s)
     if (!sp_gemini_is(type, "json_object")
         && !(sp_gemini_is(type, "json_schema") && json_is_object(schema)))
     {
-        return sp_gemini_refuse(s, "unsupported_parameter",
-                                "response_format",
-                                "\"response_format\" must be of type text, "
-                                "json_object or json_schema, which has a "
-                                "\"schema\"");
+        return sp_gemini_refuse(s, &sp_gemini_format_invalid);
     }
 
     sp_gemini_key(s, "responseMimeType");
@@ -309,10 +326,7 @@ sp_gemini_write_effort(sp_gemini_sender_t *s)
     }
 
     if (i == sizeof(efforts) / sizeof(efforts[0])) {
-        return sp_gemini_refuse(s, "unsupported_parameter",
-                                "reasoning_effort",
-                                "\"reasoning_effort\" must be none, minimal, "
-                                "low, medium or high");
+        return sp_gemini_refuse(s, &sp_gemini_effort_invalid);
     }
 
     sp_gemini_key(s, "thinkingConfig");

@@ -25,8 +25,45 @@
 #define SP_GEMINI_UNSIGNED  "skip_thought_signature_validator"
 
 
+static const sp_chat_error_t  sp_gemini_no_contents =
+    { "messages_required", "messages",
+      "the model of this request needs a message that is not a system "
+      "message" };
+
+static const sp_chat_error_t  sp_gemini_name_unsupported =
+    { "unsupported_parameter", "messages",
+      "the model of this request has no \"name\" of who speaks: leave it "
+      "out" };
+
+static const sp_chat_error_t  sp_gemini_part_unsupported =
+    { "unsupported_content", "messages",
+      "a part of a message is of a type that the model of this request "
+      "does not take" };
+
+static const sp_chat_error_t  sp_gemini_too_many_calls =
+    { "tool_call_invalid", "messages",
+      "a message may hold at most 256 tool calls" };
+
+static const sp_chat_error_t  sp_gemini_call_invalid =
+    { "tool_call_invalid", "messages",
+      "every tool call must have a name and arguments" };
+
+static const sp_chat_error_t  sp_gemini_args_invalid =
+    { "tool_call_invalid", "messages",
+      "the arguments of a tool call must be a JSON object" };
+
+static const sp_chat_error_t  sp_gemini_result_invalid =
+    { "unsupported_content", "messages",
+      "the result of a tool is text only" };
+
+static const sp_chat_error_t  sp_gemini_result_unknown =
+    { "tool_call_unknown", "messages",
+      "the result of a tool has no call before it with the same id" };
+
+
 static int sp_gemini_write_message(sp_gemini_sender_t *s,
     const sp_chat_message_t *message);
+static int sp_gemini_says(const sp_chat_message_t *message);
 static void sp_gemini_turn(sp_gemini_sender_t *s, sp_gemini_role_e role);
 static int sp_gemini_write_parts(sp_gemini_sender_t *s,
     const sp_chat_message_t *message);
@@ -75,9 +112,7 @@ sp_gemini_write_contents(sp_gemini_sender_t *s)
     }
 
     if (s->role == SP_GEMINI_NOBODY) {
-        return sp_gemini_refuse(s, "messages_required", "messages",
-                                "the model of this request needs a message "
-                                "that is not a system message");
+        return sp_gemini_refuse(s, &sp_gemini_no_contents);
     }
 
     sp_out_str(s->out, "]}]");
@@ -96,9 +131,13 @@ sp_gemini_write_message(sp_gemini_sender_t *s,
     }
 
     if (message->name != NULL) {
-        return sp_gemini_refuse(s, "unsupported_parameter", "messages",
-                                "the model of this request has no \"name\" "
-                                "of who speaks: leave it out");
+        return sp_gemini_refuse(s, &sp_gemini_name_unsupported);
+    }
+
+    /* a content without a part, or a part without a text, is refused there */
+
+    if (!sp_gemini_says(message)) {
+        return 0;
     }
 
     sp_gemini_turn(s, message->role == SP_CHAT_ASSISTANT ? SP_GEMINI_MODEL
@@ -110,11 +149,34 @@ sp_gemini_write_message(sp_gemini_sender_t *s,
             return -1;
         }
 
-    } else if (message->len != 0 || message->ncalls == 0) {
+    } else {
         sp_gemini_write_text(s, message->text, message->len);
     }
 
     return (message->ncalls != 0) ? sp_gemini_write_calls(s, message) : 0;
+}
+
+
+static int
+sp_gemini_says(const sp_chat_message_t *message)
+{
+    size_t  i;
+
+    for (i = 0; i < message->nparts; i++) {
+        if (message->parts[i].kind != SP_CHAT_PART_TEXT) {
+            return 1;
+        }
+    }
+
+    /* parts of text alone may be as empty as no text */
+
+    for (i = 0; i < message->len; i++) {
+        if (message->text[i] != '\n' || message->parts == NULL) {
+            return 1;
+        }
+    }
+
+    return message->ncalls != 0;
 }
 
 
@@ -179,15 +241,17 @@ sp_gemini_write_part(sp_gemini_sender_t *s, const sp_chat_part_t *part)
         break;
     }
 
-    return sp_gemini_refuse(s, "unsupported_content", "messages",
-                            "a part of a message is of a type that the model "
-                            "of this request does not take");
+    return sp_gemini_refuse(s, &sp_gemini_part_unsupported);
 }
 
 
 static void
 sp_gemini_write_text(sp_gemini_sender_t *s, const char *text, size_t len)
 {
+    if (len == 0) {
+        return;
+    }
+
     sp_gemini_next(s);
     sp_out_str(s->out, "{\"text\":\"");
     sp_out_text(s->out, text, len);
@@ -222,8 +286,7 @@ sp_gemini_write_calls(sp_gemini_sender_t *s, const sp_chat_message_t *message)
     size_t  i;
 
     if (message->ncalls > SP_GEMINI_CALLS) {
-        return sp_gemini_refuse(s, "tool_call_invalid", "messages",
-                                "a message may hold at most 256 tool calls");
+        return sp_gemini_refuse(s, &sp_gemini_too_many_calls);
     }
 
     s->asked = message;
@@ -250,9 +313,7 @@ static int
 sp_gemini_write_call(sp_gemini_sender_t *s, const sp_chat_call_t *call)
 {
     if (call->name == NULL) {
-        return sp_gemini_refuse(s, "tool_call_invalid", "messages",
-                                "every tool call must have a name and "
-                                "arguments");
+        return sp_gemini_refuse(s, &sp_gemini_call_invalid);
     }
 
     sp_gemini_next(s);
@@ -263,9 +324,7 @@ sp_gemini_write_call(sp_gemini_sender_t *s, const sp_chat_call_t *call)
     sp_gemini_write_id(s, call->id);
 
     if (sp_gemini_write_args(s, call->arguments) != 0) {
-        return sp_gemini_refuse(s, "tool_call_invalid", "messages",
-                                "the arguments of a tool call must be a JSON "
-                                "object");
+        return sp_gemini_refuse(s, &sp_gemini_args_invalid);
     }
 
     sp_out_str(s->out, "}");
@@ -354,17 +413,14 @@ sp_gemini_write_result(sp_gemini_sender_t *s,
 
     for (i = 0; i < message->nparts; i++) {
         if (message->parts[i].kind != SP_CHAT_PART_TEXT) {
-            return sp_gemini_refuse(s, "unsupported_content", "messages",
-                                    "the result of a tool is text only");
+            return sp_gemini_refuse(s, &sp_gemini_result_invalid);
         }
     }
 
     name = sp_gemini_call_name(s, message);
 
     if (name == NULL) {
-        return sp_gemini_refuse(s, "tool_call_unknown", "messages",
-                                "the result of a tool has no call before it "
-                                "with the same id");
+        return sp_gemini_refuse(s, &sp_gemini_result_unknown);
     }
 
     sp_gemini_next(s);

@@ -24,6 +24,35 @@ typedef struct {
 } sp_gemini_string_t;
 
 
+static const sp_chat_error_t  sp_gemini_image_invalid =
+    { "unsupported_content", "messages",
+      "an image must be a data URL in base64, or a URL that begins with "
+      "https://, http:// or gs://" };
+
+static const sp_chat_error_t  sp_gemini_audio_invalid =
+    { "unsupported_content", "messages",
+      "audio must have \"data\" in base64 and a \"format\"" };
+
+static const sp_chat_error_t  sp_gemini_file_unknown =
+    { "unsupported_content", "messages",
+      "a file must have \"file_data\", or a URI as its \"file_id\": the "
+      "provider of this model has no other files" };
+
+static const sp_chat_error_t  sp_gemini_file_invalid =
+    { "unsupported_content", "messages",
+      "a file must be a data URL, or have a \"filename\" that tells its "
+      "type, as .pdf does" };
+
+static const sp_chat_error_t  sp_gemini_url_invalid =
+    { "unsupported_content", "messages",
+      "a data URL must name its type and be in base64: "
+      "data:image/png;base64,..." };
+
+static const sp_chat_error_t  sp_gemini_url_comma =
+    { "unsupported_content", "messages",
+      "a data URL has no plain comma before its data" };
+
+
 static int sp_gemini_write_image(sp_gemini_sender_t *s,
     const sp_chat_part_t *part);
 static int sp_gemini_write_audio(sp_gemini_sender_t *s,
@@ -38,7 +67,6 @@ static void sp_gemini_write_inline(sp_gemini_sender_t *s, const char *type,
 static void sp_gemini_get(const sp_gemini_sender_t *s, const json_t *value,
     sp_gemini_string_t *string);
 static const char *sp_gemini_type(const char *name, size_t len);
-static int sp_gemini_bad_media(sp_gemini_sender_t *s, const char *message);
 
 
 int
@@ -75,9 +103,7 @@ sp_gemini_write_image(sp_gemini_sender_t *s, const sp_chat_part_t *part)
         }
     }
 
-    return sp_gemini_bad_media(s, "an image must be a data URL in base64, or "
-                                  "a URL that begins with https://, http:// "
-                                  "or gs://");
+    return sp_gemini_refuse(s, &sp_gemini_image_invalid);
 }
 
 
@@ -87,8 +113,7 @@ sp_gemini_write_audio(sp_gemini_sender_t *s, const sp_chat_part_t *part)
     sp_gemini_string_t  data;
 
     if (part->data == NULL || part->format == NULL) {
-        return sp_gemini_bad_media(s, "audio must have \"data\" in base64 "
-                                      "and a \"format\"");
+        return sp_gemini_refuse(s, &sp_gemini_audio_invalid);
     }
 
     sp_gemini_get(s, part->data, &data);
@@ -110,9 +135,7 @@ sp_gemini_write_file(sp_gemini_sender_t *s, const sp_chat_part_t *part)
             return 0;
         }
 
-        return sp_gemini_bad_media(s, "a file must have \"file_data\", or a "
-                                      "URI as its \"file_id\": the provider "
-                                      "of this model has no other files");
+        return sp_gemini_refuse(s, &sp_gemini_file_unknown);
     }
 
     sp_gemini_get(s, part->data, &data);
@@ -125,9 +148,7 @@ sp_gemini_write_file(sp_gemini_sender_t *s, const sp_chat_part_t *part)
            ? sp_gemini_type(part->name, strlen(part->name)) : NULL;
 
     if (type == NULL) {
-        return sp_gemini_bad_media(s, "a file must be a data URL, or have a "
-                                      "\"filename\" that tells its type, as "
-                                      ".pdf does");
+        return sp_gemini_refuse(s, &sp_gemini_file_invalid);
     }
 
     sp_gemini_write_inline(s, type, strlen(type), "", &data);
@@ -153,8 +174,7 @@ sp_gemini_write_data_url(sp_gemini_sender_t *s, const sp_gemini_string_t *url)
     if (comma == NULL || comma - type < 7
         || strncasecmp(comma - 7, ";base64", 7) != 0 || len == 0)
     {
-        return sp_gemini_bad_media(s, "a data URL must name its type and be "
-                                      "in base64: data:image/png;base64,...");
+        return sp_gemini_refuse(s, &sp_gemini_url_invalid);
     }
 
     /* in the text of the request the head may have been written otherwise */
@@ -163,8 +183,7 @@ sp_gemini_write_data_url(sp_gemini_sender_t *s, const sp_gemini_string_t *url)
     data.data = memchr(url->data, ',', url->len);
 
     if (data.data == NULL) {
-        return sp_gemini_bad_media(s, "a data URL has no plain comma before "
-                                      "its data");
+        return sp_gemini_refuse(s, &sp_gemini_url_comma);
     }
 
     data.data++;
@@ -284,11 +303,4 @@ sp_gemini_type(const char *name, size_t len)
     }
 
     return NULL;
-}
-
-
-static int
-sp_gemini_bad_media(sp_gemini_sender_t *s, const char *message)
-{
-    return sp_gemini_refuse(s, "unsupported_content", "messages", message);
 }

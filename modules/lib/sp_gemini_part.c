@@ -33,6 +33,8 @@ typedef struct {
 
 
 static int sp_gemini_scan_part(sp_scan_t *s, void *data);
+static int sp_gemini_fault(sp_gemini_parts_t *parts, const char *text,
+    size_t len);
 static int sp_gemini_scan_part_member(sp_scan_t *s, const char *key,
     size_t len, void *data);
 static int sp_gemini_is_foreign(const char *key, size_t len);
@@ -47,6 +49,9 @@ static int sp_gemini_scan_word(sp_scan_t *s, sp_slice_t *slice);
 
 static const char  sp_gemini_untold[] =
     "the answer has a part that is neither text nor a call of a function";
+
+static const char  sp_gemini_goes_on[] =
+    "the answer goes on behind its finish reason";
 
 
 int
@@ -84,11 +89,15 @@ sp_gemini_scan_part(sp_scan_t *s, void *data)
     }
 
     if (part.foreign) {
-        parts->event->has_error = 1;
-        parts->event->error.data = sp_gemini_untold;
-        parts->event->error.len = sizeof(sp_gemini_untold) - 1;
+        return sp_gemini_fault(parts, sp_gemini_untold,
+                               sizeof(sp_gemini_untold) - 1);
+    }
 
-        return 0;
+    if (parts->state->ended[parts->choice]
+        && (part.call || part.text.len != 0))
+    {
+        return sp_gemini_fault(parts, sp_gemini_goes_on,
+                               sizeof(sp_gemini_goes_on) - 1);
     }
 
     if (part.call) {
@@ -101,6 +110,19 @@ sp_gemini_scan_part(sp_scan_t *s, void *data)
     return (rc == 0) ? sp_gemini_emit_text(parts, SP_DELTA_SIGNATURE,
                                            &part.signature)
                      : rc;
+}
+
+
+/* who was told the end would not hear of the rest */
+
+static int
+sp_gemini_fault(sp_gemini_parts_t *parts, const char *text, size_t len)
+{
+    parts->event->has_error = 1;
+    parts->event->error.data = text;
+    parts->event->error.len = len;
+
+    return 0;
 }
 
 

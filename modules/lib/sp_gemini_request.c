@@ -14,6 +14,20 @@
 #include "sp_gemini.h"
 
 
+static const sp_chat_error_t  sp_gemini_no_embeddings =
+    { "unsupported_request", NULL,
+      "embeddings are not translated" };
+
+static const sp_chat_error_t  sp_gemini_unsupported =
+    { "unsupported_parameter", NULL,
+      "the model of this request does not have this parameter: leave it "
+      "out" };
+
+static const sp_chat_error_t  sp_gemini_system_invalid =
+    { "unsupported_content", "messages",
+      "a system message is text only" };
+
+
 static int sp_gemini_write_system(sp_gemini_sender_t *s);
 static void sp_gemini_system_text(sp_gemini_sender_t *s, const char *text,
     size_t len);
@@ -32,15 +46,14 @@ sp_gemini_write_request(const sp_call_t *call, sp_out_t *out,
     s.error = error;
 
     if (call->chat == NULL) {
-        return sp_gemini_refuse(&s, "unsupported_request", NULL,
-                                "embeddings are not translated");
+        return sp_gemini_refuse(&s, &sp_gemini_no_embeddings);
     }
 
     if (call->chat->foreign != NULL) {
-        return sp_gemini_refuse(&s, "unsupported_parameter",
-                                call->chat->foreign,
-                                "the model of this request does not have "
-                                "this parameter: leave it out");
+        (void) sp_gemini_refuse(&s, &sp_gemini_unsupported);
+        error->param = call->chat->foreign;
+
+        return -1;
     }
 
     sp_out_str(out, "{");
@@ -87,8 +100,7 @@ sp_gemini_write_system(sp_gemini_sender_t *s)
 
         for (k = 0; k < message->nparts; k++) {
             if (message->parts[k].kind != SP_CHAT_PART_TEXT) {
-                return sp_gemini_refuse(s, "unsupported_content", "messages",
-                                        "a system message is text only");
+                return sp_gemini_refuse(s, &sp_gemini_system_invalid);
             }
         }
 
@@ -133,12 +145,9 @@ sp_gemini_next(sp_gemini_sender_t *s)
 
 
 int
-sp_gemini_refuse(sp_gemini_sender_t *s, const char *code, const char *param,
-    const char *message)
+sp_gemini_refuse(sp_gemini_sender_t *s, const sp_chat_error_t *error)
 {
-    s->error->code = code;
-    s->error->param = param;
-    s->error->message = message;
+    *s->error = *error;
 
     return -1;
 }

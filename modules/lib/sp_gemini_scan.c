@@ -313,6 +313,12 @@ sp_gemini_emit(sp_gemini_reader_t *reader,
         return 0;
     }
 
+    if (reader->state->ended[choice]) {
+        return 0;
+    }
+
+    reader->state->ended[choice] = 1;
+
     if (finish == SP_FINISH_STOP && reader->state->calls[choice] != 0) {
         finish = SP_FINISH_TOOLS;
     }

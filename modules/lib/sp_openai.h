@@ -46,6 +46,10 @@ void sp_openai_write_answer(sp_writer_t *w, const sp_delta_t *deltas,
     size_t n, const sp_event_t *usage, sp_out_t *out);
 
 /* sp_openai_send.c */
+
+/* the members that stream_options get; NULL: nothing is asked for */
+const char *sp_openai_usage_options(const sp_call_t *call);
+
 int sp_openai_write_request(const sp_call_t *call, sp_out_t *out,
     sp_chat_error_t *error);
 

@@ -20,6 +20,8 @@
 typedef struct {
     const sp_chat_request_t  *chat;      /* NULL: embeddings */
     const sp_chat_edit_t     *edit;
+    const char               *usage;     /* stream_options that we add */
+    const char               *limit;     /* name of max_tokens; or NULL */
     sp_out_t                  out;
     sp_slice_t               *pieces;    /* NULL: only measured */
     size_t                    npieces;
@@ -30,6 +32,8 @@ typedef struct {
 
 
 static int sp_openai_edit_text(const sp_call_t *call, sp_openai_editor_t *e);
+static void sp_openai_edit_begin(const sp_call_t *call,
+    sp_openai_editor_t *e);
 static int sp_openai_edit_member(sp_scan_t *s, const char *key, size_t len,
     void *data);
 static int sp_openai_edit_messages(sp_scan_t *s, sp_openai_editor_t *e);
@@ -104,16 +108,7 @@ sp_openai_edit_text(const sp_call_t *call, sp_openai_editor_t *e)
     e->large = (call->len > SP_DIALECT_PIECE) ? SP_DIALECT_PIECE
                                               : (size_t) -1;
 
-    sp_openai_edit_put(e, "{\"model\":\"", 10);
-    sp_openai_edit_escape(e, e->edit->model, e->edit->model_len);
-    sp_openai_edit_put(e, "\"", 1);
-
-    if (e->chat != NULL && e->edit->usage && e->chat->stream
-        && json_object_get(e->chat->root, "stream_options") == NULL)
-    {
-        sp_openai_edit_put(e, ",\"stream_options\":"
-                         "{\"include_usage\":true}", 40);
-    }
+    sp_openai_edit_begin(call, e);
 
     sp_scan_space(&s);
 
@@ -126,6 +121,40 @@ sp_openai_edit_text(const sp_call_t *call, sp_openai_editor_t *e)
     sp_openai_edit_put(e, "}", 1);
 
     return 0;
+}
+
+
+/* what is new stands first */
+
+static void
+sp_openai_edit_begin(const sp_call_t *call, sp_openai_editor_t *e)
+{
+    size_t  before;
+
+    if (e->chat != NULL) {
+        e->usage = sp_openai_usage_options(call);
+        e->limit = (call->options != NULL) ? call->options->max_tokens : NULL;
+    }
+
+    sp_openai_edit_put(e, "{\"model\":\"", 10);
+    sp_openai_edit_escape(e, e->edit->model, e->edit->model_len);
+    sp_openai_edit_put(e, "\"", 1);
+
+    if (e->usage != NULL
+        && json_object_get(e->chat->root, "stream_options") == NULL)
+    {
+        sp_openai_edit_put(e, ",\"stream_options\":{", 19);
+        sp_openai_edit_put(e, e->usage, strlen(e->usage));
+        sp_openai_edit_put(e, "}", 1);
+    }
+
+    if (e->limit != NULL && e->chat->max_tokens > 0) {
+        sp_openai_edit_key(e, e->limit, strlen(e->limit));
+
+        before = e->out.len;
+        sp_out_integer(&e->out, e->chat->max_tokens);
+        sp_openai_edit_piece(e, e->out.len - before);
+    }
 }
 
 
@@ -146,12 +175,16 @@ sp_openai_edit_member(sp_scan_t *s, const char *key, size_t len, void *data)
         return sp_openai_edit_messages(s, e);
     }
 
-    if (sp_scan_is(key, len, "stream_options")
-        && e->edit->usage && e->chat->stream)
-    {
+    if (sp_scan_is(key, len, "stream_options") && e->usage != NULL) {
         return sp_openai_edit_nested(s, e, "stream_options",
-                                   sp_openai_edit_options,
-                                   "\"include_usage\":true");
+                                     sp_openai_edit_options, e->usage);
+    }
+
+    if (e->limit != NULL
+        && (sp_scan_is(key, len, "max_tokens")
+            || sp_scan_is(key, len, "max_completion_tokens")))
+    {
+        return sp_scan_skip(s);
     }
 
     if (sp_scan_is(key, len, "metadata")) {
@@ -231,7 +264,12 @@ sp_openai_edit_message(sp_scan_t *s, void *data)
 static int
 sp_openai_edit_options(sp_scan_t *s, const char *key, size_t len, void *data)
 {
-    if (sp_scan_is(key, len, "include_usage")) {
+    const sp_openai_editor_t *e = data;
+
+    if (sp_scan_is(key, len, "include_usage")
+        || (sp_scan_is(key, len, "continuous_usage_stats")
+            && strstr(e->usage, "continuous_usage_stats") != NULL))
+    {
         return sp_scan_skip(s);
     }
 

@@ -48,6 +48,7 @@ static const sp_chat_error_t  sp_openai_call_invalid =
       "every tool call must have a name and arguments" };
 
 
+static const char *sp_openai_limit_name(const sp_call_t *call);
 static void sp_openai_send_options(sp_openai_sender_t *s);
 static int sp_openai_send_tools(sp_openai_sender_t *s);
 static int sp_openai_send_messages(sp_openai_sender_t *s);
@@ -112,12 +113,18 @@ sp_openai_write_request(const sp_call_t *call, sp_out_t *out,
 
     if (call->stream) {
         sp_out_str(out, ",\"stream\":true");
-        sp_out_str(out, call->edit->usage
-                        ? ",\"stream_options\":{\"include_usage\":true}" : "");
+    }
+
+    if (sp_openai_usage_options(call) != NULL) {
+        sp_out_str(out, ",\"stream_options\":{");
+        sp_out_str(out, sp_openai_usage_options(call));
+        sp_out_str(out, "}");
     }
 
     if (chat->max_tokens > 0) {
-        sp_out_str(out, ",\"max_tokens\":");
+        sp_out_str(out, ",\"");
+        sp_out_str(out, sp_openai_limit_name(call));
+        sp_out_str(out, "\":");
         sp_out_integer(out, chat->max_tokens);
     }
 
@@ -135,6 +142,45 @@ sp_openai_write_request(const sp_call_t *call, sp_out_t *out,
     sp_out_str(out, "}");
 
     return 0;
+}
+
+
+const char *
+sp_openai_usage_options(const sp_call_t *call)
+{
+    if (!call->edit->usage || !call->chat->stream) {
+        return NULL;
+    }
+
+    return (call->options != NULL && call->options->continuous_usage)
+           ? "\"include_usage\":true,\"continuous_usage_stats\":true"
+           : "\"include_usage\":true";
+}
+
+
+/* OpenAI's reasoning models refuse the older name, other servers the newer */
+
+static const char *
+sp_openai_limit_name(const sp_call_t *call)
+{
+    size_t       len;
+    const char  *model;
+
+    if (call->options != NULL && call->options->max_tokens != NULL) {
+        return call->options->max_tokens;
+    }
+
+    model = call->edit->model;
+    len = call->edit->model_len;
+
+    if ((len > 1 && model[0] == 'o' && model[1] >= '1' && model[1] <= '9')
+        || (len > 4 && memcmp(model, "gpt-", 4) == 0
+            && model[4] >= '5' && model[4] <= '9'))
+    {
+        return "max_completion_tokens";
+    }
+
+    return "max_tokens";
 }
 
 

@@ -81,6 +81,8 @@ static int sp_responses_read_instructions(sp_responses_parser_t *p,
     json_t *value);
 static int sp_responses_read_hint(sp_responses_parser_t *p,
     json_t *value);
+static int sp_responses_read_note(sp_responses_parser_t *p,
+    json_t *value);
 static int sp_responses_read_tier(sp_responses_parser_t *p,
     json_t *value);
 static int sp_responses_read_truncation(sp_responses_parser_t *p,
@@ -123,6 +125,7 @@ static const struct {
     sp_responses_read_pt   read;
 } sp_responses_members[] = {
     { "background", sp_responses_read_switch },
+    { "client_metadata", sp_responses_read_note },
     { "conversation", sp_responses_read_stateful },
     { "include", sp_responses_read_include },
     { "input", sp_responses_read_none },
@@ -279,6 +282,16 @@ static int
 sp_responses_read_hint(sp_responses_parser_t *p, json_t *value)
 {
     return json_is_string(value)
+           ? 0 : sp_responses_refuse(p, &sp_responses_invalid, NULL);
+}
+
+
+/* what Codex tells of itself */
+
+static int
+sp_responses_read_note(sp_responses_parser_t *p, json_t *value)
+{
+    return json_is_object(value)
            ? 0 : sp_responses_refuse(p, &sp_responses_invalid, NULL);
 }
 

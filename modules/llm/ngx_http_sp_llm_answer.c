@@ -99,6 +99,7 @@ static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
 ngx_int_t
 ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
+    ngx_int_t             rc;
     ngx_http_sp_relay_t  *relay;
 
     relay = &ctx->relay;
@@ -118,7 +119,15 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    return ngx_http_sp_relay_start(relay);
+    rc = ngx_http_sp_relay_start(relay);
+
+    /* the request may be gone where it was taken */
+
+    if (rc != NGX_DONE) {
+        ngx_http_sp_llm_keepalive_stop(ctx);
+    }
+
+    return rc;
 }
 
 

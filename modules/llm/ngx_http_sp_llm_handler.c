@@ -83,7 +83,8 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
     attempt->entry = entry;
     attempt->target = entry->target;
     attempt->dialect = entry->target->provider->dialect;
-    attempt->translated = (attempt->dialect != ctx->check.dialect
+    attempt->translated = ((attempt->dialect != ctx->check.dialect
+                            && attempt->dialect->like != ctx->check.dialect)
                            || attempt->dialect->edit == NULL);
     attempt->filtered = (ctx->check.chat != NULL
                          && ngx_http_sp_filters(ctx->request,
@@ -327,6 +328,7 @@ ngx_http_sp_llm_write_body(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
     call.chat = ctx->check.chat;
     call.edit = edit;
+    call.options = &ctx->attempt.target->provider->options;
     call.text = (char *) text.data;
     call.len = text.len;
     call.stream = ctx->check.stream;

@@ -85,10 +85,18 @@ ngx_http_sp_llm_keepalive_handler(ngx_event_t *ev)
 {
     ngx_msec_t              interval, silent;
     ngx_connection_t       *c;
+    ngx_http_upstream_t    *u;
     ngx_http_sp_llm_ctx_t  *ctx;
 
     ctx = ev->data;
     c = ctx->request->connection;
+    u = ctx->request->upstream;
+
+    /* not begun, or ended: what goes out is not a stream of ours */
+
+    if (u == NULL || u->cleanup == NULL) {
+        return;
+    }
 
     interval = ctx->check.conf->keepalive;
     silent = ngx_current_msec - ctx->keepalive.said;

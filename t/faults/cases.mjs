@@ -95,6 +95,7 @@ async function left({ aimed, provider, wait }, phase) {
     if (phase === 'started') {
         await Promise.race([call.started, call.done]);
     } else {
+        // waits: for what the gateway sends on of the little that it got, if it does
         await new Promise((resolve) => { setTimeout(resolve, 150); });
     }
 
@@ -103,6 +104,7 @@ async function left({ aimed, provider, wait }, phase) {
     call.abort();
 
     const closed = await Promise.race([request.closed,
+        // waits: a deadline
         new Promise((resolve) => { setTimeout(resolve, wait); })]);
 
     if (!closed) { return fail('the provider goes on'); }
@@ -119,6 +121,7 @@ async function slow({ aimed, provider }) {
 
     const request = await provider.seen(aimed.id);
 
+    // waits: nothing tells when a gateway has taken all that it will
     await new Promise((resolve) => { setTimeout(resolve, 2000); });
 
     const held = request.sent;

@@ -22,6 +22,7 @@ function collect(wait, finish) {
         finish(out);
     };
 
+    // waits: never longer than the client has patience
     const timer = setTimeout(() => end({ timeout: true }), wait);
 
     return { out, end, take: (piece) => { chunks.push(piece); out.size += piece.length; } };

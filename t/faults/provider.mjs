@@ -77,12 +77,13 @@ class Reply {
     async chunks(list, pause = 2) {
         for (const bytes of list) {
             await this.chunk(bytes);
-            await this.sleep(pause);
+            await this.silence(pause);
         }
     }
 
     end() { return this.write('0\r\n\r\n'); }
-    sleep(ms) { return new Promise((resolve) => { setTimeout(resolve, ms); }); }
+    // waits: what the provider does in this time is nothing
+    silence(ms) { return new Promise((resolve) => { setTimeout(resolve, ms); }); }
     cut() { this.socket.destroy(); }
 
     body(status, type, text, more = '') {
@@ -127,7 +128,7 @@ const faults = {
 
     'late-token': async (r, q) => {
         await r.stream();
-        await r.sleep(700);
+        await r.silence(700);
         await r.chunks(events(q));
         await r.end();
     },
@@ -162,7 +163,7 @@ const faults = {
 
         await r.head(200, 'application/json', `Content-Length: ${text.length}\r\n`);
         await r.write(text.subarray(0, text.length / 2));
-        await r.sleep(50);
+        await r.silence(50);
         r.cut();
     },
 
@@ -171,14 +172,14 @@ const faults = {
 
         await r.stream('application/json');
         await r.chunk(text.subarray(0, text.length / 2));
-        await r.sleep(50);
+        await r.silence(50);
         r.cut();
     },
 
     'short-close': async (r) => {
         await r.head(200, 'application/json', 'Connection: close\r\n');
         await r.write(Buffer.from(whole()).subarray(0, 80));
-        await r.sleep(50);
+        await r.silence(50);
         r.cut();
     },
 
@@ -230,7 +231,7 @@ const faults = {
 
         while (!r.socket.destroyed) {
             await r.chunk(events(q)[1]);
-            await r.sleep(20);
+            await r.silence(20);
         }
     },
 

@@ -89,6 +89,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_t             *root;
     sp_call_t           call;
     sp_slice_t          pieces[3];
+    sp_dialect_options_t  options;
     sp_prompt_t         prompt;
     sp_chat_error_t     error;
     sp_prompt_block_t   block;
@@ -144,8 +145,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         memset(&call, 0, sizeof(sp_call_t));
 
+        memset(&options, 0, sizeof(sp_dialect_options_t));
+        options.continuous_usage = (data[0] & 2) ? 1 : 0;
+        options.max_tokens = (data[0] & 4) ? "max_completion_tokens" : NULL;
+
         call.chat = chat;
         call.edit = &prompt.edit;
+        call.options = &options;
         call.text = (const char *) data + 1;
         call.len = size - 1;
 

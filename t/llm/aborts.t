@@ -164,12 +164,16 @@ $rows{$_->[0]}++ for $t->sql('select request_id from gateway.ledger');
 is(scalar(grep { !$rows{$_} } keys %ended), 0, 'each request has a row');
 is(scalar(grep { !$ended{$_} } keys %rows), 0, 'there is no other');
 is(scalar(grep { $_ > 1 } values %rows), 0, 'none has two');
-is($t->sql("select count(*) from gateway.ledger
-             where outcome not in ('partial', 'failed', 'refused')
-                or error_type <> 'caller_disconnected' or status <> 499"), 0,
-   'all of them were left')
-    or diag(map { "@$_\n" } $t->sql('select outcome, error_type, status,
-            count(*) from gateway.ledger group by 1, 2, 3'));
+# a provider that took no connection may have been given up before they left
+
+my %early = map { $_->[0] => 1 } grep { $_->[2] < $left{$_->[1]} } @ended;
+my @other = grep { !$early{$_->[0]} } $t->sql(
+    "select request_id, outcome, error_type, status from gateway.ledger
+      where outcome not in ('partial', 'failed', 'refused')
+         or error_type <> 'caller_disconnected' or status <> 499");
+
+is(scalar @other, 0, 'all of them were left')
+    or diag(map { "@$_\n" } @other[0 .. min(9, $#other)]);
 
 
 # -- and nothing is left

@@ -29,6 +29,10 @@ my ($t, $p) = Sallyport::Llm::gateway(
                                  model m as=down; }',
     location => 'auth_jwt "test" optional;',
     server => 'location = /off { llm_characters off; llm_pass default; }
+               location = /v1/responses {
+                   auth_jwt "test" optional;
+                   llm_pass default dialect=responses;
+               }
                location = /first {
                    auth_jwt "test";
                    error_page 502 = @second;
@@ -100,6 +104,13 @@ for my $opt ({}, { http2 => 1 }) {
     is(chat(undef, undef, $opt)->{status}, 200, "$name: no character");
     is(system_of(), undef, "$name: no persona");
 }
+
+my $said = $t->post('/v1/responses', {}, { input => 'hi',
+    instructions => 'be kind', metadata => { character_id => $mira } });
+is($said->{status}, 200, 'a character of the Responses API');
+is_deeply([ map { $_->{content} } @{ $p->last_request->{json}{messages} } ],
+          [ "Character: Mira\n\nYou are Mira. Be brief.", 'be kind', 'hi' ],
+          'its prompt comes before the instructions');
 
 is(chat($mira, undef, {}, '/off')->{status}, 200, 'characters are off');
 is(system_of(), undef, 'and not loaded');

@@ -49,6 +49,7 @@ my @refusals = (
       qr/Unsupported value: é/ ],
     [ 'status code=400 bytes=1 chunked=1', 400, 'provider_refused_request',
       qr/Unsupported value: é/ ],
+    [ 'status code=400 gzip=1', 400, 'provider_refused_request' ],
     [ 'status code=401', 502, 'provider_credentials_exhausted' ],
     [ 'status code=403', 502, 'provider_credentials_exhausted' ],
     [ 'status code=404', 502, 'provider_model_not_found' ],

@@ -324,6 +324,7 @@ for my $opt ({}, { http2 => 1 }) {
                   [ 'naked end=none', 'provider_error', qr/^Hello/ ],
                   [ 'naked at=0', 'provider_error', qr/^$/ ],
                   [ 'array', 'provider_error', qr/^$/ ],
+                  [ 'empty', 'provider_stream_cut', qr/^$/ ],
                   [ 'short', 'provider_stream_cut', qr/^\Q$hello\E$/ ],
                   [ 'short end=cut', 'provider_stream_cut',
                     qr/^\Q$hello\E$/ ],
@@ -346,6 +347,7 @@ for my $stream (0, 1) {
                   [ 'status code=429', 429, 'provider_rate_limited' ],
                   [ 'status code=503', 503, 'provider_overloaded' ],
                   [ 'type', 502, 'provider_content_type' ],
+                  $stream ? () : [ 'empty', 502, 'provider_error' ],
                   $stream ? () : [ 'naked', 502, 'provider_error' ],
                   $stream ? () : [ 'array', 502, 'provider_error' ])
     {

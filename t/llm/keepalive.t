@@ -28,6 +28,7 @@ my ($t, $p) = Sallyport::Llm::gateway(http => <<"EOC", server => <<'EOS');
     llm_provider down { url http://127.0.0.1:%%PORT2%%; model m as=down; }
 EOC
     location = /off { llm_keepalive off; llm_pass default; }
+    location = /limited { limit_rate 200; llm_pass default; }
     location = /say { error_format say; llm_pass default dialect=say; }
     location = /gzip { gzip on; gzip_types *; gzip_min_length 1;
                        llm_pass default; }
@@ -142,6 +143,14 @@ is(chat('hi', {}, model => 'down')->{status}, 502,
    'a failure before the first ping has its status');
 
 
+# a refusal that goes out slowly is not a stream
+
+$res = chat('some words ' x 80, {}, path => '/limited', model => 'small');
+is("$res->{status} $res->{json}{error}{code}", '400 context_length_exceeded',
+   'refused before anything was asked');
+unlike($res->{body}, $ping, 'and nothing is said in it');
+
+
 # -- another target, as long as nothing was said
 
 for my $fault ('status code=500 after=150', 'type after=150',
@@ -217,17 +226,51 @@ for my $http2 (0, 1) {
 
         my $n = $p->last_request->{n};
 
-        # waits: until the first ping was sent
-        select undef, undef, undef, 0.2 if $http2;
+        $t->wait_until(sub {
+            $c->take(time + 0.05);
+            ($c->{streams}{$id}{body} // '') =~ $ping;
+        }, 5) if $http2;
 
         $http2 ? $c->reset($id) : $c->close(abrupt => 1);
 
         my $took = $p->wait_event('closed', $n, 5);
 
-        ok(defined $took && $took < 0.5,
+        ok(defined $took && $took < 1,
            "$fault: left, " . ($http2 ? 'HTTP/2 RST_STREAM' : 'HTTP/1.1'));
         $c->close if $http2;
     }
+}
+
+
+# the same while the next target is asked
+
+for my $http2 (0, 1) {
+    my $before = $p->requests;
+    my $body = Sallyport::Llm::body('fault stall at=accept', stream => \1,
+                                    model => 'pair');
+    my ($c, $id);
+
+    if ($http2) {
+        $c = Sallyport::HTTP2->connect('127.0.0.1:' . $t->port('H2'));
+        $id = $c->request('POST', '/v1/chat/completions',
+                          { 'Content-Type' => 'application/json' },
+                          $Sallyport::Llm::json->encode($body));
+    } else {
+        $c = $t->stream('POST', '/v1/chat/completions', {}, $body);
+    }
+
+    ok($t->wait_until(sub { $p->requests == $before + 2 }, 5),
+       'two targets were asked');
+
+    my $n = $p->last_request->{n};
+
+    $http2 ? $c->reset($id) : $c->close(abrupt => 1);
+
+    my $took = $p->wait_event('closed', $n, 5);
+
+    ok(defined $took && $took < 1,
+       'left, in the second target, ' . ($http2 ? 'HTTP/2' : 'HTTP/1.1'));
+    $c->close if $http2;
 }
 
 
@@ -238,7 +281,7 @@ my %seen = map {
                        qq{provider="one",kind="chat",outcome="$_"}) || 0
 } qw(complete partial failed);
 
-is($seen{failed}, 13, 'targets that failed behind a ping');
+is($seen{failed}, 15, 'targets that failed behind a ping');
 
 
 # -- configuration

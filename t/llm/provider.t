@@ -56,6 +56,11 @@ my %good = (
                            connect_timeout 1s; send_timeout 1s;
                            read_timeout 10m; keepalive 4; buffer_size 16k;
                            stream_usage off; model n as=b context=128k;"),
+    'azure' => block("dialect azure; $url api_version 2025-04-01-preview;
+                      max_tokens_name max_completion_tokens;
+                      stream_usage continuous;"),
+    'gemini' => block("dialect gemini; $url stream_usage off;
+                       model e as=e kind=embedding;"),
     'prices' => block("$url model n as=b price=2.5/10;
                        model o as=c price=0.075/0.3/0.01875;
                        model p as=d kind=chat context=8k weight=2 backup
@@ -152,7 +157,25 @@ my %bad = (
                           qr/expected a time above 0/ ],
     'a buffer' => [ block("$url buffer_size 1;"), qr/expected 1k to 1m/ ],
     'stream_usage' => [ block("$url stream_usage maybe;"),
-                        qr/it must be "on" or "off"/ ],
+                        qr/"maybe" of "stream_usage", expected on, off or continuous/ ],
+    'two of stream_usage' => [ block("$url stream_usage on; stream_usage off;"),
+                               qr/"stream_usage" of llm_provider is dupl/ ],
+    'max_tokens_name' => [ block("$url max_tokens_name limit;"),
+        qr/"limit" of "max_tokens_name", expected max_tokens or max_completion_tokens/ ],
+    'api_version' => [ block("$url dialect azure; api_version 2024/10;"),
+        qr{"2024/10" of "api_version", expected 1 to 32 of} ],
+    'api_version of another dialect' =>
+        [ block("$url api_version 1;"),
+          qr/"api_version" of llm_provider "x" has no effect with dialect "openai"/ ],
+    'max_tokens_name of another dialect' =>
+        [ block("$url dialect gemini; max_tokens_name max_tokens;"),
+          qr/"max_tokens_name" of llm_provider "x" has no effect/ ],
+    'continuous usage of another dialect' =>
+        [ block("$url dialect gemini; stream_usage continuous;"),
+          qr/"stream_usage continuous" of llm_provider "x" has no effect/ ],
+    'a url of azure' =>
+        [ block('dialect azure; url https://127.0.0.1/openai/v1;'),
+          qr{"url" of llm_provider "x" must end before "/openai"} ],
     'a model parameter' => [ block("$url model n color=2;"),
                              qr/expected as=ALIAS, kind=chat, kind=embedding, context=TOKENS, output=TOKENS, capabilities=LIST, weight=NUMBER, price=INPUT\/OUTPUT, backup or internal/ ],
     'an empty list' => [ block("$url model n capabilities=;"),

@@ -43,6 +43,8 @@ my ($t, $p) = Sallyport::Llm::gateway(
                                  llm_pass dear; }
         location = /short { auth_jwt "test"; llm_answer_size 9;
                             llm_pass dear; }
+        location = /kept { auth_jwt "test"; llm_keepalive 200ms;
+                           llm_pass dear; }
         location = /open { llm_pass dear; }
         location /api/ { auth_jwt "test"; pg_call main api; }',
     prepare => sub {
@@ -181,6 +183,17 @@ $said = text($Sallyport::Llm::json->decode(comment($res)));
 is($said->{content_bytes}, 9, 'llm_answer_size: of as many bytes');
 is($said->{content_hash}, node(substr($hello, 0, 9), 'hash'),
    'llm_answer_size: the hash of them');
+
+
+# the header is out, no provider has answered
+
+$res = chat('fault stall at=accept', '/kept', stream => \1);
+is($res->{status}, 200, 'kept alive: the header is out');
+like($res->{body}, qr/^: receipt .*\ndata: \{"error"/m,
+     'kept alive: a receipt in front of the error');
+$said = text($Sallyport::Llm::json->decode(comment($res)));
+is("$said->{outcome} $said->{cost}", 'failed 0.000000000',
+   'kept alive: of what was not said');
 
 
 # -- nobody asks, or it is off

@@ -329,6 +329,20 @@ for my $stream (0, 1) {
               "$name: parallel calls");
     is($out->{end}, 'completed', "$name: and how they end");
 
+    # however the provider calls the end, and repeats what it has said
+
+    for my $finish ('stop', 'length') {
+        $out = ask(raw($stream, $finish, { tool_calls => [ { index => 0,
+            id => 'c1', type => 'function', function =>
+            { name => 'f', arguments => $stream ? '' : '{}' } } ] },
+            $stream ? { tool_calls => [ { index => 0, id => '', function =>
+                        { name => undef, arguments => '{}' } } ] } : ()),
+            $stream);
+
+        is_deeply($out->{calls}, [ [ 'c1', 'f', '{}' ] ],
+                  "$name: a call that ends with $finish");
+    }
+
     $out = ask(raw($stream, 'stop', { reasoning_content => 'h' },
                    { reasoning_content => "m\n" }, { content => 'so' }),
                $stream);

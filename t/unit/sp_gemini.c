@@ -119,6 +119,15 @@ static const case_t  cases[] = {
     { "one that nobody knows", { DONE("", "TIRED") }, "E(TIRED|TIRED)",
       "e1/", UNSAID },
 
+    { "an end that is repeated", { DONE("{\"text\":\"a\"}", "STOP"),
+                                   DONE("{\"text\":\"\"}", "STOP"),
+                                   "{\"usageMetadata\":{}}" },
+      "t0.0(||a|)f0.0(||STOP|)=0", "1/1/u/", UNSAID },
+    { "an end that is none", { DONE("{\"text\":\"a\"}", "STOP"),
+                               DONE("{\"text\":\"b\"}", "STOP") },
+      "t0.0(||a|)f0.0(||STOP|)=0E(the answer goes on behind its finish "
+      "reason|)", "1/e1/", UNSAID },
+
     /* a prompt that is blocked */
 
     { "blocked", { "{\"promptFeedback\":{\"blockReason\":\"SAFETY\"},"

@@ -120,10 +120,19 @@ static const case_t  cases[] = {
     { "a refusal is text",
       "\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":"
       "\"refusal\",\"refusal\":\"no\"}]},{\"role\":\"user\",\"content\":"
-      "\"\"}]",
+      "\"a\"}]",
       "{\"contents\":[{\"role\":\"model\",\"parts\":[{\"text\":\"no\"}]},"
-      "{\"role\":\"user\",\"parts\":[{\"text\":\"\"}]}],"
+      "{\"role\":\"user\",\"parts\":[{\"text\":\"a\"}]}],"
       "\"generationConfig\":{}}" },
+    { "what is empty is not said",
+      "\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":"
+      "\"assistant\",\"content\":\"\"},{\"role\":\"assistant\",\"content\":"
+      "[{\"type\":\"text\",\"text\":\"\"},{\"type\":\"text\",\"text\":"
+      "\"\"}]},{\"role\":\"user\",\"content\":["
+      "{\"type\":\"text\",\"text\":\"\"},{\"type\":\"text\",\"text\":"
+      "\"b\"}]}]",
+      "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"a\"},"
+      "{\"text\":\"b\"}]}],\"generationConfig\":{}}" },
 
     /* tools */
 

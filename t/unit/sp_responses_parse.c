@@ -67,6 +67,13 @@ static const parse_t  parses[] = {
       "[{\"type\":\"reasoning_text\",\"text\":\"x\"}]},"
       "{\"role\":\"assistant\",\"content\":\"y\"}]}", "assistant:y[r=xt]" },
 
+    { "{\"input\":[{\"type\":\"function_call\",\"call_id\":\"c\","
+      "\"name\":\"f\",\"arguments\":\"{}\",\"extra_content\":"
+      "{\"google\":{\"thought_signature\":\"S\"}}},"
+      "{\"type\":\"function_call_output\",\"call_id\":\"c\",\"output\":"
+      "[{\"type\":\"input_text\",\"text\":\"1\"}]}]}",
+      "assistant:(c f {} S) tool:1{c}" },
+
     /* options */
 
     { "{\"input\":\"x\",\"stream\":true,\"max_output_tokens\":7,"
@@ -76,6 +83,7 @@ static const parse_t  parses[] = {
       "\"include\":[\"reasoning.encrypted_content\"],"
       "\"truncation\":\"auto\",\"service_tier\":\"default\","
       "\"prompt_cache_key\":\"k\",\"background\":null,"
+      "\"client_metadata\":{\"a\":\"b\"},"
       "\"previous_response_id\":null,\"tool_choice\":\"none\"}",
       "user:x +stream +max=7 +temperature=0.1 +top_p=1 +effort=\"low\" "
       "+user=\"u\" +parallel=false +verbosity=\"high\" +choice=1" },
@@ -180,6 +188,8 @@ static const parse_t  parses[] = {
       "!parameter_invalid text.format" },
     { "{\"input\":\"x\",\"truncation\":\"maybe\"}",
       "!parameter_invalid truncation" },
+    { "{\"input\":\"x\",\"client_metadata\":1}",
+      "!parameter_invalid client_metadata" },
     { "{\"input\":\"x\",\"tools\":{}}", "!tool_invalid tools" },
     { "{\"input\":\"x\",\"tools\":[{\"type\":\"web_search\"}]}",
       "!unsupported_tool tools" },
@@ -282,8 +292,11 @@ describe_message(const sp_chat_message_t *m, char *text)
     strcat(text, m->nparts != 0 ? "]" : "");
 
     for (i = 0; i < m->ncalls; i++) {
-        sprintf(text + strlen(text), "(%s %s %s)", m->calls[i].id,
-                m->calls[i].name, json_string_value(m->calls[i].arguments));
+        sprintf(text + strlen(text), "(%s %s %s%s%s)", m->calls[i].id,
+                m->calls[i].name, json_string_value(m->calls[i].arguments),
+                m->calls[i].signature ? " " : "",
+                m->calls[i].signature
+                ? json_string_value(m->calls[i].signature) : "");
     }
 
     if (m->call_id != NULL) {

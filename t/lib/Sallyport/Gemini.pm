@@ -20,6 +20,7 @@ with usage as running totals, and CRLF:
     image             a part that is an image
     finish            reason=R: how it ends
     block             the prompt is blocked
+    empty             usage, and no candidate
     totals            usage, where thoughts are told once only
     naked             at=N: an error behind N events, as Google writes it:
                       lines of JSON without "data:", end=none: and without an
@@ -98,6 +99,9 @@ sub events {
              usageMetadata => { promptTokenCount => 11,
                                 totalTokenCount => 11 } }
         if $name eq 'block';
+
+    return { usageMetadata => { promptTokenCount => 11 } }
+        if $name eq 'empty';
 
     if ($name eq 'tool') {
         push @events, part({ thought => JSON::PP::true, text => 'hm' }),

@@ -54,8 +54,8 @@ sentence, as a stream when the request asks for one.
     nousage       never any usage
     type          type=T: another content type
     gzip          a compressed answer
-    status        code=N retry=S ms=MS should=B: an error answer (chunked=1,
-                  bytes=1), with type=, param= and error=, its code
+    status        code=N retry=S ms=MS should=B: an error (chunked, bytes, gzip=1),
+                  with type=, param= and error=, its code
     header        a broken header line
     noise         a broken chunk size
     tool          a tool call (dialect "say"); two at once, with reasoning
@@ -392,7 +392,7 @@ sub wanted {
 sub answer {
     my ($line, $request, $used, $name, %arg) = @_;
 
-    return embeddings($request) if $line =~ m{/embeddings };
+    return embeddings($request) if $line =~ m{/embeddings[ ?]};
 
     return Sallyport::Gemini::plan($line, $request, $name, %arg)
         if is_gemini($line) && $name !~ /^(?:header|stale|gzip|type)$/;
@@ -502,6 +502,11 @@ sub status_plan {
     $more =~ s/_/ /g;
     $more .= "retry-after-ms: $arg{ms}\r\n" if defined $arg{ms};
     $more .= "x-should-retry: $arg{should}\r\n" if defined $arg{should};
+
+    if ($arg{gzip}) {
+        $more .= "Content-Encoding: gzip\r\n";
+        $body = "\x1f\x8b\x08\x00acct-7788";
+    }
 
     my @body = $arg{chunked} ? (chunk(substr $body, 0, 20),
                                 chunk(substr $body, 20), "0\r\n\r\n")

@@ -535,7 +535,9 @@ sub run {
     my @ports = values %{ $self->{ports} };
     my $conf = slurp($self->{conf});
 
-    Sallyport::Server::wait_for('nginx', 30, "$self->{dir}/logs/error.log",
+    # what the system trusts takes the sanitizers seconds to read
+    Sallyport::Server::wait_for('nginx', $ENV{SP_SANITIZE} ? 120 : 30,
+                                "$self->{dir}/logs/error.log",
         sub {
             waitpid($self->{master}, POSIX::WNOHANG()) == 0
                 or die "nginx ended at once:\n" . $self->error_log;
