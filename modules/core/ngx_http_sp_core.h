@@ -9,6 +9,7 @@
  *     ngx_http_sp_core_request.h   body, identity, answers
  *     ngx_http_sp_core_filter.h    texts that are judged as they flow
  *     ngx_http_sp_core_chat.h      what goes into a prompt, turns
+ *     ngx_http_sp_core_route.h     targets of a model and keys, try by try
  *     ngx_http_sp_core_model.h     providers, models, calls beside requests
  *     ngx_http_sp_core_conf.h      variables, servers, metrics, jobs
  *
@@ -82,6 +83,7 @@ static const char *const  ngx_http_sp_load_order
 #include "ngx_http_sp_core_request.h"
 #include "ngx_http_sp_core_filter.h"
 #include "ngx_http_sp_core_chat.h"
+#include "ngx_http_sp_core_route.h"
 #include "ngx_http_sp_core_model.h"
 #include "ngx_http_sp_core_conf.h"
 

@@ -33,6 +33,8 @@ static ngx_int_t ngx_http_sp_call_chat(ngx_http_sp_call_t *call,
 static ngx_int_t ngx_http_sp_call_embed(ngx_http_sp_call_t *call,
     const ngx_http_sp_target_t *target);
 static void ngx_http_sp_call_done(ngx_sp_op_t *op);
+static ngx_http_sp_failure_e ngx_http_sp_call_failure(
+    const ngx_http_sp_call_t *call, const ngx_sp_op_t *op);
 static ngx_int_t ngx_http_sp_call_read(ngx_http_sp_call_t *call,
     const sp_dialect_t *dialect, sp_event_t *event);
 static ngx_int_t ngx_http_sp_call_read_chat(ngx_http_sp_call_t *call,
@@ -46,7 +48,7 @@ static void ngx_http_sp_call_account(ngx_http_sp_call_t *call,
     const sp_event_t *event);
 
 
-#define ngx_http_sp_call_target(call)  (call)->targets[(call)->tried - 1]
+#define ngx_http_sp_call_target(call)  (call)->attempt->target
 
 #define ngx_http_sp_call_metrics(call)                                        \
     (&ngx_http_sp_call_target(call)->provider->calls[(call)->kind])
@@ -56,8 +58,7 @@ void
 ngx_http_sp_call_submit(ngx_http_sp_call_t *call)
 {
     call->status = 0;
-    call->tried = 0;
-    call->ntargets = call->model->targets.nelts;
+    call->attempt = NULL;
 
     ngx_str_null(&call->text);
     call->vectors = NULL;
@@ -71,14 +72,17 @@ ngx_http_sp_call_submit(ngx_http_sp_call_t *call)
     ngx_sp_op_start(&call->op, NGX_HTTP_SP_CALL_TIMEOUT,
                     ngx_http_sp_call_cancel, NULL);
 
-    call->targets = ngx_palloc(call->pool, call->ntargets * sizeof(void *));
+    ngx_memzero(&call->route, sizeof(ngx_http_sp_route_t));
 
-    if (call->targets == NULL) {
+    call->route.tries = NGX_HTTP_SP_ROUTE_TRIES;
+    call->route.within = NGX_HTTP_SP_ROUTE_WITHIN;
+
+    if (ngx_http_sp_route_start(&call->route, call->pool, call->model)
+        != NGX_OK)
+    {
         ngx_sp_op_finish_later(&call->op, NGX_SP_OP_UNAVAILABLE, "no memory");
         return;
     }
-
-    ngx_http_sp_model_order(call->model, call->targets);
 
     ngx_http_sp_call_next(call, NGX_SP_OP_UNAVAILABLE, "no target");
 }
@@ -91,8 +95,15 @@ ngx_http_sp_call_cancel(ngx_sp_op_t *op)
 {
     ngx_http_sp_call_t *call = (ngx_http_sp_call_t *) op;
 
-    if (op->timer.timedout && ngx_sp_op_pending(&call->fetch.op)) {
-        ngx_sp_metric_add(ngx_http_sp_call_metrics(call)->failed, 1);
+    if (call->attempt != NULL && ngx_sp_op_pending(&call->fetch.op)) {
+
+        if (op->timer.timedout) {
+            ngx_sp_metric_add(ngx_http_sp_call_metrics(call)->failed, 1);
+        }
+
+        ngx_http_sp_attempt_end(call->attempt, op->timer.timedout
+                                ? NGX_HTTP_SP_FAILURE_FIRST_BYTE_TIMEOUT
+                                : NGX_HTTP_SP_FAILURE_CLIENT);
     }
 
     ngx_sp_op_cancel(&call->fetch.op);
@@ -105,25 +116,43 @@ static void
 ngx_http_sp_call_next(ngx_http_sp_call_t *call, ngx_sp_op_result_e result,
     const char *reason)
 {
-    const ngx_http_sp_target_t  *target;
+    ngx_http_sp_failure_e  failure;
 
-    while (call->tried < call->ntargets) {
+    failure = NGX_HTTP_SP_FAILURE_NONE;
 
-        target = call->targets[call->tried++];
+    for ( ;; ) {
 
-        switch (ngx_http_sp_call_ask(call, target)) {
+        if (call->attempt != NULL) {
+            failure = call->attempt->failure;
+        }
+
+        if (!ngx_http_sp_route_more(&call->route, failure)) {
+            break;
+        }
+
+        call->attempt = ngx_http_sp_route_next(&call->route);
+
+        if (call->attempt == NULL) {
+            break;
+        }
+
+        switch (ngx_http_sp_call_ask(call, ngx_http_sp_call_target(call))) {
 
         case NGX_OK:
             ngx_sp_fetch_submit(&call->fetch);
             return;
 
         case NGX_DECLINED:
+            ngx_http_sp_attempt_end(call->attempt,
+                                    NGX_HTTP_SP_FAILURE_UNSUPPORTED);
             reason = "the request cannot be said in the provider's dialect";
             result = NGX_SP_OP_REJECTED;
             call->status = 0;
             break;
 
         default:
+            ngx_http_sp_attempt_end(call->attempt,
+                                    NGX_HTTP_SP_FAILURE_GATEWAY);
             reason = "no memory";
             result = NGX_SP_OP_UNAVAILABLE;
         }
@@ -170,8 +199,8 @@ ngx_http_sp_call_ask(ngx_http_sp_call_t *call,
         rc = ngx_http_sp_call_embed(call, target);
     }
 
-    fetch->headers = target->provider->lines;
-    fetch->nheaders = target->provider->nlines;
+    fetch->headers = call->attempt->key->lines;
+    fetch->nheaders = call->attempt->key->nlines;
     fetch->trusted_certificate =
                               target->provider->endpoint.trusted_certificate;
 
@@ -198,7 +227,7 @@ ngx_http_sp_call_share(const ngx_http_sp_call_t *call)
     }
 
     return ngx_max((call->op.timeout - elapsed)
-                   / (call->ntargets - call->tried + 1), 1);
+                   / (ngx_http_sp_route_left(&call->route) + 1), 1);
 }
 
 
@@ -326,15 +355,20 @@ ngx_http_sp_call_done(ngx_sp_op_t *op)
     const char                  *reason;
     ngx_http_sp_call_t          *call;
     ngx_sp_op_result_e           result;
+    ngx_http_sp_attempt_t       *attempt;
     const ngx_http_sp_target_t  *target;
 
     call = op->data;
-    target = ngx_http_sp_call_target(call);
+    attempt = call->attempt;
+    target = attempt->target;
 
     result = op->result;
     reason = "the provider did not answer";
 
     call->status = call->fetch.status;
+
+    attempt->status = call->status;
+    attempt->retry_after = call->fetch.retry_after;
 
     if (result == NGX_SP_OP_OK) {
 
@@ -342,6 +376,7 @@ ngx_http_sp_call_done(ngx_sp_op_t *op)
             && ngx_http_sp_call_read(call, target->provider->dialect, &event)
                == NGX_OK)
         {
+            ngx_http_sp_attempt_begun(attempt);
             ngx_http_sp_call_account(call, &event);
             ngx_sp_op_finish(&call->op, NGX_SP_OP_OK, NULL);
             return;
@@ -353,21 +388,47 @@ ngx_http_sp_call_done(ngx_sp_op_t *op)
 
     ngx_sp_metric_add(ngx_http_sp_call_metrics(call)->failed, 1);
 
+    ngx_http_sp_attempt_end(attempt, ngx_http_sp_call_failure(call, op));
+
     ngx_log_error(NGX_LOG_WARN, call->op.log, 0,
-                  "llm: provider \"%V\" failed for model \"%V\": %s, "
-                  "status %ui", &target->provider->name, &call->model->alias,
+                  "llm: provider \"%V\" failed for model \"%V\", key %ui, "
+                  "%s: %s, status %ui", &target->provider->name,
+                  &call->model->alias, ngx_http_sp_attempt_key(attempt),
+                  ngx_http_sp_failure_name(attempt->failure),
                   ngx_sp_op_result_name(result), call->status);
 
-    if (call->status == NGX_HTTP_BAD_REQUEST
-        || call->status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE
-        || call->status == 422)
-    {
+    if (attempt->failure == NGX_HTTP_SP_FAILURE_REQUEST) {
         ngx_sp_op_finish(&call->op, NGX_SP_OP_REJECTED,
                          "the provider refuses the request");
         return;
     }
 
     ngx_http_sp_call_next(call, result, reason);
+}
+
+
+static ngx_http_sp_failure_e
+ngx_http_sp_call_failure(const ngx_http_sp_call_t *call,
+    const ngx_sp_op_t *op)
+{
+    switch (op->result) {
+
+    case NGX_SP_OP_OK:
+        return (call->status == NGX_HTTP_OK)
+               ? NGX_HTTP_SP_FAILURE_ANSWER
+               : ngx_http_sp_failure_status(call->status);
+
+    case NGX_SP_OP_TIMEOUT:
+        return NGX_HTTP_SP_FAILURE_FIRST_BYTE_TIMEOUT;
+
+    default:
+
+        /* nothing was sent for lack of room: not its fault */
+
+        return (op->sent || ngx_sp_fetch_room() != 0)
+               ? NGX_HTTP_SP_FAILURE_UNREACHABLE
+               : NGX_HTTP_SP_FAILURE_GATEWAY;
+    }
 }
 
 
@@ -514,7 +575,7 @@ ngx_http_sp_call_account(ngx_http_sp_call_t *call, const sp_event_t *event)
     turn.alias = call->model->alias;
     turn.finish = NGX_HTTP_SP_TURN_COMPLETE;
     turn.status = call->status;
-    turn.attempts = call->tried;
+    turn.attempts = call->route.attempts;
     turn.started = call->op.started;
 
     turn.prompt_tokens = event->prompt_tokens;
@@ -522,6 +583,11 @@ ngx_http_sp_call_account(ngx_http_sp_call_t *call, const sp_event_t *event)
     turn.cached_tokens = event->cached_tokens;
     turn.cache_write_tokens = event->cache_write_tokens;
     turn.reasoning_tokens = event->reasoning_tokens;
+
+    call->attempt->prompt_tokens = turn.prompt_tokens;
+    call->attempt->completion_tokens = turn.completion_tokens;
+
+    ngx_http_sp_attempt_end(call->attempt, NGX_HTTP_SP_FAILURE_NONE);
 
     ngx_sp_metric_add(ngx_http_sp_call_metrics(call)->complete, 1);
 

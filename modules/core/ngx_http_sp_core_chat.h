@@ -113,7 +113,7 @@ struct ngx_http_sp_turn_s {
     ngx_http_sp_finish_e      finish;
     ngx_http_sp_turn_error_e  error;           /* OK: the core finds it */
     ngx_uint_t                status;          /* HTTP status answered */
-    ngx_uint_t                attempts;        /* targets that were asked */
+    const ngx_array_t        *attempts;        /* attempt_t *, in order */
 
     int64_t                   prompt_tokens;   /* of the provider */
     int64_t                   completion_tokens;

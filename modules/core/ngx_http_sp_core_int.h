@@ -75,6 +75,7 @@ typedef struct {
     ngx_array_t                    tokenizers;    /* tokenizer_t * */
     ngx_str_t                      estimated;     /* a model whose tokenizer
                                                      is known, but not here */
+    ngx_array_t                    breakers;      /* breaker_t * */
 
     ngx_sp_fetch_conf_t            fetch;
     ngx_sp_name_conf_t             names;
@@ -327,6 +328,67 @@ char *ngx_http_sp_provider_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 void ngx_http_sp_providers_watch(ngx_http_sp_core_main_conf_t *mcf);
 void ngx_http_sp_providers_exit_process(ngx_http_sp_core_main_conf_t *mcf);
+
+/* ngx_http_sp_core_key.c */
+
+char *ngx_http_sp_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* a zeroed one: the provider wants none */
+ngx_http_sp_key_t *ngx_http_sp_key_add(ngx_http_sp_provider_t *provider);
+
+/* from 1; 0: the provider wants none */
+ngx_uint_t ngx_http_sp_key_number(const ngx_http_sp_provider_t *provider,
+    const ngx_http_sp_key_t *key);
+
+/* ngx_http_sp_core_breaker.c */
+
+/* what a try says about its target and its key */
+
+typedef enum {
+    NGX_HTTP_SP_VERDICT_RELEASE = 0,   /* nothing */
+    NGX_HTTP_SP_VERDICT_ALIVE,
+    NGX_HTTP_SP_VERDICT_PASS,
+    NGX_HTTP_SP_VERDICT_FAIL
+} ngx_http_sp_verdict_e;
+
+ngx_int_t ngx_http_sp_breakers_init(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
+
+/* ms; 0: it may be asked */
+ngx_msec_t ngx_http_sp_breaker_wait(const ngx_http_sp_breaker_t *breaker);
+
+/* as sp_breaker_take() */
+ngx_int_t ngx_http_sp_breaker_take(ngx_http_sp_breaker_t *breaker,
+    ngx_msec_t lease);
+
+/* wait: of a failure, when it wants to be asked again; 0: it has not said */
+void ngx_http_sp_breaker_tell(ngx_http_sp_breaker_t *breaker,
+    ngx_http_sp_verdict_e verdict, ngx_uint_t probe, ngx_msec_t wait);
+
+/* whose it is; NULL: of a key */
+const ngx_http_sp_target_t *ngx_http_sp_breaker_target(
+    const ngx_http_sp_breaker_t *breaker);
+
+/* ngx_http_sp_core_route.c */
+
+/* ms until it may be asked with one of its keys */
+ngx_msec_t ngx_http_sp_target_wait(const ngx_http_sp_target_t *target);
+
+/* ngx_http_sp_core_attempt.c */
+
+/* NGX_BUSY: another request has begun to probe it */
+ngx_int_t ngx_http_sp_attempt_take(ngx_http_sp_attempt_t *attempt);
+
+size_t ngx_http_sp_attempts_size(const ngx_array_t *attempts);
+u_char *ngx_http_sp_attempts_print(u_char *p, const ngx_array_t *attempts);
+
+/* ngx_http_sp_core_up.c */
+
+ngx_int_t ngx_http_sp_up_init(ngx_conf_t *cf,
+    ngx_http_sp_core_main_conf_t *mcf);
+size_t ngx_http_sp_up_size(const ngx_http_sp_core_main_conf_t *mcf);
+u_char *ngx_http_sp_up_print(u_char *p,
+    const ngx_http_sp_core_main_conf_t *mcf);
 
 /* ngx_http_sp_core_capability.c */
 

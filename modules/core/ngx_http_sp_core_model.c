@@ -50,6 +50,8 @@ ngx_int_t
 ngx_http_sp_models_create(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
 {
     if (ngx_array_init(&mcf->providers, cf->pool, 4, sizeof(void *)) != NGX_OK
+        || ngx_array_init(&mcf->breakers, cf->pool, 16, sizeof(void *))
+           != NGX_OK
         || ngx_array_init(&mcf->models, cf->pool, 8, sizeof(void *)) != NGX_OK
         || ngx_array_init(&mcf->tokenizers, cf->pool, 2, sizeof(void *))
            != NGX_OK

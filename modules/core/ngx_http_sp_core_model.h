@@ -20,6 +20,9 @@
 /* content type, and what a dialect adds for the key */
 #define NGX_HTTP_SP_PROVIDER_HEADERS    8
 
+/* bits of a word */
+#define NGX_HTTP_SP_PROVIDER_KEYS       32
+
 
 typedef enum {
     NGX_HTTP_SP_MODEL_CHAT = 0,
@@ -48,16 +51,26 @@ typedef struct {
 } ngx_http_sp_call_metrics_t;
 
 
+struct ngx_http_sp_key_s {
+    ngx_str_t                     value;       /* never logged; or empty */
+    ngx_str_t                     headers;     /* of every request, as text */
+    ngx_str_t                     lines[NGX_HTTP_SP_PROVIDER_HEADERS];
+    ngx_uint_t                    nlines;      /* of every fetch */
+    ngx_http_sp_breaker_t        *breaker;
+};
+
+
 typedef struct {
     ngx_str_t                     name;
     const sp_dialect_t           *dialect;
 
     ngx_http_sp_relay_endpoint_t  endpoint;
     ngx_str_t                     url;         /* no slash at its end */
-    ngx_str_t                     key;         /* never logged */
-    ngx_str_t                     headers;     /* of every request, as text */
-    ngx_str_t                     lines[NGX_HTTP_SP_PROVIDER_HEADERS];
-    ngx_uint_t                    nlines;      /* of every fetch */
+    ngx_array_t                   keys;        /* key_t; one without a value
+                                                  where it wants none */
+    ngx_uint_t                    max_fails;
+    ngx_msec_t                    fail_timeout;
+    ngx_msec_t                    cooldown;
     ngx_flag_t                    stream_usage;
     sp_dialect_options_t          options;
     ngx_int_t                     max_tokens;  /* of a request that tells
@@ -66,6 +79,7 @@ typedef struct {
     ngx_uint_t                    embeddings;  /* of them */
 
     ngx_http_sp_call_metrics_t    calls[NGX_HTTP_SP_CALLS];
+    ngx_sp_metric_t              *failures[NGX_HTTP_SP_FAILURES];
     ngx_sp_metric_t              *unterminated;
     ngx_sp_metric_t              *first_byte;
 } ngx_http_sp_provider_t;
@@ -84,7 +98,7 @@ typedef struct {
 
 /* a model of a provider, where requests for an alias may go */
 
-typedef struct {
+struct ngx_http_sp_target_s {
     ngx_str_t                     name;        /* the provider's */
     size_t                        context;     /* tokens; 0: not known */
     size_t                        output;      /* the same, of an answer */
@@ -92,20 +106,22 @@ typedef struct {
     ngx_http_sp_provider_t       *provider;
     ngx_http_sp_tokenizer_t      *tokenizer;   /* NULL: tokens are estimated */
     sp_bpe_pattern_e              pattern;     /* ... as for these models */
+    ngx_http_sp_breaker_t        *breaker;
+    ngx_http_sp_breaker_t       **limits;      /* by key */
     sp_price_t                    price;
     unsigned                      backup:1;
     unsigned                      priced:1;
     unsigned                      estimate:1;  /* tokenizer=off */
-} ngx_http_sp_target_t;
+};
 
 
-typedef struct {
+struct ngx_http_sp_model_s {
     ngx_str_t                     alias;
     ngx_http_sp_model_kind_e      kind;
     ngx_array_t                   targets;     /* ngx_http_sp_target_t */
     ngx_uint_t                    capabilities;    /* 0: not told */
     unsigned                      internal:1;  /* clients cannot name it */
-} ngx_http_sp_model_t;
+};
 
 
 /*
@@ -189,9 +205,8 @@ typedef struct {
     /* private */
 
     ngx_sp_fetch_op_t             fetch;
-    const ngx_http_sp_target_t  **targets;
-    ngx_uint_t                    ntargets;
-    ngx_uint_t                    tried;
+    ngx_http_sp_route_t           route;
+    ngx_http_sp_attempt_t        *attempt;
     ngx_uint_t                    found;       /* vectors */
 } ngx_http_sp_call_t;
 

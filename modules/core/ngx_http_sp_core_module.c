@@ -248,7 +248,10 @@ ngx_http_sp_core_postconfiguration(ngx_conf_t *cf)
 
     ngx_http_sp_providers_watch(mcf);
 
-    if (ngx_sp_name_configure(cf, &mcf->names, clcf->resolver) != NGX_OK) {
+    if (ngx_sp_name_configure(cf, &mcf->names, clcf->resolver) != NGX_OK
+        || ngx_http_sp_breakers_init(cf, mcf) != NGX_OK
+        || ngx_http_sp_up_init(cf, mcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -18,17 +18,20 @@ static char *ngx_http_sp_provider_end(ngx_conf_t *cf,
     ngx_http_sp_provider_t *provider);
 static ngx_int_t ngx_http_sp_provider_check(ngx_conf_t *cf,
     ngx_http_sp_provider_t *provider);
-static ngx_int_t ngx_http_sp_provider_headers(ngx_conf_t *cf,
+static ngx_int_t ngx_http_sp_provider_keys(ngx_conf_t *cf,
     ngx_http_sp_provider_t *provider);
+static ngx_int_t ngx_http_sp_provider_headers(ngx_conf_t *cf,
+    ngx_http_sp_provider_t *provider, ngx_http_sp_key_t *key);
 static void ngx_http_sp_provider_write_headers(
-    ngx_http_sp_provider_t *provider, sp_out_t *out);
+    ngx_http_sp_provider_t *provider, const ngx_http_sp_key_t *key,
+    sp_out_t *out);
 static ngx_int_t ngx_http_sp_provider_lines(ngx_conf_t *cf,
+    ngx_http_sp_provider_t *provider, ngx_http_sp_key_t *key);
+static ngx_int_t ngx_http_sp_provider_failures(ngx_conf_t *cf,
     ngx_http_sp_provider_t *provider);
 static char *ngx_http_sp_provider_dialect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_sp_provider_url(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-static char *ngx_http_sp_provider_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 
@@ -42,6 +45,18 @@ static ngx_sp_conf_bounds_t  ngx_http_sp_provider_max_tokens = {
 
 static ngx_sp_conf_bounds_t  ngx_http_sp_provider_timeout = {
     1, NGX_MAX_INT_T_VALUE, "a time above 0"
+};
+
+static ngx_sp_conf_bounds_t  ngx_http_sp_provider_fails = {
+    0, 1000, "the number of failures that open the breaker, 0 to 1000"
+};
+
+static ngx_sp_conf_bounds_t  ngx_http_sp_provider_fail_timeout = {
+    10, 3600 * 1000, "a time from 10ms to 1h"
+};
+
+static ngx_sp_conf_bounds_t  ngx_http_sp_provider_cooldown = {
+    0, 3600 * 1000, "a time up to 1h, or 0"
 };
 
 static ngx_sp_conf_bounds_t  ngx_http_sp_provider_buffer = {
@@ -60,7 +75,7 @@ static ngx_sp_conf_setting_t  ngx_http_sp_provider_params[] = {
     { ngx_string("upstream"), NGX_CONF_TAKE1, ngx_conf_set_str_slot, 0,
       offsetof(ngx_http_sp_provider_t, endpoint.upstream_name), NULL },
 
-    { ngx_string("key_file"), NGX_CONF_TAKE1, ngx_http_sp_provider_key_file, 0,
+    { ngx_string("key_file"), NGX_CONF_TAKE1, ngx_http_sp_key_file, 0,
       0, NULL },
 
     { ngx_string("trusted_certificate"), NGX_CONF_TAKE1, ngx_conf_set_str_slot,
@@ -92,9 +107,29 @@ static ngx_sp_conf_setting_t  ngx_http_sp_provider_params[] = {
       offsetof(ngx_http_sp_provider_t, endpoint.upstream.send_timeout),
       &ngx_http_sp_provider_timeout },
 
-    { ngx_string("read_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
-      offsetof(ngx_http_sp_provider_t, endpoint.upstream.read_timeout),
+    { ngx_string("first_byte_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot,
+      0, offsetof(ngx_http_sp_provider_t, endpoint.upstream.read_timeout),
       &ngx_http_sp_provider_timeout },
+
+    { ngx_string("read_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
+      offsetof(ngx_http_sp_provider_t, endpoint.read_timeout),
+      &ngx_http_sp_provider_timeout },
+
+    { ngx_string("total_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
+      offsetof(ngx_http_sp_provider_t, endpoint.total_timeout),
+      &ngx_http_sp_provider_timeout },
+
+    { ngx_string("max_fails"), NGX_CONF_TAKE1, ngx_sp_conf_number_slot, 0,
+      offsetof(ngx_http_sp_provider_t, max_fails),
+      &ngx_http_sp_provider_fails },
+
+    { ngx_string("fail_timeout"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
+      offsetof(ngx_http_sp_provider_t, fail_timeout),
+      &ngx_http_sp_provider_fail_timeout },
+
+    { ngx_string("cooldown"), NGX_CONF_TAKE1, ngx_sp_conf_msec_slot, 0,
+      offsetof(ngx_http_sp_provider_t, cooldown),
+      &ngx_http_sp_provider_cooldown },
 
     { ngx_string("buffer_size"), NGX_CONF_TAKE1, ngx_sp_conf_size_slot, 0,
       offsetof(ngx_http_sp_provider_t, endpoint.upstream.buffer_size),
@@ -245,6 +280,18 @@ ngx_http_sp_provider_create(ngx_conf_t *cf)
     provider->endpoint.keepalive = NGX_CONF_UNSET;
     provider->stream_usage = NGX_CONF_UNSET;
     provider->max_tokens = NGX_CONF_UNSET;
+    provider->max_fails = NGX_CONF_UNSET_UINT;
+    provider->fail_timeout = NGX_CONF_UNSET_MSEC;
+    provider->cooldown = NGX_CONF_UNSET_MSEC;
+    provider->endpoint.read_timeout = NGX_CONF_UNSET_MSEC;
+    provider->endpoint.total_timeout = NGX_CONF_UNSET_MSEC;
+
+    if (ngx_array_init(&provider->keys, cf->pool, 1,
+                       sizeof(ngx_http_sp_key_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
 
     ucf = &provider->endpoint.upstream;
 
@@ -275,14 +322,20 @@ ngx_http_sp_provider_end(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
     ngx_conf_init_value(provider->stream_usage, 1);
     ngx_conf_init_value(provider->max_tokens,
                         (ngx_int_t) provider->dialect->max_tokens);
+    ngx_conf_init_uint_value(provider->max_fails, 5);
+    ngx_conf_init_msec_value(provider->fail_timeout, 10000);
+    ngx_conf_init_msec_value(provider->cooldown, 30000);
 
     ngx_conf_init_msec_value(ucf->connect_timeout, 5000);
     ngx_conf_init_msec_value(ucf->send_timeout, 30000);
-    ngx_conf_init_msec_value(ucf->read_timeout, 120000);
+    ngx_conf_init_msec_value(provider->endpoint.read_timeout, 120000);
+    ngx_conf_init_msec_value(provider->endpoint.total_timeout, 1800000);
+    ngx_conf_init_msec_value(ucf->read_timeout,
+                             provider->endpoint.read_timeout);
     ngx_conf_init_size_value(ucf->buffer_size, 32768);
 
-    if (ngx_http_sp_provider_headers(cf, provider) != NGX_OK
-        || ngx_http_sp_provider_lines(cf, provider) != NGX_OK
+    if (ngx_http_sp_provider_keys(cf, provider) != NGX_OK
+        || ngx_http_sp_provider_failures(cf, provider) != NGX_OK
         || ngx_http_sp_add_metrics(cf, ngx_http_sp_provider_metrics, provider,
                                    "provider", &provider->name)
            != NGX_OK)
@@ -358,17 +411,45 @@ ngx_http_sp_provider_check(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
 }
 
 
+/* what requests say with each key */
+
+static ngx_int_t
+ngx_http_sp_provider_keys(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
+{
+    ngx_uint_t          i;
+    ngx_http_sp_key_t  *key;
+
+    if (provider->keys.nelts == 0
+        && ngx_http_sp_key_add(provider) == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    key = provider->keys.elts;
+
+    for (i = 0; i < provider->keys.nelts; i++) {
+        if (ngx_http_sp_provider_headers(cf, provider, &key[i]) != NGX_OK
+            || ngx_http_sp_provider_lines(cf, provider, &key[i]) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 /* the part of the request header that never changes */
 
 static ngx_int_t
 ngx_http_sp_provider_headers(ngx_conf_t *cf,
-    ngx_http_sp_provider_t *provider)
+    ngx_http_sp_provider_t *provider, ngx_http_sp_key_t *key)
 {
     sp_out_t  out;
 
     ngx_memzero(&out, sizeof(sp_out_t));
 
-    ngx_http_sp_provider_write_headers(provider, &out);
+    ngx_http_sp_provider_write_headers(provider, key, &out);
 
     out.dst = ngx_pnalloc(cf->pool, out.len);
     if (out.dst == NULL) {
@@ -378,10 +459,10 @@ ngx_http_sp_provider_headers(ngx_conf_t *cf,
     out.size = out.len;
     out.len = 0;
 
-    ngx_http_sp_provider_write_headers(provider, &out);
+    ngx_http_sp_provider_write_headers(provider, key, &out);
 
-    provider->headers.data = (u_char *) out.dst;
-    provider->headers.len = out.len;
+    key->headers.data = (u_char *) out.dst;
+    key->headers.len = out.len;
 
     return NGX_OK;
 }
@@ -389,7 +470,7 @@ ngx_http_sp_provider_headers(ngx_conf_t *cf,
 
 static void
 ngx_http_sp_provider_write_headers(ngx_http_sp_provider_t *provider,
-    sp_out_t *out)
+    const ngx_http_sp_key_t *key, sp_out_t *out)
 {
     sp_out_str(out, "Host: ");
     sp_out_put(out, (char *) provider->endpoint.host.data,
@@ -398,8 +479,8 @@ ngx_http_sp_provider_write_headers(ngx_http_sp_provider_t *provider,
                     "Accept-Encoding: identity" CRLF
                     "User-Agent: sallyport" CRLF);
 
-    provider->dialect->write_headers((char *) provider->key.data,
-                                     provider->key.len, out);
+    provider->dialect->write_headers((char *) key->value.data,
+                                     key->value.len, out);
 
     if (provider->endpoint.keepalive == 0) {
         sp_out_str(out, "Connection: close" CRLF);
@@ -410,15 +491,16 @@ ngx_http_sp_provider_write_headers(ngx_http_sp_provider_t *provider,
 /* the same for a fetch, which writes the rest itself */
 
 static ngx_int_t
-ngx_http_sp_provider_lines(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
+ngx_http_sp_provider_lines(ngx_conf_t *cf, ngx_http_sp_provider_t *provider,
+    ngx_http_sp_key_t *key)
 {
     u_char    *p, *last, *end;
     sp_out_t   out;
 
     ngx_memzero(&out, sizeof(sp_out_t));
 
-    provider->dialect->write_headers((char *) provider->key.data,
-                                     provider->key.len, &out);
+    provider->dialect->write_headers((char *) key->value.data,
+                                     key->value.len, &out);
 
     out.dst = ngx_pnalloc(cf->pool, out.len + 1);
     if (out.dst == NULL) {
@@ -428,16 +510,16 @@ ngx_http_sp_provider_lines(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
     out.size = out.len;
     out.len = 0;
 
-    provider->dialect->write_headers((char *) provider->key.data,
-                                     provider->key.len, &out);
+    provider->dialect->write_headers((char *) key->value.data,
+                                     key->value.len, &out);
 
-    ngx_str_set(&provider->lines[0], "Content-Type: application/json");
-    provider->nlines = 1;
+    ngx_str_set(&key->lines[0], "Content-Type: application/json");
+    key->nlines = 1;
 
     p = (u_char *) out.dst;
     last = p + out.len;
 
-    while (p < last && provider->nlines < NGX_HTTP_SP_PROVIDER_HEADERS) {
+    while (p < last && key->nlines < NGX_HTTP_SP_PROVIDER_HEADERS) {
 
         end = ngx_strlchr(p, last, CR);
 
@@ -445,9 +527,9 @@ ngx_http_sp_provider_lines(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
             break;
         }
 
-        provider->lines[provider->nlines].data = p;
-        provider->lines[provider->nlines].len = end - p;
-        provider->nlines++;
+        key->lines[key->nlines].data = p;
+        key->lines[key->nlines].len = end - p;
+        key->nlines++;
 
         p = end + 2;
     }
@@ -508,21 +590,44 @@ ngx_http_sp_provider_url(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static char *
-ngx_http_sp_provider_key_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+/* its failures by class */
+
+static ngx_int_t
+ngx_http_sp_provider_failures(ngx_conf_t *cf,
+    ngx_http_sp_provider_t *provider)
 {
-    ngx_http_sp_provider_t *provider = conf;
+    u_char      *p;
+    size_t       size;
+    ngx_str_t    labels;
+    ngx_uint_t   i;
+    const char  *name;
 
-    ngx_str_t  *value;
+    for (i = NGX_HTTP_SP_FAILURE_NONE + 1; i < NGX_HTTP_SP_FAILURES; i++) {
 
-    if (provider->key.len != 0) {
-        return "is duplicate";
+        name = ngx_http_sp_failure_name((ngx_http_sp_failure_e) i);
+        size = sizeof("provider=\"\",class=\"\"") + provider->name.len
+               + ngx_strlen(name);
+
+        p = ngx_pnalloc(cf->pool, size);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        labels.data = p;
+        labels.len = ngx_sprintf(p, "provider=\"%V\",class=\"%s\"",
+                                 &provider->name, name)
+                     - p;
+
+        provider->failures[i] = ngx_http_sp_add_metric(cf, NGX_SP_COUNTER,
+            "sallyport_llm_failures_total",
+            "Tries at a provider that failed, by why.", &labels);
+
+        if (provider->failures[i] == NULL) {
+            return NGX_ERROR;
+        }
     }
 
-    value = cf->args->elts;
-
-    return ngx_sp_secret_api_key(cf, &value[1], &provider->key)
-           == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return NGX_OK;
 }
 
 

@@ -281,7 +281,8 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
     id.data = (u_char *) turn->id;
     id.len = sizeof(turn->id);
 
-    line->len = NGX_HTTP_SP_TURN_FIXED + turn->receipt.len;
+    line->len = NGX_HTTP_SP_TURN_FIXED + turn->receipt.len
+                + ngx_http_sp_attempts_size(turn->attempts);
 
     for (i = 0; texts[i].name != NULL; i++) {
         line->len += ngx_http_sp_turn_print(NULL, &texts[i]);
@@ -307,15 +308,18 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
         p = ngx_sprintf(p, "\"receipt\":%V,", &turn->receipt);
     }
 
-    p = ngx_sprintf(p, "\"kind\":\"%s\","
+    p = ngx_sprintf(p, "\"attempts\":");
+    p = ngx_http_sp_attempts_print(p, turn->attempts);
+
+    p = ngx_sprintf(p, ",\"kind\":\"%s\","
                     "\"outcome\":\"%s\",\"error_type\":\"%s\","
-                    "\"status\":%ui,\"attempts\":%ui,"
+                    "\"status\":%ui,"
                     "\"first_byte_ms\":%M,"
                     "\"total_ms\":%M,\"stream\":%s,"
                     "\"store\":%s,\"memory\":%s,\"at\":%T.%03M}\n",
                     kinds[turn->kind], ngx_http_sp_turn_outcome(turn->finish),
                     ngx_http_sp_turn_error_name(turn->error), turn->status,
-                    turn->attempts, turn->first_byte, turn->total,
+                    turn->first_byte, turn->total,
                     turn->stream ? "true" : "false",
                     turn->store ? "true" : "false",
                     turn->memory ? "true" : "false", tp->sec, tp->msec);

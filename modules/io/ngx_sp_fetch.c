@@ -21,6 +21,9 @@
 #define NGX_SP_FETCH_MIN_BUF   4096
 #define NGX_SP_FETCH_AGENT     "sallyport"
 
+/* seconds that a server may ask to be left alone: a day */
+#define NGX_SP_FETCH_WAIT      86400
+
 /*
  * Seconds.  Below the idle timeouts of servers: curl 7.88 takes what one has
  * said at its timeout (a 408) for the answer to the next request.
@@ -158,6 +161,7 @@ ngx_sp_fetch_done(ngx_sp_fetch_transfer_t *tr, CURLcode code)
 {
     char                *type;
     long                 size, status;
+    curl_off_t           wait;
     const char          *reason;
     ngx_sp_fetch_t      *fetch;
     ngx_sp_fetch_op_t   *op;
@@ -180,6 +184,7 @@ ngx_sp_fetch_done(ngx_sp_fetch_transfer_t *tr, CURLcode code)
 
     size = 0;
     status = 0;
+    wait = 0;
     type = NULL;
     reason = NULL;
 
@@ -195,7 +200,10 @@ ngx_sp_fetch_done(ngx_sp_fetch_transfer_t *tr, CURLcode code)
         (void) curl_easy_getinfo(tr->easy, CURLINFO_RESPONSE_CODE, &status);
         (void) curl_easy_getinfo(tr->easy, CURLINFO_CONTENT_TYPE, &type);
 
+        (void) curl_easy_getinfo(tr->easy, CURLINFO_RETRY_AFTER, &wait);
+
         op->status = (ngx_uint_t) status;
+        op->retry_after = (ngx_msec_t) ngx_min(wait, NGX_SP_FETCH_WAIT) * 1000;
 
         op->response.data = tr->body;
         op->response.len = tr->len;

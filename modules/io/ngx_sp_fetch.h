@@ -30,6 +30,7 @@ typedef struct {
     /* valid in "done" when the result is OK */
 
     ngx_uint_t         status;     /* any HTTP status is OK */
+    ngx_msec_t         retry_after;     /* of the header; 0: none */
     ngx_str_t          content_type;
     ngx_str_t          response;
 } ngx_sp_fetch_op_t;

@@ -59,6 +59,10 @@ typedef struct {
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
     ngx_msec_t                    character_cache;
+
+    ngx_uint_t                    tries;
+    ngx_msec_t                    retry_within;
+    ngx_msec_t                    timeout;      /* of all tries */
 } ngx_http_sp_llm_loc_conf_t;
 
 
@@ -68,6 +72,7 @@ typedef struct {
     const char                   *message;
     ngx_uint_t                    status;       /* 0: 502 */
     ngx_http_sp_turn_error_e      error;        /* in the ledger */
+    ngx_http_sp_failure_e         failure;      /* of the try */
 } ngx_http_sp_llm_fault_t;
 
 
@@ -103,10 +108,15 @@ typedef struct {
     ngx_str_t                     headers;      /* of the client, as text */
     ngx_str_t                     replaced;     /* the line of the provider's
                                                    that one of them is for */
-    ngx_str_t                     retry_after;
+    ngx_http_sp_attempt_t        *entry;        /* of the ledger */
+    ngx_http_sp_failure_e         failure;      /* as far as it is known */
+
     ngx_uint_t                    error_status; /* answered in its place */
+    ngx_str_t                     should_retry; /* "true", "false"; or none */
     const ngx_http_sp_llm_fault_t  *fault;      /* said in its place, where
                                                    the header is out */
+
+    unsigned                      retry_ms:1;   /* its hint was that fine */
 
     unsigned                      event_stream:1; /* content types */
     unsigned                      json_type:1;
@@ -190,9 +200,7 @@ typedef struct {
     ngx_http_sp_llm_check_t       check;
     ngx_http_sp_llm_character_t   persona;
 
-    const ngx_http_sp_target_t  **targets;      /* in the order of trying */
-    ngx_uint_t                    ntargets;
-    ngx_uint_t                    tried;
+    ngx_http_sp_route_t           route;
     ngx_sp_op_t                   lookup;       /* of the only one's name */
 
     ngx_http_sp_llm_keepalive_t   keepalive;
@@ -236,7 +244,7 @@ ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
 
 /* the request of an attempt, into ctx->relay; or an HTTP status */
 ngx_int_t ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
-    const ngx_http_sp_target_t *target);
+    ngx_http_sp_attempt_t *entry);
 
 /* ngx_http_sp_llm_models.c */
 ngx_int_t ngx_http_sp_llm_models_init(ngx_conf_t *cf);
@@ -252,6 +260,21 @@ ngx_int_t ngx_http_sp_llm_order(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_await(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_next(ngx_http_sp_relay_t *relay);
 ngx_uint_t ngx_http_sp_llm_more(ngx_http_sp_relay_t *relay);
+void ngx_http_sp_llm_failed(ngx_http_sp_relay_t *relay);
+
+/* what to say of relay->failure, and its class */
+const ngx_http_sp_llm_fault_t *ngx_http_sp_llm_fault(
+    const ngx_http_sp_relay_t *relay);
+
+/* ngx_http_sp_llm_retry.c: when it wants to be asked again, or not at all */
+ngx_int_t ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value);
+ngx_int_t ngx_http_sp_llm_retry_after_ms(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value);
+ngx_int_t ngx_http_sp_llm_should_retry(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value);
+ngx_int_t ngx_http_sp_llm_pass_retry(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_uint_t status);
 
 /* ngx_http_sp_llm_answer.c */
 ngx_int_t ngx_http_sp_llm_start(ngx_http_request_t *r,

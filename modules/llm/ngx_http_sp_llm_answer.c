@@ -20,8 +20,6 @@ static ngx_uint_t ngx_http_sp_llm_is_type(const char *type, u_char *p,
     size_t len);
 static ngx_int_t ngx_http_sp_llm_content_encoding(
     ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *value);
-static ngx_int_t ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
-    const ngx_str_t *value);
 static ngx_int_t ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay);
 static ngx_int_t ngx_http_sp_llm_judge(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx);
@@ -39,13 +37,12 @@ static ngx_int_t ngx_http_sp_llm_data(ngx_http_sp_relay_t *relay, u_char *p,
 static void ngx_http_sp_llm_fresh(ngx_http_sp_relay_t *relay);
 static ngx_int_t ngx_http_sp_llm_end(ngx_http_sp_relay_t *relay,
     ngx_uint_t broken);
-static const ngx_http_sp_llm_fault_t *ngx_http_sp_llm_why(ngx_int_t rc,
-    ngx_uint_t began);
 static void ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc);
 
 
 static const ngx_http_sp_relay_handlers_t  ngx_http_sp_llm_relay = {
     ngx_http_sp_llm_next,
+    ngx_http_sp_llm_failed,
     ngx_http_sp_llm_more,
     ngx_http_sp_llm_begin_answer,
     ngx_http_sp_llm_header,
@@ -72,39 +69,31 @@ static const ngx_http_sp_llm_header_t  ngx_http_sp_llm_headers[] = {
     { ngx_string("content-type"), ngx_http_sp_llm_content_type },
     { ngx_string("content-encoding"), ngx_http_sp_llm_content_encoding },
     { ngx_string("retry-after"), ngx_http_sp_llm_retry_after },
+    { ngx_string("retry-after-ms"), ngx_http_sp_llm_retry_after_ms },
+    { ngx_string("x-should-retry"), ngx_http_sp_llm_should_retry },
     { ngx_null_string, NULL }
 };
 
 
-static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_timeout =
-    { "provider_timeout",
-      "the model provider did not answer in time",
-      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT };
-
-static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_unreachable =
-    { "provider_unreachable",
-      "the model provider could not be reached or closed the connection",
-      0, NGX_HTTP_SP_PROVIDER_UNREACHABLE };
-
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_cut =
     { "provider_stream_cut",
       "the model provider closed the stream before its end",
-      0, NGX_HTTP_SP_PROVIDER_CUT };
+      0, NGX_HTTP_SP_PROVIDER_CUT, NGX_HTTP_SP_FAILURE_CUT };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_encoded =
     { "provider_encoded",
       "the model provider sent a compressed answer that was not asked for",
-      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_ANSWER };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_began =
     { "provider_error",
       "the model provider reported an error in place of an answer",
-      0, NGX_HTTP_SP_PROVIDER_ERROR };
+      0, NGX_HTTP_SP_PROVIDER_ERROR, NGX_HTTP_SP_FAILURE_ERROR };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
     { "provider_content_type",
       "the model provider answered with an unexpected content type",
-      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_ANSWER };
 
 
 ngx_int_t
@@ -121,6 +110,10 @@ ngx_http_sp_llm_start(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
     relay->r = r;
     relay->data = ctx;
     relay->tag = (ngx_buf_tag_t) &ngx_http_sp_llm_module;
+
+    if (ctx->route.timeout != 0) {
+        relay->deadline = ctx->route.started + ctx->route.timeout;
+    }
 
     if (ngx_http_sp_llm_keepalive(ctx) != NGX_OK) {
         return NGX_ERROR;
@@ -217,22 +210,6 @@ ngx_http_sp_llm_content_encoding(ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
-static ngx_int_t
-ngx_http_sp_llm_retry_after(ngx_http_sp_llm_ctx_t *ctx,
-    const ngx_str_t *value)
-{
-    ctx->attempt.retry_after.data = ngx_pstrdup(ctx->request->pool,
-                                                (ngx_str_t *) value);
-
-    if (ctx->attempt.retry_after.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ctx->attempt.retry_after.len = value->len;
-
-    return NGX_OK;
-}
-
 
 static ngx_int_t
 ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
@@ -241,6 +218,8 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
     ngx_http_sp_llm_ctx_t  *ctx;
 
     ctx = relay->data;
+
+    ctx->attempt.entry->status = relay->status.code;
 
     rc = ngx_http_sp_llm_judge(ctx);
 
@@ -287,6 +266,8 @@ ngx_http_sp_llm_judge(ngx_http_sp_llm_ctx_t *ctx)
     if (rc != NGX_OK) {
         return rc;
     }
+
+    ngx_http_sp_attempt_begun(ctx->attempt.entry);
 
     if (ctx->check.stream) {
         return ngx_http_sp_llm_stream_header(ctx);
@@ -533,21 +514,9 @@ ngx_http_sp_llm_end(ngx_http_sp_relay_t *relay, ngx_uint_t broken)
 }
 
 
-static const ngx_http_sp_llm_fault_t *
-ngx_http_sp_llm_why(ngx_int_t rc, ngx_uint_t began)
-{
-    if (rc == NGX_HTTP_GATEWAY_TIME_OUT) {
-        return &ngx_http_sp_llm_timeout;
-    }
-
-    return began ? &ngx_http_sp_llm_cut : &ngx_http_sp_llm_unreachable;
-}
-
-
 static void
 ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
 {
-    ngx_uint_t                      began;
     ngx_http_request_t             *r;
     ngx_http_sp_llm_ctx_t          *ctx;
     const ngx_http_sp_llm_fault_t  *fault;
@@ -556,8 +525,6 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
     ctx = relay->data;
 
     ngx_http_sp_llm_keepalive_stop(ctx);
-
-    began = r->upstream->header_sent;
 
     if (ctx->keepalive.committed) {
 
@@ -586,15 +553,13 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
         return;
     }
 
+    fault = ngx_http_sp_llm_fault(relay);
+
     if (r->upstream->header_sent) {
-
         ngx_http_sp_llm_late(ctx, rc, ctx->attempt.fault ? ctx->attempt.fault
-                                      : ngx_http_sp_llm_why(rc, began));
-
+                                                         : fault);
         return;
     }
-
-    fault = ngx_http_sp_llm_why(rc, 0);
 
     if ((rc == NGX_HTTP_GATEWAY_TIME_OUT || rc == NGX_HTTP_BAD_GATEWAY)
         && !ctx->attempt.refused)

@@ -57,8 +57,6 @@ static ngx_int_t ngx_http_sp_llm_refused(ngx_http_request_t *r,
 static ngx_int_t ngx_http_sp_llm_refused_late(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_llm_refusal_t *refusal,
     const ngx_http_sp_llm_detail_t *detail);
-static void ngx_http_sp_llm_pass_retry(ngx_http_request_t *r,
-    ngx_str_t *value);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -70,11 +68,15 @@ static const ngx_http_sp_llm_refusal_t  ngx_http_sp_llm_refusals[] = {
       "the model provider refused the request", 1,
       NGX_HTTP_SP_PROVIDER_REFUSED_REQUEST },
 
-    { 401, NGX_HTTP_BAD_GATEWAY, "provider_auth_failed",
+    { 401, NGX_HTTP_BAD_GATEWAY, "provider_credentials_exhausted",
       "the gateway is not authorized at the model provider", 0,
       NGX_HTTP_SP_PROVIDER_AUTH },
 
-    { 403, NGX_HTTP_BAD_GATEWAY, "provider_auth_failed",
+    { 402, NGX_HTTP_BAD_GATEWAY, "provider_credentials_exhausted",
+      "the gateway is not authorized at the model provider", 0,
+      NGX_HTTP_SP_PROVIDER_AUTH },
+
+    { 403, NGX_HTTP_BAD_GATEWAY, "provider_credentials_exhausted",
       "the gateway is not authorized at the model provider", 0,
       NGX_HTTP_SP_PROVIDER_AUTH },
 
@@ -179,6 +181,7 @@ ngx_http_sp_llm_error_body(ngx_http_sp_llm_ctx_t *ctx)
     ngx_memzero(&detail, sizeof(ngx_http_sp_llm_detail_t));
 
     refusal = ngx_http_sp_llm_refusal(ctx->relay.status.code);
+    ctx->attempt.failure = ngx_http_sp_failure_status(ctx->relay.status.code);
 
     if (!refusal->detail && ngx_http_sp_llm_more(&ctx->relay)) {
 
@@ -364,9 +367,9 @@ static const char *
 ngx_http_sp_llm_word(ngx_http_sp_llm_ctx_t *ctx, const sp_slice_t *slice,
     size_t size)
 {
-    u_char     *p;
-    size_t      len;
-    ngx_str_t  *key;
+    u_char           *p;
+    size_t            len;
+    const ngx_str_t  *key;
 
     if (slice->len == 0) {
         return NULL;
@@ -380,7 +383,7 @@ ngx_http_sp_llm_word(ngx_http_sp_llm_ctx_t *ctx, const sp_slice_t *slice,
     len = sp_json_unescape((char *) p, size, slice->data, slice->len);
     p[len] = '\0';
 
-    key = &ctx->attempt.target->provider->key;
+    key = &ctx->attempt.entry->key->value;
 
     if (key->len != 0
         && ngx_strlcasestrn(p, p + len, key->data, ngx_min(key->len, 8) - 1)
@@ -405,6 +408,10 @@ ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_http_sp_llm_blame(ctx, refusal->error);
 
+    /* from now on it is known how long what has failed cools down */
+
+    ngx_http_sp_attempt_end(ctx->attempt.entry, ctx->attempt.failure);
+
     ctx->attempt.refused = 1;
     ctx->attempt.error_status = refusal->answer;
 
@@ -425,13 +432,7 @@ ngx_http_sp_llm_refused(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     (void) ngx_http_sp_error_param(r, detail->param);
     ngx_http_sp_error_type(r, detail->type);
 
-    if (refusal->answer == NGX_HTTP_TOO_MANY_REQUESTS
-        || refusal->answer == NGX_HTTP_SERVICE_UNAVAILABLE)
-    {
-        ngx_http_sp_llm_pass_retry(r, &ctx->attempt.retry_after);
-    }
-
-    return NGX_OK;
+    return ngx_http_sp_llm_pass_retry(ctx, refusal->answer);
 }
 
 
@@ -453,6 +454,7 @@ ngx_http_sp_llm_refused_late(ngx_http_sp_llm_ctx_t *ctx,
 
     fault->status = refusal->answer;
     fault->error = refusal->error;
+    fault->failure = ctx->attempt.failure;
     fault->code = detail->code ? detail->code : refusal->code;
     fault->message = refusal->message;
 
@@ -488,6 +490,8 @@ ngx_http_sp_llm_bad_answer(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
                   "llm: provider \"%V\": %s",
                   &ctx->attempt.target->provider->name, fault->code);
 
+    ctx->attempt.failure = fault->failure;
+
     if (ngx_http_sp_llm_more(&ctx->relay)) {
         return NGX_DECLINED;
     }
@@ -508,32 +512,4 @@ ngx_http_sp_llm_bad_answer(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     r->upstream->headers_in.status_n = NGX_HTTP_BAD_GATEWAY;
 
     return NGX_OK;
-}
-
-
-/* seconds, or an HTTP date */
-
-static void
-ngx_http_sp_llm_pass_retry(ngx_http_request_t *r, ngx_str_t *value)
-{
-    time_t     when;
-    ngx_int_t  seconds;
-
-    if (value->len == 0) {
-        return;
-    }
-
-    seconds = ngx_atoi(value->data, value->len);
-
-    if (seconds == NGX_ERROR) {
-        when = ngx_parse_http_time(value->data, value->len);
-
-        if (when == NGX_ERROR) {
-            return;
-        }
-
-        seconds = ngx_max(when - ngx_time(), 1);
-    }
-
-    (void) ngx_http_sp_retry_after(r, ngx_min(seconds, 86400));
 }

@@ -74,7 +74,7 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
 ngx_int_t
 ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
-    const ngx_http_sp_target_t *target)
+    ngx_http_sp_attempt_t *entry)
 {
     ngx_int_t                   rc;
     ngx_http_sp_llm_attempt_t  *attempt;
@@ -83,8 +83,9 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
 
     ngx_memzero(attempt, sizeof(ngx_http_sp_llm_attempt_t));
 
-    attempt->target = target;
-    attempt->dialect = target->provider->dialect;
+    attempt->entry = entry;
+    attempt->target = entry->target;
+    attempt->dialect = entry->target->provider->dialect;
     attempt->translated = ((attempt->dialect != ctx->check.dialect
                             && attempt->dialect->like != ctx->check.dialect)
                            || attempt->dialect->edit == NULL);
@@ -536,11 +537,13 @@ static void
 ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     size_t length, sp_out_t *out)
 {
-    size_t                       n;
-    ngx_str_t                   *headers, *replaced;
-    const sp_dialect_t          *dialect;
-    ngx_http_sp_provider_t      *provider;
+    size_t                    n;
+    const ngx_str_t          *headers, *replaced;
+    const sp_dialect_t       *dialect;
+    ngx_http_sp_provider_t   *provider;
+    const ngx_http_sp_key_t  *key;
 
+    key = ctx->attempt.entry->key;
     provider = ctx->attempt.target->provider;
     dialect = ctx->attempt.dialect;
 
@@ -550,7 +553,7 @@ ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     dialect->write_path(call, out);
     sp_out_str(out, " HTTP/1.1" CRLF);
 
-    headers = &provider->headers;
+    headers = &key->headers;
     replaced = &ctx->attempt.replaced;
 
     if (replaced->len == 0) {

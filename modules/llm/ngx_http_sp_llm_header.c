@@ -102,10 +102,11 @@ static ngx_int_t
 ngx_http_sp_llm_header_replace(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *name)
 {
-    u_char     *p, *last, *end;
-    ngx_str_t  *headers, *replaced;
+    u_char           *p, *last, *end;
+    ngx_str_t        *replaced;
+    const ngx_str_t  *headers;
 
-    headers = &ctx->attempt.target->provider->headers;
+    headers = &ctx->attempt.entry->key->headers;
     replaced = &ctx->attempt.replaced;
 
     last = headers->data + headers->len;

@@ -34,6 +34,16 @@ static ngx_conf_enum_t  ngx_http_sp_llm_system[] = {
 };
 
 
+static ngx_sp_conf_bounds_t  ngx_http_sp_llm_tries = {
+    1, 64, "the number of tries, 1 to 64"
+};
+
+
+static ngx_sp_conf_bounds_t  ngx_http_sp_llm_time = {
+    1, 24 * 3600 * 1000, "a time from 1ms to 24h"
+};
+
+
 static ngx_command_t  ngx_http_sp_llm_commands[] = {
 
     { ngx_string("llm_pass"),
@@ -112,6 +122,27 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("llm_tries"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_sp_conf_number_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_llm_loc_conf_t, tries),
+      &ngx_http_sp_llm_tries },
+
+    { ngx_string("llm_retry_within"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_sp_conf_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_llm_loc_conf_t, retry_within),
+      &ngx_http_sp_llm_time },
+
+    { ngx_string("llm_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_sp_conf_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_sp_llm_loc_conf_t, timeout),
+      &ngx_http_sp_llm_time },
 
       ngx_null_command
 };
@@ -397,6 +428,9 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     llcf->characters = NGX_CONF_UNSET_PTR;
     llcf->character_timeout = NGX_CONF_UNSET_MSEC;
     llcf->character_cache = NGX_CONF_UNSET_MSEC;
+    llcf->tries = NGX_CONF_UNSET_UINT;
+    llcf->retry_within = NGX_CONF_UNSET_MSEC;
+    llcf->timeout = NGX_CONF_UNSET_MSEC;
 
     return llcf;
 }
@@ -421,6 +455,11 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               prev->character_timeout, 1000);
     ngx_conf_merge_msec_value(conf->character_cache,
                               prev->character_cache, 10000);
+    ngx_conf_merge_uint_value(conf->tries, prev->tries,
+                              NGX_HTTP_SP_ROUTE_TRIES);
+    ngx_conf_merge_msec_value(conf->retry_within, prev->retry_within,
+                              NGX_HTTP_SP_ROUTE_WITHIN);
+    ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 1800000);
 
     return NGX_CONF_OK;
 }

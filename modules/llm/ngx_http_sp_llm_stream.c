@@ -20,7 +20,7 @@ static ngx_int_t ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx,
     u_char *p, size_t len);
 static ngx_int_t ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx);
-static const ngx_http_sp_llm_fault_t *ngx_http_sp_llm_fault(
+static const ngx_http_sp_llm_fault_t *ngx_http_sp_llm_reported_as(
     const sp_event_t *event);
 static ngx_int_t ngx_http_sp_llm_event_done(ngx_http_sp_llm_ctx_t *ctx,
     sp_sse_event_t *sse, ngx_uint_t passed);
@@ -39,27 +39,28 @@ static ngx_uint_t ngx_http_sp_llm_is_whole(ngx_http_sp_llm_ctx_t *ctx,
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
     { "provider_event_too_large",
       "the model provider sent an event above the configured size",
-      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_GATEWAY };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_long =
     { "answer_too_large",
       "the answer is too long to be repeated in the event at its end",
-      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_GATEWAY };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_malformed =
     { "provider_invalid_event",
       "the model provider sent an event that is not valid",
-      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER };
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_ANSWER };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_reported =
     { "provider_error",
       "the model provider reported an error while answering",
-      0, NGX_HTTP_SP_PROVIDER_ERROR };
+      0, NGX_HTTP_SP_PROVIDER_ERROR, NGX_HTTP_SP_FAILURE_ERROR };
 
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_overloaded =
     { "provider_overloaded",
       "the model provider is overloaded, try again later",
-      NGX_HTTP_SERVICE_UNAVAILABLE, NGX_HTTP_SP_PROVIDER_ERROR };
+      NGX_HTTP_SERVICE_UNAVAILABLE, NGX_HTTP_SP_PROVIDER_OVERLOADED,
+      NGX_HTTP_SP_FAILURE_OVERLOADED };
 
 
 ngx_int_t
@@ -418,7 +419,7 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse,
     }
 
     if (event.has_error) {
-        return ngx_http_sp_llm_fail(ctx, ngx_http_sp_llm_fault(&event));
+        return ngx_http_sp_llm_fail(ctx, ngx_http_sp_llm_reported_as(&event));
     }
 
     if (response->writer.full) {
@@ -451,7 +452,7 @@ ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx, sp_sse_event_t *sse,
 /* of what the provider says itself, only what a client can act on */
 
 static const ngx_http_sp_llm_fault_t *
-ngx_http_sp_llm_fault(const sp_event_t *event)
+ngx_http_sp_llm_reported_as(const sp_event_t *event)
 {
     static const char  overloaded[] = "overloaded_error";
 
@@ -671,6 +672,8 @@ ngx_http_sp_llm_end_failed(ngx_http_sp_llm_ctx_t *ctx,
     ngx_chain_t  *cl;
 
     static u_char  end[] = "\n\n";
+
+    ctx->attempt.failure = fault->failure;
 
     ngx_http_sp_llm_blame(ctx, fault->error);
 

@@ -2,34 +2,85 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * Where a request goes: the targets of its model, by weight, then those that
- * are backups, each once.  The next one is tried as long as nothing of an
- * answer was passed on.
+ * Where a request goes: the tries of its route, one after the other, as long
+ * as nothing of an answer was passed on.
  */
 
 
 #include "ngx_http_sp_llm.h"
 
 
+static void ngx_http_sp_llm_log_failure(const ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_attempt_t *former, const ngx_http_sp_attempt_t *next);
+
+
+/* by ngx_http_sp_relay_failure_e */
+
+static const ngx_http_sp_llm_fault_t  ngx_http_sp_llm_relay_faults[] = {
+
+    { "provider_unreachable",
+      "the model provider could not be reached or closed the connection",
+      0, NGX_HTTP_SP_PROVIDER_UNREACHABLE, NGX_HTTP_SP_FAILURE_UNREACHABLE },
+
+    { "provider_unreachable",
+      "the model provider could not be reached or closed the connection",
+      0, NGX_HTTP_SP_PROVIDER_UNREACHABLE, NGX_HTTP_SP_FAILURE_UNREACHABLE },
+
+    { "provider_connect_timeout",
+      "the model provider could not be reached in time",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
+      NGX_HTTP_SP_FAILURE_CONNECT_TIMEOUT },
+
+    { "provider_send_timeout",
+      "the model provider did not take the request in time",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
+      NGX_HTTP_SP_FAILURE_SEND_TIMEOUT },
+
+    { "provider_timeout",
+      "the model provider did not answer in time",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
+      NGX_HTTP_SP_FAILURE_FIRST_BYTE_TIMEOUT },
+
+    { "provider_read_timeout",
+      "the model provider did not go on in time",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
+      NGX_HTTP_SP_FAILURE_READ_TIMEOUT },
+
+    { "provider_total_timeout",
+      "the model provider did not come to an end in time",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
+      NGX_HTTP_SP_FAILURE_TOTAL_TIMEOUT },
+
+    { "request_deadline_exceeded",
+      "the request has taken the longest time that the gateway allows",
+      NGX_HTTP_GATEWAY_TIME_OUT, NGX_HTTP_SP_PROVIDER_TIMEOUT,
+      NGX_HTTP_SP_FAILURE_TOTAL_TIMEOUT },
+
+    { "provider_unreachable",
+      "the model provider could not be reached or closed the connection",
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_ANSWER },
+
+    { "provider_stream_cut",
+      "the model provider closed the stream before its end",
+      0, NGX_HTTP_SP_PROVIDER_CUT, NGX_HTTP_SP_FAILURE_CUT }
+};
+
+
 ngx_int_t
 ngx_http_sp_llm_order(ngx_http_sp_llm_ctx_t *ctx)
 {
-    ngx_http_sp_model_t  *model;
+    ngx_http_sp_route_t               *route;
+    const ngx_http_sp_llm_loc_conf_t  *conf;
 
-    model = ctx->check.model;
+    route = &ctx->route;
+    conf = ctx->check.conf;
 
-    ctx->ntargets = model->targets.nelts;
-    ctx->tried = 0;
+    route->tries = conf->tries;
+    route->within = conf->retry_within;
+    route->timeout = conf->timeout;
 
-    ctx->targets = ngx_palloc(ctx->request->pool,
-                              ctx->ntargets * sizeof(void *));
-    if (ctx->targets == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_sp_model_order(model, ctx->targets);
-
-    return NGX_OK;
+    return ngx_http_sp_route_start(route, ctx->request->pool,
+                                   ctx->check.model);
 }
 
 
@@ -43,6 +94,7 @@ ngx_http_sp_llm_await(ngx_http_sp_llm_ctx_t *ctx)
 {
     ngx_sp_op_t                   *op;
     ngx_sp_name_t                 *name;
+    ngx_http_sp_target_t          *targets;
     ngx_http_sp_relay_endpoint_t  *endpoint;
 
     op = &ctx->lookup;
@@ -51,7 +103,7 @@ ngx_http_sp_llm_await(ngx_http_sp_llm_ctx_t *ctx)
         return NGX_AGAIN;
     }
 
-    if (ctx->ntargets != 1) {
+    if (ctx->check.model->targets.nelts != 1) {
         return NGX_OK;
     }
 
@@ -63,7 +115,8 @@ ngx_http_sp_llm_await(ngx_http_sp_llm_ctx_t *ctx)
         return NGX_OK;
     }
 
-    endpoint = &ctx->targets[0]->provider->endpoint;
+    targets = ctx->check.model->targets.elts;
+    endpoint = &targets[0].provider->endpoint;
     name = ngx_http_sp_relay_unresolved(endpoint);
 
     if (name == NULL) {
@@ -92,7 +145,29 @@ ngx_http_sp_llm_more(ngx_http_sp_relay_t *relay)
 
     ctx = relay->data;
 
-    return ctx->tried < ctx->ntargets;
+    return ngx_http_sp_route_more(&ctx->route, ctx->attempt.failure);
+}
+
+
+void
+ngx_http_sp_llm_failed(ngx_http_sp_relay_t *relay)
+{
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    ctx = relay->data;
+
+    if (ctx->attempt.failure == NGX_HTTP_SP_FAILURE_NONE) {
+        ctx->attempt.failure = ngx_http_sp_llm_fault(relay)->failure;
+    }
+
+    ngx_http_sp_attempt_end(ctx->attempt.entry, ctx->attempt.failure);
+}
+
+
+const ngx_http_sp_llm_fault_t *
+ngx_http_sp_llm_fault(const ngx_http_sp_relay_t *relay)
+{
+    return &ngx_http_sp_llm_relay_faults[relay->failure];
 }
 
 
@@ -101,41 +176,52 @@ ngx_http_sp_llm_more(ngx_http_sp_relay_t *relay)
 ngx_int_t
 ngx_http_sp_llm_next(ngx_http_sp_relay_t *relay)
 {
-    ngx_int_t                    rc;
-    ngx_http_sp_llm_ctx_t       *ctx;
-    ngx_http_sp_provider_t      *former;
-    const ngx_http_sp_target_t  *target;
+    ngx_int_t                rc;
+    ngx_http_sp_llm_ctx_t   *ctx;
+    ngx_http_sp_attempt_t   *attempt, *former;
 
     ctx = relay->data;
+    former = (ctx->route.tried != 0) ? ctx->attempt.entry : NULL;
 
-    if (ctx->tried == ctx->ntargets) {
+    attempt = ngx_http_sp_route_next(&ctx->route);
+    if (attempt == NULL) {
         return NGX_DECLINED;
     }
 
-    target = ctx->targets[ctx->tried];
-
-    if (ctx->tried != 0) {
-        former = ctx->attempt.target->provider;
-
+    if (former != NULL) {
         ngx_sp_metric_add(ngx_http_sp_llm_metrics(ctx)->failed, 1);
-
-        ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
-                      "llm: provider \"%V\" failed, model \"%V\" goes to "
-                      "\"%V\"", &former->name, &ctx->check.model->alias,
-                      &target->provider->name);
+        ngx_http_sp_llm_log_failure(ctx, former, attempt);
     }
-
-    ctx->tried++;
 
     ngx_memzero(&ctx->response, sizeof(ngx_http_sp_llm_response_t));
 
-    rc = ngx_http_sp_llm_request(ctx, target);
+    rc = ngx_http_sp_llm_request(ctx, attempt);
 
-    if (rc != NGX_OK) {
-        return rc;
+    if (rc == NGX_OK) {
+        relay->endpoint = &attempt->target->provider->endpoint;
+        rc = ngx_http_sp_llm_begin(ctx);
     }
 
-    relay->endpoint = &target->provider->endpoint;
+    if (rc != NGX_OK) {
+        ngx_http_sp_attempt_end(attempt, NGX_HTTP_SP_FAILURE_GATEWAY);
+    }
 
-    return ngx_http_sp_llm_begin(ctx);
+    return rc;
+}
+
+
+/* a key by its number, never by what it is */
+
+static void
+ngx_http_sp_llm_log_failure(const ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_http_sp_attempt_t *former, const ngx_http_sp_attempt_t *next)
+{
+    ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                  "llm: provider \"%V\" failed, key %ui, %s, status %ui, "
+                  "model \"%V\" goes to \"%V\", key %ui",
+                  &former->target->provider->name,
+                  ngx_http_sp_attempt_key(former),
+                  ngx_http_sp_failure_name(former->failure), former->status,
+                  &ctx->check.model->alias, &next->target->provider->name,
+                  ngx_http_sp_attempt_key(next));
 }

@@ -22,6 +22,8 @@ static ngx_int_t ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx,
     const char *text, size_t len);
+static void ngx_http_sp_llm_end_attempt(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_finish_e finish, ngx_uint_t status);
 static void ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx);
 
 
@@ -36,14 +38,14 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    if (ctx->tried == 1) {
+    if (ctx->route.attempts->nelts == 1) {
         turn->started = ngx_current_msec;
     }
 
     turn->provider = ctx->attempt.target->provider->name;
     turn->model = ctx->attempt.target->name;
     turn->alias = ctx->check.model->alias;
-    turn->attempts = ctx->tried;
+    turn->attempts = ctx->route.attempts;
     turn->stream = ctx->check.stream;
     turn->finish = NGX_HTTP_SP_TURN_FAILED;
     turn->error = NGX_HTTP_SP_TURN_OK;
@@ -263,6 +265,8 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
 
     ctx->response.settled = 1;
 
+    ngx_http_sp_llm_end_attempt(ctx, finish, status);
+
     metrics = ngx_http_sp_llm_metrics(ctx);
 
     switch (finish) {
@@ -309,6 +313,38 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_sp_llm_end_attempt(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_finish_e finish, ngx_uint_t status)
+{
+    ngx_http_sp_failure_e   failure;
+    ngx_http_sp_attempt_t  *entry;
+
+    entry = ctx->attempt.entry;
+    failure = ctx->attempt.failure;
+
+    if (ctx->turn != NULL) {
+        entry->prompt_tokens = ctx->turn->prompt_tokens;
+        entry->completion_tokens = ctx->turn->completion_tokens;
+    }
+
+    if (finish == NGX_HTTP_SP_TURN_COMPLETE) {
+        failure = NGX_HTTP_SP_FAILURE_NONE;
+
+    } else if (finish == NGX_HTTP_SP_TURN_PARTIAL
+               || status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
+    {
+        failure = NGX_HTTP_SP_FAILURE_CLIENT;
+
+    } else if (failure == NGX_HTTP_SP_FAILURE_NONE) {
+        failure = entry->begun ? NGX_HTTP_SP_FAILURE_ANSWER
+                               : NGX_HTTP_SP_FAILURE_GATEWAY;
+    }
+
+    ngx_http_sp_attempt_end(entry, failure);
 }
 
 

@@ -53,6 +53,7 @@ ngx_http_sp_relay_start(ngx_http_sp_relay_t *relay)
 
     relay->stopped = 0;
     relay->move = 0;
+    relay->failure = NGX_HTTP_SP_RELAY_FINE;
 
     ngx_http_sp_relay_respond(relay);
 
@@ -123,6 +124,14 @@ ngx_http_sp_relay_finalize_request(ngx_http_request_t *r, ngx_int_t rc)
 
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "relay: finalize request: %i", rc);
+
+    ngx_http_sp_relay_disarm(relay);
+
+    /* of what was before the header it is known already */
+
+    if (r->upstream->header_sent) {
+        relay->failure = ngx_http_sp_relay_why(relay);
+    }
 
     relay->to->done(relay, rc);
 }

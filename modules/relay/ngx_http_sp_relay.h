@@ -46,7 +46,12 @@ typedef struct {
     ngx_str_t                      upstream_name;   /* upstream {}; or none */
     ngx_str_t                      trusted_certificate;
     ngx_int_t                      keepalive; /* idle connections; 0: none */
-    ngx_http_upstream_conf_t       upstream;  /* timeouts, buffer_size */
+    ngx_http_upstream_conf_t       upstream;  /* timeouts, buffer_size;
+                                                 read_timeout: until the
+                                                 answer begins */
+    ngx_msec_t                     read_timeout;    /* .. then, between two
+                                                       reads */
+    ngx_msec_t                     total_timeout;   /* of all of it */
 
     /* of ngx_http_sp_relay_url() */
 
@@ -58,6 +63,7 @@ typedef struct {
     /* private */
 
     ngx_http_upstream_conf_t       again;     /* a stale connection */
+    ngx_http_upstream_conf_t       flow;      /* the answer has begun */
     ngx_http_upstream_srv_conf_t   view;
     ngx_http_upstream_srv_conf_t  *real;
     ngx_sp_name_t                 *dns;       /* NULL: nothing to look up */
@@ -89,6 +95,22 @@ ngx_sp_name_t *ngx_http_sp_relay_unresolved(
 void ngx_http_sp_relay_disconnect(ngx_http_sp_relay_endpoint_t *endpoint);
 
 
+/* what has ended an endpoint's try; the owner tells what it has refused */
+
+typedef enum {
+    NGX_HTTP_SP_RELAY_FINE = 0,
+    NGX_HTTP_SP_RELAY_UNREACHABLE,       /* or closed before its answer */
+    NGX_HTTP_SP_RELAY_CONNECT_TIMEOUT,   /* TLS included */
+    NGX_HTTP_SP_RELAY_SEND_TIMEOUT,
+    NGX_HTTP_SP_RELAY_FIRST_BYTE_TIMEOUT,
+    NGX_HTTP_SP_RELAY_READ_TIMEOUT,
+    NGX_HTTP_SP_RELAY_TOTAL_TIMEOUT,     /* of the endpoint */
+    NGX_HTTP_SP_RELAY_DEADLINE,          /* of the relay */
+    NGX_HTTP_SP_RELAY_INVALID,           /* no HTTP */
+    NGX_HTTP_SP_RELAY_CUT                /* closed after its header */
+} ngx_http_sp_relay_failure_e;
+
+
 typedef struct {
     /*
      * Sets relay->endpoint and relay->request: bufs in memory that begin at
@@ -96,6 +118,12 @@ typedef struct {
      * is no further endpoint; NGX_ERROR.
      */
     ngx_int_t                    (*next)(ngx_http_sp_relay_t *relay);
+
+    /*
+     * Before an answer was passed on: relay->failure, or head() has declined.
+     * Whether another endpoint is asked then is for more() to say.
+     */
+    void                         (*failed)(ngx_http_sp_relay_t *relay);
 
     /* whether next() would find one */
     ngx_uint_t                   (*more)(ngx_http_sp_relay_t *relay);
@@ -123,7 +151,7 @@ typedef struct {
     ngx_int_t                    (*end)(ngx_http_sp_relay_t *relay,
                                      ngx_uint_t broken);
 
-    /* of ngx_http_upstream's finalize_request */
+    /* of ngx_http_upstream's finalize_request; relay->failure tells why */
     void                         (*done)(ngx_http_sp_relay_t *relay,
                                      ngx_int_t rc);
 } ngx_http_sp_relay_handlers_t;
@@ -139,11 +167,14 @@ struct ngx_http_sp_relay_s {
 
     ngx_http_sp_relay_endpoint_t  *endpoint;
     ngx_chain_t                   *request;
+    ngx_msec_t                     deadline;  /* ngx_current_msec, of all
+                                                 endpoints; 0: none */
 
     /* of the response */
 
     ngx_http_status_t              status;
     off_t                          length;    /* of the body; -1: not known */
+    ngx_http_sp_relay_failure_e    failure;
     unsigned                       stopped:1; /* set by the owner */
     unsigned                       fresh:1;   /* a read: what was in u->buffer
                                                  is there no more */
@@ -154,8 +185,12 @@ struct ngx_http_sp_relay_s {
     ngx_event_get_peer_pt          get_peer;
     ngx_event_free_peer_pt         free_peer;
     ngx_uint_t                     repeats;   /* of stale connections */
+    ngx_event_t                    timer;
     size_t                         turn;      /* bytes since the last yield */
     unsigned                       move:1;    /* to the next endpoint */
+    unsigned                       declined:1;      /* by head() */
+    unsigned                       invalid:1;
+    unsigned                       expired:1;       /* the timer */
 };
 
 
@@ -177,6 +212,16 @@ ngx_uint_t ngx_http_sp_relay_peek(ngx_http_sp_relay_t *relay,
 /* ngx_http_sp_relay.c: the upstream is for relay->endpoint from now on */
 
 void ngx_http_sp_relay_aim(ngx_http_sp_relay_t *relay);
+
+/* ngx_http_sp_relay_timer.c */
+
+/* a try at relay->endpoint begins, is over */
+void ngx_http_sp_relay_arm(ngx_http_sp_relay_t *relay);
+void ngx_http_sp_relay_disarm(ngx_http_sp_relay_t *relay);
+
+/* what has ended it, as long as its connection is there */
+ngx_http_sp_relay_failure_e ngx_http_sp_relay_why(
+    const ngx_http_sp_relay_t *relay);
 
 /* ngx_http_sp_relay_response.c */
 

@@ -40,6 +40,8 @@ static ngx_int_t ngx_http_sp_relay_get_peer(ngx_peer_connection_t *pc,
     void *data);
 static void ngx_http_sp_relay_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
+static void ngx_http_sp_relay_failed(ngx_http_sp_relay_t *relay,
+    ngx_http_sp_relay_failure_e why);
 static ngx_uint_t ngx_http_sp_relay_is_stale(ngx_http_upstream_t *u,
     ngx_uint_t state);
 
@@ -60,6 +62,9 @@ ngx_http_sp_relay_watch(ngx_http_sp_relay_endpoint_t *endpoint)
 
     endpoint->again = endpoint->upstream;
     endpoint->again.next_upstream = NGX_HTTP_SP_RELAY_ANYTHING;
+
+    endpoint->flow = endpoint->upstream;
+    endpoint->flow.read_timeout = endpoint->read_timeout;
 }
 
 
@@ -130,11 +135,18 @@ ngx_http_sp_relay_get_peer(ngx_peer_connection_t *pc, void *data)
 
         rc = relay->get_peer(pc, pc->data);
 
-        if (rc != NGX_BUSY || !relay->to->more(relay)) {
+        if (rc != NGX_BUSY) {
+            ngx_http_sp_relay_arm(relay);
             return rc;
         }
 
         /* all its addresses have failed lately */
+
+        ngx_http_sp_relay_failed(relay, NGX_HTTP_SP_RELAY_UNREACHABLE);
+
+        if (!relay->to->more(relay)) {
+            return rc;
+        }
 
         relay->move = 1;
     }
@@ -153,6 +165,8 @@ ngx_http_sp_relay_next(ngx_http_sp_relay_t *relay)
     ngx_http_sp_relay_aim(relay);
 
     relay->repeats = 0;
+    relay->failure = NGX_HTTP_SP_RELAY_FINE;
+    relay->declined = 0;
 
     return ngx_http_sp_relay_take(relay);
 }
@@ -164,6 +178,7 @@ ngx_http_sp_relay_free_peer(ngx_peer_connection_t *pc, void *data,
 {
     ngx_http_upstream_t           *u;
     ngx_http_sp_relay_t           *relay;
+    ngx_http_sp_relay_failure_e    why;
     ngx_http_sp_relay_endpoint_t  *endpoint;
 
     u = (ngx_http_upstream_t *)
@@ -188,6 +203,15 @@ ngx_http_sp_relay_free_peer(ngx_peer_connection_t *pc, void *data,
         return;
     }
 
+    why = ngx_http_sp_relay_why(relay);
+
+    /* who has answered, whatever it was, is there */
+
+    if (relay->declined) {
+        state &= ~NGX_PEER_FAILED;
+        state |= NGX_PEER_NEXT;
+    }
+
     if ((state & NGX_PEER_FAILED) && endpoint->dns != NULL) {
         ngx_sp_name_failed(endpoint->dns);
     }
@@ -195,9 +219,14 @@ ngx_http_sp_relay_free_peer(ngx_peer_connection_t *pc, void *data,
     relay->free_peer(pc, data, state);
 
     if (state == 0 || u->header_sent
-        || (pc->tries != 0 && !u->request_sent)
-        || !relay->to->more(relay))
+        || (pc->tries != 0 && !u->request_sent && !relay->expired))
     {
+        return;
+    }
+
+    ngx_http_sp_relay_failed(relay, why);
+
+    if (!relay->to->more(relay)) {
         return;
     }
 
@@ -206,6 +235,21 @@ ngx_http_sp_relay_free_peer(ngx_peer_connection_t *pc, void *data,
     relay->move = 1;
     pc->tries = 1;
     u->conf = &endpoint->again;
+}
+
+
+/* the try is over; a timer of the next one begins with its connection */
+
+static void
+ngx_http_sp_relay_failed(ngx_http_sp_relay_t *relay,
+    ngx_http_sp_relay_failure_e why)
+{
+    ngx_http_sp_relay_disarm(relay);
+
+    relay->failure = why;
+    relay->to->failed(relay);
+
+    relay->expired = 0;
 }
 
 

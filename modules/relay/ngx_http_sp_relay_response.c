@@ -54,6 +54,8 @@ ngx_http_sp_relay_respond(ngx_http_sp_relay_t *relay)
     ngx_memzero(&relay->chunked, sizeof(ngx_http_chunked_t));
 
     relay->length = -1;
+    relay->declined = 0;
+    relay->invalid = 0;
 
     relay->r->upstream->process_header = ngx_http_sp_relay_status_line;
     relay->r->state = 0;
@@ -162,6 +164,12 @@ ngx_http_sp_relay_head(ngx_http_request_t *r)
     relay = r->upstream->input_filter_ctx;
 
     rc = relay->to->head(relay);
+
+    if (rc == NGX_OK) {
+        r->upstream->conf = &relay->endpoint->flow;
+    }
+
+    relay->declined = (rc == NGX_DECLINED);
 
     /* which is what makes NGINX try the next peer */
 
@@ -462,6 +470,8 @@ ngx_http_sp_relay_invalid(ngx_http_sp_relay_t *relay, const char *what)
 {
     ngx_log_error(NGX_LOG_ERR, relay->r->connection->log, 0,
                   "%V sent %s", &relay->endpoint->name, what);
+
+    relay->invalid = 1;
 
     return NGX_HTTP_UPSTREAM_INVALID_HEADER;
 }

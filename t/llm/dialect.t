@@ -229,7 +229,7 @@ for my $client ('openai', 'say') {
         }
     }
 
-    for my $case ([ 'status code=401', 502, 'provider_auth_failed' ],
+    for my $case ([ 'status code=401', 502, 'provider_credentials_exhausted' ],
                   [ 'status code=429', 429, 'provider_rate_limited' ],
                   [ 'type', 502, 'provider_content_type' ])
     {

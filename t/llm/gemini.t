@@ -328,7 +328,7 @@ for my $opt ({}, { http2 => 1 }) {
                   [ 'short', 'provider_stream_cut', qr/^\Q$hello\E$/ ],
                   [ 'short end=cut', 'provider_stream_cut',
                     qr/^\Q$hello\E$/ ],
-                  [ 'stall', 'provider_timeout', qr/^Hello/ ])
+                  [ 'stall', 'provider_read_timeout', qr/^Hello/ ])
     {
         my ($fault, $code, $text) = @$case;
         my $out = chat("fault $fault", 1, opt => $opt);

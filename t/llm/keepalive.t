@@ -18,7 +18,7 @@ use Sallyport::Llm;
 binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
 
 my $head = 'url http://127.0.0.1:%%PORT1%%/v1; key_file %%DIR%%/key;'
-         . ' connect_timeout 500ms; read_timeout 600ms;';
+         . ' connect_timeout 500ms; read_timeout 600ms; max_fails 0; cooldown 0;';
 
 my ($t, $p) = Sallyport::Llm::gateway(http => <<"EOC", server => <<'EOS');
     llm_keepalive 100ms;
@@ -106,13 +106,13 @@ my %late = (
     'status code=429 retry=7' => 'provider_rate_limited',
     'status code=500' => 'provider_failed',
     'status code=400 chunked=1' => 'provider_refused_request',
-    'status code=401' => 'provider_auth_failed',
+    'status code=401' => 'provider_credentials_exhausted',
     'type' => 'provider_content_type',
     'gzip' => 'provider_encoded',
     'header' => 'provider_unreachable',
     'cut at=header' => 'provider_stream_cut',
-    'stall at=header' => 'provider_timeout',
-    'stall at=mid' => 'provider_timeout',
+    'stall at=header' => 'provider_read_timeout',
+    'stall at=mid' => 'provider_read_timeout',
     'error' => 'provider_error',
 );
 

@@ -92,7 +92,8 @@ sub row {
        "$name: one row");
 
     return $t->dbh->selectrow_hashref(
-        'select * from gateway.ledger order by at desc, id desc limit 1');
+        'select *, jsonb_array_length(attempts) as tries
+           from gateway.ledger order by at desc, id desc limit 1');
 }
 
 sub told {
@@ -103,7 +104,7 @@ sub told {
         estimated_completion_tokens);
 }
 
-sub end { return "@{ $_[0] }{qw(kind outcome error_type status attempts)}" }
+sub end { return "@{ $_[0] }{qw(kind outcome error_type status tries)}" }
 
 sub chat {
     my ($text, $path, %more) = @_;

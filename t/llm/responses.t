@@ -378,7 +378,7 @@ for my $case ([ 'cut at=mid', 'provider_stream_cut' ],
               [ 'short finish=0', 'provider_stream_cut' ],
               [ 'error', 'provider_error' ],
               [ 'garbage', 'provider_invalid_event' ],
-              [ 'stall at=mid', 'provider_timeout' ],
+              [ 'stall at=mid', 'provider_read_timeout' ],
               [ 'big size=9000', 'answer_too_large', '/small' ])
 {
     my ($fault, $code, $path) = @$case;
@@ -399,7 +399,7 @@ for my $case ([ 'cut at=mid', 'provider_stream_cut' ],
 
 for my $stream (0, 1) {
     for my $case ([ 'status code=429', 429, 'provider_rate_limited' ],
-                  [ 'status code=401', 502, 'provider_auth_failed' ],
+                  [ 'status code=401', 502, 'provider_credentials_exhausted' ],
                   [ 'status code=400', 400, 'provider_refused_request' ],
                   [ 'type', 502, 'provider_content_type' ],
                   [ 'gzip', 502, 'provider_encoded' ],

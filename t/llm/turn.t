@@ -189,7 +189,7 @@ $row = turn(++$n);
 
 is($row->{outcome}, 'refused', 'refused');
 is($row->{error_type}, 'caller_unknown_model', 'whose fault it was');
-is("$row->{status} $row->{attempts}", '404 0', 'status, nobody was asked');
+is("$row->{status} $row->{attempts}", '404 []', 'status, nobody was asked');
 
 $t->request('GET', '/v1/chat/completions', \%auth);
 

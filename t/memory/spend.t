@@ -44,7 +44,8 @@ sub spent {
                    || coalesce(completion_tokens::text, '-') || '/'
                    || coalesce(cached_tokens::text, '-'),
                    estimated_prompt_tokens, estimated_completion_tokens,
-                   outcome, status, attempts)
+                   outcome, status,
+                   jsonb_array_length(attempts))
           from gateway.ledger where kind = ?
          order by at, id}, $anna, $bert, $mira, $kind);
 }
@@ -70,7 +71,8 @@ is($m->chat($anna, 'Where is my dog?')->{status}, 200, 'a chat');
 is_deeply([ spent(1, 'embedding') ], [ row('embedding', 'anna', '5/0/-') ],
           'its embedding is in the ledger, for the user who asked');
 ok($m->stored(2), 'the chat is stored');
-is_deeply([ $t->sql(q{select user_id::text, model, alias, attempts
+is_deeply([ $t->sql(q{select user_id::text, model, alias,
+                        jsonb_array_length(attempts)
                         from gateway.ledger where kind = 'chat'}) ],
           [ [ $anna, 'real-model', 'default', 1 ] ],
           'beside the chat, which has its alias');

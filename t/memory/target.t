@@ -31,6 +31,8 @@ my $m = Sallyport::Memory->new(gates => 1, extractor => 1,
     llm_provider first {
         url http://127.0.0.1:%%PORT5%%/v1;
         key_file %%DIR%%/key;
+        max_fails 0;
+        cooldown 0;
         model good    as=extraction;
         model vectors as=embedding kind=embedding;
     }
@@ -38,6 +40,8 @@ my $m = Sallyport::Memory->new(gates => 1, extractor => 1,
         dialect say;
         url http://127.0.0.1:%%PORT4%%/;
         key_file %%DIR%%/key;
+        max_fails 0;
+        cooldown 0;
         model other   as=extraction backup;
         model vectors as=embedding kind=embedding backup;
     }");
@@ -59,7 +63,8 @@ sub spent {
     });
 
     return map { $_->[0] } $t->sql(q{
-        select concat_ws(' ', kind, provider, model, attempts, prompt_tokens)
+        select concat_ws(' ', kind, provider, model,
+                         jsonb_array_length(attempts), prompt_tokens)
           from gateway.ledger where kind <> 'chat' order by at, id});
 }
 

@@ -444,7 +444,8 @@ static const sp_delta_t  deltas[] = {
     { SP_DELTA_TEXT, 1, 0, S("of another choice"), NONE, NONE, NONE, 0, 0, 0 },
     { SP_DELTA_TOOL, 0, 1, S("{\\\"y\\\":"), S("id1"), S("g"), NONE, 0, 0, 0 },
     { SP_DELTA_TOOL, 0, 1, S("2}"), NONE, NONE, NONE, 0, 0, 0 },
-    { SP_DELTA_FINISH, 0, 0, S("stop"), NONE, NONE, NONE, SP_FINISH_STOP, 0, 0 }
+    { SP_DELTA_FINISH, 0, 0, S("stop"), NONE, NONE, NONE,
+      SP_FINISH_STOP, 0, 0 }
 };
 
 static const char  written[] =

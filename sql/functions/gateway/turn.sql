@@ -66,7 +66,7 @@ begin
         coalesce(turn ->> 'error_type', ''),
         coalesce(turn ->> 'finish_reason', ''),
         coalesce((turn ->> 'status')::int, 0),
-        coalesce((turn ->> 'attempts')::int, 1),
+        coalesce(turn -> 'attempts', '[]'),
         (turn ->> 'prompt_tokens')::bigint,
         (turn ->> 'completion_tokens')::bigint,
         (turn ->> 'cached_tokens')::bigint,

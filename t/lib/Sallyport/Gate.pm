@@ -13,6 +13,7 @@ Gate - a model for memory jobs that answers when the test says so
     $gate->nonsense;                                 # answers, but no JSON
     $gate->refuse(1);                                # 400 for every text; 0
     $gate->fail(500);                                # that for all; 0
+    $gate->fail(429, 60);                            # with Retry-After
     $gate->thrifty(1);                               # tells no usage; 0
     my ($last) = $gate->asked;                       # {head, json}, newest
 
@@ -101,8 +102,10 @@ sub thrifty {
 }
 
 sub fail {
-    my ($self, $code) = @_;
-    return $code ? $self->mark('fail', $code) : unlink "$self->{file}/fail";
+    my ($self, $code, $retry) = @_;
+
+    return unlink "$self->{file}/fail" if !$code;
+    return $self->mark('fail', $code . (defined $retry ? " $retry" : ''));
 }
 
 sub asked {
@@ -172,7 +175,9 @@ sub serve {
              : $refused ? 400 : 0;
 
     if ($code) {
-        print {$client} "HTTP/1.1 $code X\r\nContent-Length: 0\r\n"
+        my $retry = $code =~ s/ (\S+)$// ? "Retry-After: $1\r\n" : '';
+
+        print {$client} "HTTP/1.1 $code X\r\nContent-Length: 0\r\n$retry"
             . "Connection: close\r\n\r\n";
         close $client;
         return;

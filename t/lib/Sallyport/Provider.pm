@@ -14,6 +14,8 @@ Provider - a fake OpenAI server with faults, for the tests of the LLM leg
     my $request = $p->last_request;                # {headers, json, n, conn}
     ok $p->wait_event('closed', $request->{n});    # the gateway hung up
     $p->stop;
+    $p->mood('first' => 'status code=500', '* sk-b' => 'stall at=accept');
+                                  # for a model, with a key; until the next one
 
 Below /messages it speaks Anthropic's API (Sallyport::Anthropic), with tools,
 think, stop, pause and refuse beside the faults that are not of chat completions.
@@ -54,8 +56,8 @@ sentence, as a stream when the request asks for one.
     nousage       never any usage
     type          type=T: another content type
     gzip          a compressed answer
-    status        code=N retry=S: an error answer (chunked, bytes, gzip=1), with
-                  type=, param= and error=, its code
+    status        code=N retry=S ms=MS should=B: an error (chunked, bytes, gzip=1),
+                  with type=, param= and error=, its code
     header        a broken header line
     noise         a broken chunk size
     tool          a tool call (dialect "say"); two at once, with reasoning
@@ -86,6 +88,7 @@ use MIME::Base64;
 use POSIX ();
 use Sallyport::Anthropic;
 use Sallyport::Gemini;
+use Sallyport::Mood;
 use Sallyport::Words qw(words pieces echoes saying calls two_calls call_pieces
                         usage);
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
@@ -93,6 +96,8 @@ use Time::HiRes qw(sleep time);
 
 
 my $json = JSON::PP->new->canonical->latin1;
+
+my $mood_file;          # of the server's own process
 
 our $secret = 'account acct-7788 is over its limit';
 
@@ -102,7 +107,8 @@ our $secret = 'account acct-7788 is over its limit';
 sub new {
     my ($class, $where, $dir) = @_;
 
-    my $self = bless { log => "$dir/provider.log", owner => $$ }, $class;
+    my $self = bless { log => "$dir/provider.log", owner => $$,
+                       mood => "$dir/provider.mood" }, $class;
 
     my $listen = $where =~ m{^/}
         ? IO::Socket::UNIX->new(Local => $where, Listen => 128)
@@ -122,6 +128,7 @@ sub new {
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
         $SIG{PIPE} = 'IGNORE';
 
+        $mood_file = $self->{mood};
         eval { serve($listen, $log); 1 } or print {$log} encode_json(
             { event => 'died', reason => "$@" }), "\n";
         POSIX::_exit(1);
@@ -159,6 +166,9 @@ sub events {
 
     return grep { !$event || $_->{event} eq $event } @all;
 }
+
+
+sub mood { my ($self, @rules) = @_; return Sallyport::Mood::set($self->{mood}, @rules) }
 
 
 sub requests { return $_[0]->events('request') }
@@ -289,7 +299,8 @@ sub receive {
         note(event => 'request', n => $c->{n}, conn => $c->{id},
              line => $line, headers => \%headers, json => $request);
 
-        $c->{plan} = [ plan($line, $request || {}, $c->{used}++) ];
+        $c->{plan} = [ plan($line, $request || {}, $c->{used}++,
+                            Sallyport::Mood::fault($mood_file, $request, \%headers)) ];
         $c->{due} = time;
     }
 
@@ -337,9 +348,9 @@ sub run_plans {
 # -- answers
 
 sub plan {
-    my ($line, $request, $used) = @_;
+    my ($line, $request, $used, $mood) = @_;
 
-    my ($name, %arg) = wanted($line, $request);
+    my ($name, %arg) = wanted($line, $request, $mood);
 
     return $arg{after} ? { wait => $arg{after} / 1000 } : (),
            answer($line, $request, $used, $name, %arg);
@@ -352,7 +363,7 @@ sub is_gemini { $_[0] =~ /:\w+Contents?\W/ }
 # what the last user message asks for
 
 sub wanted {
-    my ($line, $request) = @_;
+    my ($line, $request, $mood) = @_;
 
     my $user = '';
 
@@ -375,6 +386,7 @@ sub wanted {
     my ($name, %arg) = ('');
 
     $user = Sallyport::Gemini::asked($request) // '' if is_gemini($line);
+    $user = "fault $mood" if defined $mood;
 
     if ($user =~ /^fault (\w+)(.*)/) {
         $name = $1;
@@ -502,6 +514,8 @@ sub status_plan {
     my $more = defined $arg{retry} ? "Retry-After: $arg{retry}\r\n" : '';
 
     $more =~ s/_/ /g;
+    $more .= "retry-after-ms: $arg{ms}\r\n" if defined $arg{ms};
+    $more .= "x-should-retry: $arg{should}\r\n" if defined $arg{should};
 
     if ($arg{gzip}) {
         $more .= "Content-Encoding: gzip\r\n";
