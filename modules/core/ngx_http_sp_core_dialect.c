@@ -23,8 +23,7 @@ ngx_http_sp_dialects_create(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
     const sp_dialect_t  **dialect;
 
     static const sp_dialect_t  *const known[] = {
-        &sp_openai,
-        &sp_anthropic
+        &sp_openai, &sp_azure, &sp_responses, &sp_anthropic, &sp_gemini
     };
 
     if (ngx_array_init(&mcf->dialects, cf->pool, 4, sizeof(void *)) != NGX_OK)

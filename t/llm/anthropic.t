@@ -304,7 +304,7 @@ for my $client ('openai', 'anthropic') {
                       [ 'cut at=mid', 'provider_stream_cut' ],
                       [ 'error', 'provider_error' ],
                       [ 'garbage', 'provider_invalid_event' ],
-                      [ 'stall at=mid', 'provider_timeout' ])
+                      [ 'stall at=mid', 'provider_read_timeout' ])
         {
             my ($fault, $code) = @$case;
 
@@ -343,7 +343,7 @@ for my $client ('openai', 'anthropic') {
 
     for my $case ([ 400, 400, 'provider_refused_request',
                     'invalid_request_error' ],
-                  [ 401, 502, 'provider_auth_failed', 'api_error' ],
+                  [ 401, 502, 'provider_credentials_exhausted', 'api_error' ],
                   [ 429, 429, 'provider_rate_limited', 'rate_limit_error' ],
                   [ 529, 503, 'provider_overloaded', 'overloaded_error' ])
     {
