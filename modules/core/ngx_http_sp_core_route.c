@@ -28,6 +28,9 @@ static ngx_msec_t ngx_http_sp_route_key_wait(
     const ngx_http_sp_target_t *target, ngx_uint_t key);
 
 
+#define ngx_http_sp_route_counts(failure)                                     \
+    ((failure) != NGX_HTTP_SP_FAILURE_CREDENTIALS)
+
 #define ngx_http_sp_route_keys(target)  (target)->provider->keys.nelts
 
 /* NGX_HTTP_SP_PROVIDER_KEYS are bits of a word */
@@ -44,6 +47,7 @@ ngx_http_sp_route_start(ngx_http_sp_route_t *route, ngx_pool_t *pool,
     route->ntargets = model->targets.nelts;
     route->started = ngx_current_msec;
     route->tried = 0;
+    route->spent = 0;
     route->forced = 0;
     route->turn = (ngx_uint_t) ngx_random();
 
@@ -77,6 +81,8 @@ ngx_http_sp_route_next(ngx_http_sp_route_t *route)
         attempt = ngx_http_sp_route_last(route);
         (void) ngx_http_sp_route_strike(route, attempt->failure,
                                         route->asked);
+
+        route->spent += ngx_http_sp_route_counts(attempt->failure);
     }
 
     for ( ;; ) {
@@ -117,10 +123,17 @@ ngx_http_sp_route_more(const ngx_http_sp_route_t *route,
     ngx_http_sp_failure_e failure)
 {
     uint32_t                asked[NGX_HTTP_SP_MODEL_TARGETS];
+    ngx_uint_t              spent;
     ngx_http_sp_choice_t    choice;
     ngx_http_sp_attempt_t  *attempt;
 
-    if (route->tried >= route->tries
+    spent = route->spent;
+
+    if (route->tried != 0) {
+        spent += ngx_http_sp_route_counts(failure);
+    }
+
+    if (spent >= route->tries
         || (route->timeout != 0
             && ngx_current_msec - route->started >= route->timeout))
     {
@@ -157,7 +170,7 @@ ngx_http_sp_route_left(const ngx_http_sp_route_t *route)
                                                         route->targets[i])));
     }
 
-    return ngx_min(n, route->tries - ngx_min(route->tried, route->tries));
+    return ngx_min(n, route->tries - ngx_min(route->spent, route->tries));
 }
 
 

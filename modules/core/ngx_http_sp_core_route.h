@@ -87,7 +87,9 @@ typedef struct {
 /* memory of its owner, zeroed before its first start */
 
 typedef struct {
-    ngx_uint_t                     tries;       /* at most */
+    ngx_uint_t                     tries;       /* at most, but for those that
+                                                   find a key refused: of each
+                                                   key there is one */
     ngx_msec_t                     within;      /* a longer one is the last */
     ngx_msec_t                     timeout;     /* of all; 0: none */
 
@@ -103,6 +105,7 @@ typedef struct {
     const ngx_http_sp_target_t   **targets;     /* in the order drawn */
     uint32_t                      *asked;       /* keys, by target */
     ngx_uint_t                     ntargets;
+    ngx_uint_t                     spent;       /* of "tries" */
     ngx_uint_t                     turn;        /* the first key's */
     unsigned                       forced:1;
 } ngx_http_sp_route_t;

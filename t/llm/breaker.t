@@ -27,6 +27,7 @@ my $http = <<"EOC";
 
     llm_provider one {
         $url
+        cooldown 500ms;
         max_fails 3;
         fail_timeout TIME;
         model first as=pair;
@@ -268,6 +269,19 @@ $p->mood;
 chat();
 is(asked($before, 'first'), 2, 'the next request is the probe');
 is(failures('client_closed'), 1, 'it is nobody else\'s fault');
+
+
+# what is found out of something else leaves no probe behind
+
+for my $code (400, 401, 429) {
+    $before = open_it('4s');
+    $p->mood(first => "status code=$code");
+    chat();
+    is(asked($before, 'first'), 1, "$code: the probe");
+    $p->mood;
+    ok($t->wait_until(sub { chat(); asked($before, 'first') > 1 }, 10),
+       "$code: it is asked again");
+}
 
 
 # -- the workers are killed, and one of them had the probe in its hand

@@ -51,6 +51,16 @@ http {
         model m3 as=brief;
     }
 
+    llm_provider five {
+        $url
+        key_file %%DIR%%/a;
+        key_file %%DIR%%/b;
+        key_file %%DIR%%/c;
+        key_file %%DIR%%/d;
+        key_file %%DIR%%/e;
+        model m5 as=five;
+    }
+
     llm_provider never {
         $url
         cooldown 0;
@@ -63,6 +73,7 @@ http {
         listen 127.0.0.1:%%PORTH2%% http2;
 
         location = /v1/chat/completions {
+            llm_tries 2;
             llm_pass three;
             add_header X-Worker \$pid always;
         }
@@ -182,6 +193,15 @@ is(scalar(() = used($before) =~ /\w/g), 1, 'one is tried all the same');
 
 $p->mood;
 is(chat('three')->{status}, 200, 'and serves at once when it is accepted');
+
+
+# -- more of them are refused than there are tries
+
+$p->mood(map { ("* $key{$_}" => 'status code=401') } qw(b c d e));
+$before = $p->requests;
+is(chat('five')->{status}, 200, 'the only good one of five is found')
+    for 1 .. 3;
+cmp_ok(scalar(() = used($before) =~ /[bcde]/g), '<=', 4, 'each is asked once');
 
 
 # -- a limit is that of a key at a model
