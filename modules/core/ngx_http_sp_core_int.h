@@ -322,6 +322,11 @@ char *ngx_http_sp_option_api_version(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_sp_options_check(ngx_conf_t *cf,
     ngx_http_sp_provider_t *provider);
 
+/* ngx_http_sp_core_target.c */
+
+ngx_int_t ngx_http_sp_target_metrics(ngx_conf_t *cf,
+    const ngx_http_sp_model_t *model, ngx_http_sp_target_t *target);
+
 /* ngx_http_sp_core_provider.c */
 
 char *ngx_http_sp_provider_conf(ngx_conf_t *cf, ngx_command_t *cmd,

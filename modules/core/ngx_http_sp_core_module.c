@@ -444,7 +444,7 @@ ngx_http_sp_core_counters(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
     ngx_str_set(&none, "");
 
     mcf->counters.duration = ngx_http_sp_add_metric(cf,
-        NGX_SP_HISTOGRAM, "sallyport_request_milliseconds",
+        NGX_SP_HISTOGRAM, "sallyport_request_seconds",
         "Time from the first byte of these requests to their end.", &none);
 
     return (mcf->counters.duration != NULL) ? NGX_OK : NGX_ERROR;

@@ -56,10 +56,28 @@ ngx_http_sp_turn(ngx_http_request_t *r)
     }
 
     turn->started = ngx_current_msec;
+    turn->begun = ngx_sp_metric_clock();
 
     ctx->turn = turn;
 
     return turn;
+}
+
+
+void
+ngx_http_sp_turn_leave(ngx_http_sp_turn_t *turn)
+{
+    turn->left = ngx_sp_metric_clock();
+}
+
+
+void
+ngx_http_sp_turn_return(ngx_http_sp_turn_t *turn)
+{
+    if (turn->left != 0) {
+        turn->outside += ngx_sp_metric_clock() - turn->left;
+        turn->left = 0;
+    }
 }
 
 

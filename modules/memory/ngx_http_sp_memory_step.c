@@ -363,7 +363,7 @@ ngx_http_sp_memory_finish(ngx_http_request_t *r,
     mmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_memory_module);
 
     ngx_sp_metric_observe(mmcf->duration,
-                          ngx_current_msec - ctx->started);
+                          1000 * (ngx_current_msec - ctx->started), 1);
 
     if (!ctx->lexical.ok && !ctx->vector.ok) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
