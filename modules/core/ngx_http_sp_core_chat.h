@@ -87,9 +87,9 @@ typedef enum {
 
 
 /*
- * Who writes what: "id", "request_id", "user_id", "begun", "total" and "cost"
- * the core; "memory" the memory step; the rest the content handler, when it begins
- * ("started", "store") and when it ends.
+ * Who writes what: "id", "request_id", "trace_id", "user_id", "begun", "total"
+ * and "cost" the core; "memory" the memory step; the rest the content handler,
+ * when it begins ("started", "store") and when it ends.
  *
  * Tokens are -1 where nobody has told or counted them.  What the provider has
  * told is kept as it is; an estimate is made only where that is not all, and
@@ -101,6 +101,7 @@ struct ngx_http_sp_turn_s {
     u_char                    id[36];          /* UUID, made by the core */
     ngx_http_sp_call_e        kind;
     ngx_str_t                 request_id;      /* empty: beside requests */
+    ngx_str_t                 trace_id;        /* empty: there is none */
     ngx_str_t                 user_id;         /* empty: nobody */
     ngx_str_t                 character_id;    /* empty: none */
     ngx_str_t                 chat_id;         /* empty: none */

@@ -208,6 +208,8 @@ typedef struct {
     ngx_uint_t                    ntexts;
     ngx_uint_t                    dimensions;  /* 0: the model's own */
 
+    const ngx_http_sp_trace_t    *trace;       /* NULL: of none */
+
     /* from "done" on, as long as the pool */
 
     ngx_uint_t                    status;      /* of HTTP; 0: no answer */

@@ -106,6 +106,8 @@ typedef struct {
     const sp_dialect_t           *dialect;      /* the provider's */
 
     ngx_str_t                     headers;      /* of the client, as text */
+    ngx_str_t                     trace[NGX_HTTP_SP_TRACE_LINES];
+    ngx_uint_t                    ntrace;       /* lines, without their ends */
     ngx_str_t                     replaced;     /* the line of the provider's
                                                    that one of them is for */
     ngx_http_sp_attempt_t        *entry;        /* of the ledger */

@@ -289,6 +289,7 @@ ngx_http_sp_memory_embed(ngx_http_request_t *r,
     call->texts = &ctx->query;
     call->ntexts = 1;
     call->dimensions = mmcf->embedder.dimensions;
+    call->trace = ngx_http_sp_trace(r);
 
     call->op.done = ngx_http_sp_memory_embedded;
     call->op.data = ctx;
