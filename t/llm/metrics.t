@@ -17,6 +17,7 @@ use Sallyport::Llm;
 
 
 my ($t, $p) = Sallyport::Llm::gateway(
+    server => 'location = /early { llm_keepalive 100ms; llm_pass default; }',
     http => 'llm_provider \'od"d\' {
                  url http://127.0.0.1:%%PORT1%%/v1;
                  model \'back\\\\slash\' as=odd;
@@ -81,7 +82,7 @@ sub added {
 sub ask {
     my ($text, %more) = @_;
 
-    return $t->post('/v1/chat/completions', {},
+    return $t->post(delete $more{path} || '/v1/chat/completions', {},
                     Sallyport::Llm::body($text, %more));
 }
 
@@ -99,6 +100,7 @@ is($text, $Sallyport::Llm::hello, 'a stream');
 my @said = grep { /"content":"[^"]/ } split /\n\n/, $res->{body};
 
 is($d->('first', 'count'), 1, 'one first chunk');
+cmp_ok($d->('first', 'sum'), '>=', 0.025, '... which the role alone is not');
 is($d->('chunk', 'count'), @said - 1, 'the others have a time between');
 cmp_ok($d->('chunk', 'sum'), '>=', 0.025 * (@said - 1), '... of 30 ms');
 is($d->('chunk', 'bucket', 'le="0.0005"'), 0, '... none came at once');
@@ -117,6 +119,17 @@ $d = added(sub { $res = ask("fault length\nx", stream => \1) });
 
 is($d->('chunk', 'count'), @said - 1, 'a stream in one piece');
 is($d->('chunk', 'bucket', 'le="0.00005"'), @said - 1, '... comes at once');
+
+
+# a comment of the gateway has gone out before the provider's header
+
+$d = added(sub {
+    $res = ask("fault slow after=300\nx", path => '/early', stream => \1)
+});
+
+like($res->{body}, qr/^:/, 'a comment first');
+is($d->('overhead', 'count'), 1, '... one overhead');
+cmp_ok($d->('overhead', 'sum'), '<', 0.15, '... without the provider\'s');
 
 
 # not a stream

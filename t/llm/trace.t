@@ -114,6 +114,8 @@ is((told({ traceparent => "00-$id-$span-00" }, path => '/always'))[2], '00',
    '... nor yes where it says no');
 is((told({ traceparent => "00-$id-$span-01" }, http2 => 1))[0], $id,
    'HTTP/2');
+is((told({ (map { ("X-$_" => 'x' x 100) } 10 .. 60),
+           traceparent => "00-$id-$span-01" }))[0], $id, 'behind many headers');
 is((told({ Traceparent => "00-$id-$span-01" }, stream => \1))[0], $id,
    'a stream');
 
@@ -123,6 +125,7 @@ is((told({ Traceparent => "00-$id-$span-01" }, stream => \1))[0], $id,
 for my $bad ("ff-$id-$span-01", "00-$id-$span-01-more", "00-$id-$span",
              "00-" . '0' x 32 . "-$span-01", "00-$id-" . '0' x 16 . '-01',
              "00-\U$id\E-$span-01", "00-$id-$span-1", 'x', '',
+             "00-$id-$span-01, 00-$id-$span-01",
              [ "00-$id-$span-01", "00-$id-$span-01" ])
 {
     my $name = ref $bad ? 'two of them' : "\"$bad\"";
