@@ -8,6 +8,7 @@
  *                                  contexts, ops
  *     ngx_http_sp_core_request.h   body, identity, answers
  *     ngx_http_sp_core_filter.h    texts that are judged as they flow
+ *     ngx_http_sp_core_trace.h     the trace that a request belongs to
  *     ngx_http_sp_core_chat.h      what goes into a prompt, turns
  *     ngx_http_sp_core_route.h     targets of a model and keys, try by try
  *     ngx_http_sp_core_model.h     providers, models, calls beside requests
@@ -82,6 +83,7 @@ static const char *const  ngx_http_sp_load_order
 #include "ngx_http_sp_core_step.h"
 #include "ngx_http_sp_core_request.h"
 #include "ngx_http_sp_core_filter.h"
+#include "ngx_http_sp_core_trace.h"
 #include "ngx_http_sp_core_chat.h"
 #include "ngx_http_sp_core_route.h"
 #include "ngx_http_sp_core_model.h"

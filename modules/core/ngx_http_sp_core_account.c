@@ -11,6 +11,7 @@
 
 
 static int64_t ngx_http_sp_billed(int64_t estimated, int64_t told);
+static int64_t ngx_http_sp_share(int64_t part, int64_t whole);
 static u_char *ngx_http_sp_account_tokens(u_char *p, const char *name,
     int64_t n);
 
@@ -71,6 +72,11 @@ ngx_http_sp_account(ngx_http_sp_turn_t *turn,
                       ngx_min(tokens.input, SP_PRICE_TOKENS));
     ngx_sp_metric_add(metrics->completion_tokens,
                       ngx_min(tokens.output, SP_PRICE_TOKENS));
+    ngx_sp_metric_add(metrics->cached_tokens,
+                      ngx_http_sp_share(turn->cached_tokens, tokens.input));
+    ngx_sp_metric_add(metrics->reasoning_tokens,
+                      ngx_http_sp_share(turn->reasoning_tokens,
+                                        tokens.output));
 
     if (!target->priced) {
         turn->cost = -1;
@@ -97,6 +103,15 @@ ngx_http_sp_billed(int64_t estimated, int64_t told)
     n = (estimated >= 0) ? estimated : told;
 
     return ngx_max(n, 0);
+}
+
+
+/* a part that is told is no larger than the whole */
+
+static int64_t
+ngx_http_sp_share(int64_t part, int64_t whole)
+{
+    return ngx_min(ngx_max(part, 0), ngx_min(whole, SP_PRICE_TOKENS));
 }
 
 

@@ -194,6 +194,10 @@ ngx_http_sp_body_read(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
 
     mr->write_event_handler = handler;
 
+    if (!ctx->body.done && ctx->turn != NULL) {
+        ngx_http_sp_turn_leave(ctx->turn);
+    }
+
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         ctx->body.reading = 0;
         return rc;
@@ -227,6 +231,10 @@ ngx_http_sp_body_handler(ngx_http_request_t *r)
 
     if (ctx->body.calling) {
         return;
+    }
+
+    if (ctx->turn != NULL) {
+        ngx_http_sp_turn_return(ctx->turn);
     }
 
     /* until the wake comes, a client that leaves must be seen */

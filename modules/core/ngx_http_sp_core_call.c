@@ -25,6 +25,8 @@ static void ngx_http_sp_call_next(ngx_http_sp_call_t *call,
     ngx_sp_op_result_e result, const char *reason);
 static ngx_int_t ngx_http_sp_call_ask(ngx_http_sp_call_t *call,
     const ngx_http_sp_target_t *target);
+static ngx_int_t ngx_http_sp_call_headers(ngx_http_sp_call_t *call,
+    const ngx_http_sp_key_t *key);
 static ngx_msec_t ngx_http_sp_call_share(const ngx_http_sp_call_t *call);
 static ngx_int_t ngx_http_sp_call_url(ngx_http_sp_call_t *call,
     const ngx_http_sp_target_t *target, const sp_call_t *asked);
@@ -199,8 +201,10 @@ ngx_http_sp_call_ask(ngx_http_sp_call_t *call,
         rc = ngx_http_sp_call_embed(call, target);
     }
 
-    fetch->headers = call->attempt->key->lines;
-    fetch->nheaders = call->attempt->key->nlines;
+    if (ngx_http_sp_call_headers(call, call->attempt->key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     fetch->trusted_certificate =
                               target->provider->endpoint.trusted_certificate;
 
@@ -210,6 +214,45 @@ ngx_http_sp_call_ask(ngx_http_sp_call_t *call,
     fetch->op.timeout = ngx_http_sp_call_share(call);
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sp_call_headers(ngx_http_sp_call_t *call,
+    const ngx_http_sp_key_t *key)
+{
+    ngx_str_t          *lines;
+    ngx_uint_t          n;
+    ngx_sp_fetch_op_t  *fetch;
+
+    fetch = &call->fetch;
+
+    fetch->headers = key->lines;
+    fetch->nheaders = key->nlines;
+
+    if (call->trace == NULL) {
+        return NGX_OK;
+    }
+
+    lines = ngx_palloc(call->pool, (key->nlines + NGX_HTTP_SP_TRACE_LINES)
+                                   * sizeof(ngx_str_t));
+    if (lines == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(lines, key->lines, key->nlines * sizeof(ngx_str_t));
+
+    if (ngx_http_sp_trace_lines(call->pool, call->trace, lines + key->nlines,
+                                &n)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    fetch->headers = lines;
+    fetch->nheaders += n;
+
+    return NGX_OK;
 }
 
 

@@ -87,9 +87,9 @@ typedef enum {
 
 
 /*
- * Who writes what: "id", "request_id", "user_id", "total" and "cost" the
- * core; "memory" the memory step; the rest the content handler, when it begins
- * ("started", "store") and when it ends.
+ * Who writes what: "id", "request_id", "trace_id", "user_id", "begun", "total"
+ * and "cost" the core; "memory" the memory step; the rest the content handler,
+ * when it begins ("started", "store") and when it ends.
  *
  * Tokens are -1 where nobody has told or counted them.  What the provider has
  * told is kept as it is; an estimate is made only where that is not all, and
@@ -101,6 +101,7 @@ struct ngx_http_sp_turn_s {
     u_char                    id[36];          /* UUID, made by the core */
     ngx_http_sp_call_e        kind;
     ngx_str_t                 request_id;      /* empty: beside requests */
+    ngx_str_t                 trace_id;        /* empty: there is none */
     ngx_str_t                 user_id;         /* empty: nobody */
     ngx_str_t                 character_id;    /* empty: none */
     ngx_str_t                 chat_id;         /* empty: none */
@@ -127,6 +128,11 @@ struct ngx_http_sp_turn_s {
     ngx_str_t                 currency;
     ngx_str_t                 receipt;         /* JSON; empty: none */
 
+    uint64_t                  begun;           /* ngx_sp_metric_clock() */
+    uint64_t                  outside;         /* us that others took, so far:
+                                                  client, providers */
+    uint64_t                  left;            /* ... since then too; 0: none
+                                                  is waited for */
     ngx_msec_t                started;         /* ngx_current_msec */
     ngx_msec_t                first_byte;      /* since started; 0: none */
     ngx_msec_t                total;           /* since started */
@@ -148,6 +154,13 @@ ngx_http_sp_turn_t *ngx_http_sp_turn(ngx_http_request_t *r);
  */
 ngx_int_t ngx_http_sp_turn_open(ngx_http_request_t *r,
     ngx_http_sp_call_e kind);
+
+/*
+ * From now on somebody outside is waited for, and no more: what is left of the
+ * time since "begun" is the gateway's own.
+ */
+void ngx_http_sp_turn_leave(ngx_http_sp_turn_t *turn);
+void ngx_http_sp_turn_return(ngx_http_sp_turn_t *turn);
 
 /*
  * Where "turn_store" is configured, accepts the turn: it is in the spool

@@ -101,7 +101,7 @@ ngx_http_sp_log_handler(ngx_http_request_t *r)
     i = outcome.status / 100;
 
     ngx_sp_metric_add(mcf->counters.requests[(i > 5) ? 0 : i], 1);
-    ngx_sp_metric_observe(mcf->counters.duration, outcome.duration);
+    ngx_sp_metric_observe(mcf->counters.duration, 1000 * outcome.duration, 1);
 
     end = mcf->ends.elts;
 

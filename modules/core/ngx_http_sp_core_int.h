@@ -105,6 +105,8 @@ typedef struct {
     const sp_dialect_t            *error_dialect;
     ngx_uint_t                     error_format;
     size_t                         body_max_size;
+    ngx_flag_t                     trace;
+    ngx_uint_t                     trace_sample;  /* of 10000 */
     ngx_flag_t                     identity;
     ngx_array_t                   *scopes;        /* ngx_str_t */
     ngx_uint_t                     health_ready;
@@ -218,6 +220,7 @@ struct ngx_http_sp_core_ctx_s {
     const ngx_str_t               *filter;    /* that has refused a text */
     ngx_queue_t                    blocks;    /* of the prompt */
     ngx_http_sp_turn_t            *turn;
+    ngx_http_sp_trace_t           *trace;     /* of a main request */
 
     unsigned                       resuming:1;
     unsigned                       barred:1;  /* by a subrequest of its own */
@@ -321,6 +324,16 @@ char *ngx_http_sp_option_api_version(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_sp_options_check(ngx_conf_t *cf,
     ngx_http_sp_provider_t *provider);
+
+/* ngx_http_sp_core_trace.c */
+
+char *ngx_http_sp_trace_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_sp_trace_variables_add(ngx_conf_t *cf);
+
+/* ngx_http_sp_core_target.c */
+
+ngx_int_t ngx_http_sp_target_metrics(ngx_conf_t *cf,
+    const ngx_http_sp_model_t *model, ngx_http_sp_target_t *target);
 
 /* ngx_http_sp_core_provider.c */
 

@@ -350,7 +350,8 @@ ngx_http_sp_model_add_target(ngx_conf_t *cf, const ngx_http_sp_model_t *line,
 
     *t = *target;
 
-    return NGX_CONF_OK;
+    return (ngx_http_sp_target_metrics(cf, model, t) == NGX_OK)
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

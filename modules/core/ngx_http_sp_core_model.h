@@ -47,6 +47,8 @@ typedef struct {
     ngx_sp_metric_t              *failed;
     ngx_sp_metric_t              *prompt_tokens;
     ngx_sp_metric_t              *completion_tokens;
+    ngx_sp_metric_t              *cached_tokens;    /* of the prompt's */
+    ngx_sp_metric_t              *reasoning_tokens; /* of the completion's */
     ngx_sp_metric_t              *cost;        /* 10^-9 of the currency */
 } ngx_http_sp_call_metrics_t;
 
@@ -81,7 +83,6 @@ typedef struct {
     ngx_http_sp_call_metrics_t    calls[NGX_HTTP_SP_CALLS];
     ngx_sp_metric_t              *failures[NGX_HTTP_SP_FAILURES];
     ngx_sp_metric_t              *unterminated;
-    ngx_sp_metric_t              *first_byte;
 } ngx_http_sp_provider_t;
 
 
@@ -94,6 +95,16 @@ typedef struct {
     ngx_str_t                     file;        /* of a model that names it */
     ngx_uint_t                    line;
 } ngx_http_sp_tokenizer_t;
+
+
+/* of requests of clients that are answered by one target */
+
+typedef struct {
+    ngx_sp_metric_t              *overhead;    /* of the gateway */
+    ngx_sp_metric_t              *duration;
+    ngx_sp_metric_t              *first_chunk; /* NULL: of embeddings */
+    ngx_sp_metric_t              *chunk;
+} ngx_http_sp_target_metrics_t;
 
 
 /* a model of a provider, where requests for an alias may go */
@@ -109,6 +120,7 @@ struct ngx_http_sp_target_s {
     ngx_http_sp_breaker_t        *breaker;
     ngx_http_sp_breaker_t       **limits;      /* by key */
     sp_price_t                    price;
+    ngx_http_sp_target_metrics_t  metrics;
     unsigned                      backup:1;
     unsigned                      priced:1;
     unsigned                      estimate:1;  /* tokenizer=off */
@@ -195,6 +207,8 @@ typedef struct {
     const ngx_str_t              *texts;
     ngx_uint_t                    ntexts;
     ngx_uint_t                    dimensions;  /* 0: the model's own */
+
+    const ngx_http_sp_trace_t    *trace;       /* NULL: of none */
 
     /* from "done" on, as long as the pool */
 

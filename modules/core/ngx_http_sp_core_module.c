@@ -138,6 +138,13 @@ static ngx_command_t  ngx_http_sp_core_commands[] = {
       0,
       NULL },
 
+    { ngx_string("trace_context"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_sp_trace_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("error_format"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_sp_dialect_error_format,
@@ -372,6 +379,8 @@ ngx_http_sp_core_create_loc_conf(ngx_conf_t *cf)
 
     lcf->error_format = NGX_CONF_UNSET_UINT;
     lcf->body_max_size = NGX_CONF_UNSET_SIZE;
+    lcf->trace = NGX_CONF_UNSET;
+    lcf->trace_sample = NGX_CONF_UNSET_UINT;
     lcf->identity = NGX_CONF_UNSET;
     lcf->scopes = NGX_CONF_UNSET_PTR;
 
@@ -399,6 +408,8 @@ ngx_http_sp_core_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_sp_body_merge(cf, conf);
 
+    ngx_conf_merge_value(conf->trace, prev->trace, 0);
+    ngx_conf_merge_uint_value(conf->trace_sample, prev->trace_sample, 0);
     ngx_conf_merge_value(conf->identity, prev->identity, 0);
     ngx_conf_merge_ptr_value(conf->scopes, prev->scopes, NULL);
 
@@ -444,7 +455,7 @@ ngx_http_sp_core_counters(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
     ngx_str_set(&none, "");
 
     mcf->counters.duration = ngx_http_sp_add_metric(cf,
-        NGX_SP_HISTOGRAM, "sallyport_request_milliseconds",
+        NGX_SP_HISTOGRAM, "sallyport_request_seconds",
         "Time from the first byte of these requests to their end.", &none);
 
     return (mcf->counters.duration != NULL) ? NGX_OK : NGX_ERROR;

@@ -167,6 +167,12 @@ static ngx_sp_conf_setting_t  ngx_http_sp_provider_params[] = {
     { NGX_SP_COUNTER, NGX_HTTP_SP_PROVIDER_TOKENS,                            \
       "kind=\"" kind "\",type=\"completion\"",                                \
       offsetof(ngx_http_sp_provider_t, calls[call].completion_tokens) },      \
+    { NGX_SP_COUNTER, NGX_HTTP_SP_PROVIDER_TOKENS,                            \
+      "kind=\"" kind "\",type=\"cached\"",                                    \
+      offsetof(ngx_http_sp_provider_t, calls[call].cached_tokens) },          \
+    { NGX_SP_COUNTER, NGX_HTTP_SP_PROVIDER_TOKENS,                            \
+      "kind=\"" kind "\",type=\"reasoning\"",                                 \
+      offsetof(ngx_http_sp_provider_t, calls[call].reasoning_tokens) },       \
     { NGX_SP_COUNTER, NGX_HTTP_SP_PROVIDER_COST,                              \
       "kind=\"" kind "\"",                                                    \
       offsetof(ngx_http_sp_provider_t, calls[call].cost) }
@@ -187,10 +193,6 @@ static const ngx_sp_metric_slot_t  ngx_http_sp_provider_metrics[] = {
     { NGX_SP_COUNTER, "sallyport_llm_unterminated_total",
       "Complete streams that a provider ended without saying so.", "",
       offsetof(ngx_http_sp_provider_t, unterminated) },
-
-    { NGX_SP_HISTOGRAM, "sallyport_llm_first_byte_milliseconds",
-      "Time to the first text of an answer.", "",
-      offsetof(ngx_http_sp_provider_t, first_byte) },
 
     { NGX_SP_COUNTER, NULL, NULL, NULL, 0 }
 };

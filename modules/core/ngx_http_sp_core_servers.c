@@ -386,7 +386,7 @@ ngx_http_sp_servers_count(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf,
                  + sizeof("kind=\"\",server=\"\"") - 1;
 
     ops->duration = ngx_http_sp_add_metric(cf, NGX_SP_HISTOGRAM,
-        "sallyport_op_milliseconds",
+        "sallyport_op_seconds",
         "Time of these calls, waiting for a connection included.", &labels);
 
     return (ops->duration != NULL) ? NGX_OK : NGX_ERROR;
@@ -405,7 +405,7 @@ ngx_http_sp_servers_observe(ngx_sp_op_t *op)
 
         if (ops[i].server == op->server) {
             ngx_sp_metric_add(ops[i].results[op->result], 1);
-            ngx_sp_metric_observe(ops[i].duration, op->elapsed);
+            ngx_sp_metric_observe(ops[i].duration, 1000 * op->elapsed, 1);
             return;
         }
     }

@@ -56,10 +56,28 @@ ngx_http_sp_turn(ngx_http_request_t *r)
     }
 
     turn->started = ngx_current_msec;
+    turn->begun = ngx_sp_metric_clock();
 
     ctx->turn = turn;
 
     return turn;
+}
+
+
+void
+ngx_http_sp_turn_leave(ngx_http_sp_turn_t *turn)
+{
+    turn->left = ngx_sp_metric_clock();
+}
+
+
+void
+ngx_http_sp_turn_return(ngx_http_sp_turn_t *turn)
+{
+    if (turn->left != 0) {
+        turn->outside += ngx_sp_metric_clock() - turn->left;
+        turn->left = 0;
+    }
 }
 
 
@@ -172,6 +190,7 @@ ngx_int_t
 ngx_http_sp_settle(ngx_http_request_t *r)
 {
     ngx_http_sp_turn_t            *turn;
+    const ngx_http_sp_trace_t     *trace;
     ngx_http_sp_core_ctx_t        *ctx;
     ngx_http_sp_core_main_conf_t  *mcf;
 
@@ -204,6 +223,13 @@ ngx_http_sp_settle(ngx_http_request_t *r)
 
     if (ngx_http_sp_request_id(r, &turn->request_id) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    trace = ngx_http_sp_trace(r);
+
+    if (trace != NULL) {
+        turn->trace_id.data = (u_char *) trace->trace.id;
+        turn->trace_id.len = SP_TRACE_ID;
     }
 
     return ngx_http_sp_turn_append(mcf, r->pool, turn);
@@ -266,6 +292,7 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
     ngx_http_sp_turn_text_t  texts[] = {
         { "id", &id },
         { "request_id", &turn->request_id },
+        { "trace_id", &turn->trace_id },
         { "user_id", &turn->user_id },
         { "character_id", &turn->character_id },
         { "chat_id", &turn->chat_id },

@@ -23,8 +23,6 @@
 
 
 static const char *ngx_http_sp_up_models(void *data);
-static u_char *ngx_http_sp_up_label(u_char *p, const char *name,
-    const ngx_str_t *value);
 
 
 ngx_int_t
@@ -123,7 +121,7 @@ ngx_http_sp_up_print(u_char *p, const ngx_http_sp_core_main_conf_t *mcf)
                 continue;
             }
 
-            p = ngx_http_sp_up_label(p, "sallyport_llm_key_up{provider",
+            p = ngx_sp_metric_label(p, "sallyport_llm_key_up{provider",
                                      &provider[i]->name);
             p = ngx_sprintf(p, ",key=\"%ui\"} %d\n", k + 1,
                             ngx_http_sp_breaker_wait(key[k].breaker) == 0);
@@ -138,37 +136,13 @@ ngx_http_sp_up_print(u_char *p, const ngx_http_sp_core_main_conf_t *mcf)
         target = ngx_http_sp_breaker_target(breaker[i]);
 
         if (target != NULL) {
-            p = ngx_http_sp_up_label(p, "sallyport_llm_target_up{provider",
+            p = ngx_sp_metric_label(p, "sallyport_llm_target_up{provider",
                                      &target->provider->name);
-            p = ngx_http_sp_up_label(p, ",model", &target->name);
+            p = ngx_sp_metric_label(p, ",model", &target->name);
             p = ngx_sprintf(p, "} %d\n",
                             ngx_http_sp_target_wait(target) == 0);
         }
     }
-
-    return p;
-}
-
-
-/* name="value", with what Prometheus wants to have escaped */
-
-static u_char *
-ngx_http_sp_up_label(u_char *p, const char *name, const ngx_str_t *value)
-{
-    size_t  i;
-
-    p = ngx_sprintf(p, "%s=\"", name);
-
-    for (i = 0; i < value->len; i++) {
-
-        if (value->data[i] == '"' || value->data[i] == '\\') {
-            *p++ = '\\';
-        }
-
-        *p++ = value->data[i];
-    }
-
-    *p++ = '"';
 
     return p;
 }

@@ -47,7 +47,8 @@ static ngx_http_variable_t  ngx_http_sp_variables[] = {
 ngx_int_t
 ngx_http_sp_variables_add(ngx_conf_t *cf)
 {
-    return ngx_http_sp_add_variables(cf, ngx_http_sp_variables);
+    return (ngx_http_sp_add_variables(cf, ngx_http_sp_variables) == NGX_OK)
+           ? ngx_http_sp_trace_variables_add(cf) : NGX_ERROR;
 }
 
 

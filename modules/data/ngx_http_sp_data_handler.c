@@ -232,7 +232,7 @@ ngx_http_sp_data_done(ngx_sp_op_t *op)
     dmcf = ngx_http_get_module_main_conf(ctx->request,
                                          ngx_http_sp_data_module);
     ngx_sp_metric_add(dmcf->calls, 1);
-    ngx_sp_metric_observe(dmcf->duration, op->elapsed);
+    ngx_sp_metric_observe(dmcf->duration, 1000 * op->elapsed, 1);
 
     answer->result = op->result;
     answer->sent = op->sent;

@@ -27,7 +27,7 @@ static const ngx_sp_metric_slot_t  ngx_http_sp_data_metrics[] = {
       "Requests of pg_call that the database could not serve (5xx).", "",
       offsetof(ngx_http_sp_data_main_conf_t, errors) },
 
-    { NGX_SP_HISTOGRAM, "sallyport_pg_call_milliseconds",
+    { NGX_SP_HISTOGRAM, "sallyport_pg_call_seconds",
       "Time of the SQL call, waiting for a connection included.", "",
       offsetof(ngx_http_sp_data_main_conf_t, duration) },
 

@@ -106,6 +106,8 @@ typedef struct {
     const sp_dialect_t           *dialect;      /* the provider's */
 
     ngx_str_t                     headers;      /* of the client, as text */
+    ngx_str_t                     trace[NGX_HTTP_SP_TRACE_LINES];
+    ngx_uint_t                    ntrace;       /* lines, without their ends */
     ngx_str_t                     replaced;     /* the line of the provider's
                                                    that one of them is for */
     ngx_http_sp_attempt_t        *entry;        /* of the ledger */
@@ -168,6 +170,9 @@ typedef struct {
     size_t                        text_said;
     size_t                        counted;
 
+    ngx_uint_t                    chunks;       /* of output, since the last
+                                                   look at the clock */
+
     unsigned                      overflow:1;   /* of json; brief is used */
     unsigned                      done:1;       /* the last event was seen */
     unsigned                      broken:1;     /* out of memory in a scan */
@@ -192,6 +197,14 @@ typedef struct {
 } ngx_http_sp_llm_keepalive_t;
 
 
+/* see _clock.c; microseconds of ngx_sp_metric_clock() */
+typedef struct {
+    uint64_t                      asked;        /* the first try began */
+    uint64_t                      chunk;        /* of output, the last one;
+                                                   0: none so far */
+} ngx_http_sp_llm_clock_t;
+
+
 /* attempt and response begin anew with each try */
 typedef struct {
     ngx_http_request_t           *request;
@@ -206,6 +219,7 @@ typedef struct {
     ngx_http_sp_llm_keepalive_t   keepalive;
     ngx_http_sp_relay_t           relay;
     ngx_http_sp_llm_counted_t     counted;
+    ngx_http_sp_llm_clock_t       clock;
     ngx_http_sp_llm_attempt_t     attempt;
     ngx_http_sp_llm_response_t    response;
 } ngx_http_sp_llm_ctx_t;
@@ -357,6 +371,15 @@ void ngx_http_sp_llm_blame(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_turn_error_e error);
 ngx_int_t ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_finish_e finish, ngx_uint_t status);
+
+/*
+ * ngx_http_sp_llm_clock.c: a try begins; some of a stream was read; the
+ * client's header is out; it is all over
+ */
+void ngx_http_sp_llm_clock_ask(ngx_http_sp_llm_ctx_t *ctx);
+void ngx_http_sp_llm_clock_chunks(ngx_http_sp_llm_ctx_t *ctx);
+void ngx_http_sp_llm_clock_pass(ngx_http_sp_llm_ctx_t *ctx);
+void ngx_http_sp_llm_clock_end(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_variables.c */
 ngx_int_t ngx_http_sp_llm_variables_add(ngx_conf_t *cf);

@@ -221,7 +221,13 @@ ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 
     ctx->attempt.entry->status = relay->status.code;
 
+    ngx_http_sp_turn_return(ctx->turn);
+
     rc = ngx_http_sp_llm_judge(ctx);
+
+    if (rc == NGX_AGAIN) {
+        ngx_http_sp_turn_leave(ctx->turn);
+    }
 
     /* NGINX sends a header next, and once only: our filter keeps it back */
 
@@ -468,9 +474,20 @@ ngx_http_sp_llm_set_type(ngx_http_request_t *r, const char *type)
 static ngx_int_t
 ngx_http_sp_llm_data(ngx_http_sp_relay_t *relay, u_char *p, u_char *last)
 {
+    ngx_int_t               rc;
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    ctx = relay->data;
+
     ngx_http_sp_llm_fresh(relay);
 
-    return ngx_http_sp_llm_feed(relay->data, p, last);
+    rc = ngx_http_sp_llm_feed(ctx, p, last);
+
+    if (ctx->response.chunks != 0 && ctx->check.stream) {
+        ngx_http_sp_llm_clock_chunks(ctx);
+    }
+
+    return rc;
 }
 
 

@@ -131,7 +131,7 @@ ngx_http_sp_llm_init_filter(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_sp_llm_header_filter(ngx_http_request_t *r)
 {
-    ngx_int_t               status;
+    ngx_int_t               rc, status;
     ngx_http_sp_llm_ctx_t  *ctx;
 
     if (r->upstream == NULL
@@ -155,10 +155,24 @@ ngx_http_sp_llm_header_filter(ngx_http_request_t *r)
         r->header_sent = 1;
         r->headers_out.status = NGX_HTTP_OK;
 
+        if (status == 0 && ctx->attempt.entry->begun) {
+            ngx_http_sp_llm_clock_pass(ctx);
+        }
+
         return status;
     }
 
-    return (status != 0) ? status : ngx_http_next_header_filter(r);
+    if (status != 0) {
+        return status;
+    }
+
+    rc = ngx_http_next_header_filter(r);
+
+    if (ctx->attempt.entry->begun) {
+        ngx_http_sp_llm_clock_pass(ctx);
+    }
+
+    return rc;
 }
 
 

@@ -101,6 +101,14 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
         return rc;
     }
 
+    if (ngx_http_sp_trace_lines(ctx->request->pool,
+                                ngx_http_sp_trace(ctx->request),
+                                attempt->trace, &attempt->ntrace)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     return (ctx->check.chat != NULL)
            ? ngx_http_sp_llm_chat(ctx->request, ctx)
            : ngx_http_sp_llm_embeddings(ctx->request, ctx);
@@ -538,6 +546,7 @@ ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
     size_t length, sp_out_t *out)
 {
     size_t                    n;
+    ngx_uint_t                i;
     const ngx_str_t          *headers, *replaced;
     const sp_dialect_t       *dialect;
     ngx_http_sp_provider_t   *provider;
@@ -569,6 +578,12 @@ ngx_http_sp_llm_write_head(ngx_http_sp_llm_ctx_t *ctx, const sp_call_t *call,
 
     sp_out_put(out, (char *) ctx->attempt.headers.data,
                ctx->attempt.headers.len);
+
+    for (i = 0; i < ctx->attempt.ntrace; i++) {
+        sp_out_put(out, (char *) ctx->attempt.trace[i].data,
+                   ctx->attempt.trace[i].len);
+        sp_out_str(out, CRLF);
+    }
 
     sp_out_str(out, "Accept: ");
     sp_out_str(out, call->stream ? dialect->stream_type : dialect->type);

@@ -188,6 +188,10 @@ ngx_http_sp_llm_next(ngx_http_sp_relay_t *relay)
         return NGX_DECLINED;
     }
 
+    if (ctx->turn != NULL) {
+        ngx_http_sp_turn_return(ctx->turn);
+    }
+
     if (former != NULL) {
         ngx_sp_metric_add(ngx_http_sp_llm_metrics(ctx)->failed, 1);
         ngx_http_sp_llm_log_failure(ctx, former, attempt);
@@ -204,9 +208,12 @@ ngx_http_sp_llm_next(ngx_http_sp_relay_t *relay)
 
     if (rc != NGX_OK) {
         ngx_http_sp_attempt_end(attempt, NGX_HTTP_SP_FAILURE_GATEWAY);
+        return rc;
     }
 
-    return rc;
+    ngx_http_sp_llm_clock_ask(ctx);
+
+    return NGX_OK;
 }
 
 

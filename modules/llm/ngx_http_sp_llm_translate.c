@@ -139,6 +139,7 @@ ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta)
 
     if (delta->kind != SP_DELTA_FINISH && delta->kind != SP_DELTA_SIGNATURE) {
         ctx->response.said += delta->text.len;
+        ctx->response.chunks += (delta->text.len != 0);
     }
 
     rc = ctx->attempt.filtered ? ngx_http_sp_llm_filter(ctx, delta)

@@ -146,8 +146,6 @@ ngx_http_sp_llm_note_delta(ngx_http_sp_llm_ctx_t *ctx,
 
     if (turn->first_byte == 0) {
         turn->first_byte = ngx_max(ngx_current_msec - turn->started, 1);
-        ngx_sp_metric_observe(ctx->attempt.target->provider->first_byte,
-                              turn->first_byte);
     }
 
     return ngx_http_sp_llm_add_text(ctx, delta->text.data, delta->text.len);
@@ -266,6 +264,7 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     ctx->response.settled = 1;
 
     ngx_http_sp_llm_end_attempt(ctx, finish, status);
+    ngx_http_sp_llm_clock_end(ctx);
 
     metrics = ngx_http_sp_llm_metrics(ctx);
 

@@ -49,7 +49,7 @@ static const ngx_sp_metric_slot_t  ngx_http_sp_memory_metrics[] = {
       "Embeddings that came from the cache.", "",
       offsetof(ngx_http_sp_memory_main_conf_t, cached) },
 
-    { NGX_SP_HISTOGRAM, "sallyport_memory_recall_milliseconds",
+    { NGX_SP_HISTOGRAM, "sallyport_memory_recall_seconds",
       "Time that recall added to a request.", "",
       offsetof(ngx_http_sp_memory_main_conf_t, duration) },
 

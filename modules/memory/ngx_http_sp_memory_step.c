@@ -289,6 +289,7 @@ ngx_http_sp_memory_embed(ngx_http_request_t *r,
     call->texts = &ctx->query;
     call->ntexts = 1;
     call->dimensions = mmcf->embedder.dimensions;
+    call->trace = ngx_http_sp_trace(r);
 
     call->op.done = ngx_http_sp_memory_embedded;
     call->op.data = ctx;
@@ -363,7 +364,7 @@ ngx_http_sp_memory_finish(ngx_http_request_t *r,
     mmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_memory_module);
 
     ngx_sp_metric_observe(mmcf->duration,
-                          ngx_current_msec - ctx->started);
+                          1000 * (ngx_current_msec - ctx->started), 1);
 
     if (!ctx->lexical.ok && !ctx->vector.ok) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,

@@ -15,8 +15,8 @@ static char *ngx_http_sp_quota_by(ngx_conf_t *cf,
 
 static const ngx_sp_metric_slot_t  ngx_http_sp_quota_metrics[] = {
 
-    { NGX_SP_HISTOGRAM, "sallyport_quota_redis_duration",
-      "milliseconds until Redis decided", "",
+    { NGX_SP_HISTOGRAM, "sallyport_quota_redis_seconds",
+      "time until Redis decided", "",
       offsetof(ngx_http_sp_quota_main_conf_t, latency) },
 
     { NGX_SP_COUNTER, "sallyport_quota_redis_errors_total",

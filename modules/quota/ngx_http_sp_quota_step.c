@@ -181,7 +181,7 @@ ngx_http_sp_quota_answered(ngx_http_request_t *r,
 
     qmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_quota_module);
 
-    ngx_sp_metric_observe(qmcf->latency, ctx->op.op.elapsed);
+    ngx_sp_metric_observe(qmcf->latency, 1000 * ctx->op.op.elapsed, 1);
 
     if (!ctx->valid) {
         ngx_sp_metric_add(qmcf->errors, 1);

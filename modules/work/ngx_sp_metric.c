@@ -8,6 +8,8 @@
  *
  * A gauge that is added to has a cell per process: what a killed worker had
  * added goes away with it.
+ *
+ * Histograms are in microseconds here, and in seconds where they are printed.
  */
 
 
@@ -28,10 +30,30 @@ static ngx_uint_t ngx_sp_metrics_ncells(ngx_uint_t type);
 static void ngx_sp_metrics_clear_slot(ngx_sp_metrics_t *metrics);
 
 
-/* upper bounds of the buckets; one more is +Inf, then sum and count */
+/* upper bounds of the buckets; one more is +Inf, then the sum */
 
-const ngx_msec_t  ngx_sp_metric_bounds[NGX_SP_METRICS_BOUNDS] = {
-    1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 30000
+const ngx_sp_metric_bound_t  ngx_sp_metric_bounds[NGX_SP_METRICS_BOUNDS] = {
+    { 50, "0.00005" },
+    { 100, "0.0001" },
+    { 250, "0.00025" },
+    { 500, "0.0005" },
+    { 1000, "0.001" },
+    { 2500, "0.0025" },
+    { 5000, "0.005" },
+    { 10000, "0.01" },
+    { 25000, "0.025" },
+    { 50000, "0.05" },
+    { 100000, "0.1" },
+    { 250000, "0.25" },
+    { 500000, "0.5" },
+    { 1000000, "1" },
+    { 2500000, "2.5" },
+    { 5000000, "5" },
+    { 10000000, "10" },
+    { 30000000, "30" },
+    { 60000000, "60" },
+    { 120000000, "120" },
+    { 300000000, "300" }
 };
 
 
@@ -173,17 +195,43 @@ ngx_sp_metrics_labels(ngx_conf_t *cf, ngx_str_t *labels, const char *label,
     own = *labels;
 
     p = ngx_pnalloc(cf->pool, ngx_strlen(label) + sizeof("=\"\",") - 1
-                              + value->len + own.len);
+                              + 2 * value->len + own.len);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     labels->data = p;
-    labels->len = ngx_sprintf(p, "%s=\"%V\"%s%V", label, value,
-                              own.len != 0 ? "," : "", &own)
-                  - p;
+
+    p = ngx_sp_metric_label(p, label, value);
+    p = ngx_sprintf(p, "%s%V", own.len != 0 ? "," : "", &own);
+
+    labels->len = p - labels->data;
 
     return NGX_OK;
+}
+
+
+/* with what Prometheus wants to have escaped */
+
+u_char *
+ngx_sp_metric_label(u_char *p, const char *name, const ngx_str_t *value)
+{
+    size_t  i;
+
+    p = ngx_sprintf(p, "%s=\"", name);
+
+    for (i = 0; i < value->len; i++) {
+
+        if (value->data[i] == '"' || value->data[i] == '\\') {
+            *p++ = '\\';
+        }
+
+        *p++ = value->data[i];
+    }
+
+    *p++ = '"';
+
+    return p;
 }
 
 
@@ -493,7 +541,7 @@ ngx_sp_metric_add(ngx_sp_metric_t *metric, ngx_int_t n)
 
 
 void
-ngx_sp_metric_observe(ngx_sp_metric_t *metric, ngx_msec_t value)
+ngx_sp_metric_observe(ngx_sp_metric_t *metric, uint64_t usec, ngx_uint_t n)
 {
     ngx_uint_t     i;
     ngx_atomic_t  *cells;
@@ -505,13 +553,23 @@ ngx_sp_metric_observe(ngx_sp_metric_t *metric, ngx_msec_t value)
     cells = metric->shared->cells;
 
     for (i = 0; i < NGX_SP_METRICS_BOUNDS; i++) {
-        if (value <= ngx_sp_metric_bounds[i]) {
+        if (usec <= ngx_sp_metric_bounds[i].usec) {
             break;
         }
     }
 
-    (void) ngx_atomic_fetch_add(&cells[i], 1);
+    (void) ngx_atomic_fetch_add(&cells[i], (ngx_atomic_int_t) n);
     (void) ngx_atomic_fetch_add(&cells[NGX_SP_METRICS_SUM],
-                                (ngx_atomic_int_t) value);
-    (void) ngx_atomic_fetch_add(&cells[NGX_SP_METRICS_COUNT], 1);
+                                (ngx_atomic_int_t) (usec * n));
+}
+
+
+uint64_t
+ngx_sp_metric_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
 }

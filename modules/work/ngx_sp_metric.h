@@ -18,7 +18,7 @@
 typedef enum {
     NGX_SP_COUNTER = 0,
     NGX_SP_GAUGE,
-    NGX_SP_HISTOGRAM             /* of milliseconds, fixed buckets */
+    NGX_SP_HISTOGRAM             /* "..._seconds", fixed buckets */
 } ngx_sp_metric_type_e;
 
 typedef struct ngx_sp_metric_s   ngx_sp_metric_t;
@@ -43,7 +43,16 @@ typedef struct {
  */
 
 void ngx_sp_metric_add(ngx_sp_metric_t *metric, ngx_int_t n);
-void ngx_sp_metric_observe(ngx_sp_metric_t *metric, ngx_msec_t value);
+
+/* "n" times the same; microseconds */
+void ngx_sp_metric_observe(ngx_sp_metric_t *metric, uint64_t usec,
+    ngx_uint_t n);
+
+/*
+ * Microseconds of a clock that is never set.  ngx_current_msec costs nothing
+ * and is as old as the last events: good for everything but single requests.
+ */
+uint64_t ngx_sp_metric_clock(void);
 
 
 /* Configuration; NULL and NGX_ERROR after logging why */
@@ -61,10 +70,14 @@ ngx_sp_metric_t *ngx_sp_metrics_add(ngx_conf_t *cf,
 
 /*
  * A table of metrics, and the fields of "conf" that keep them.  A label that
- * is not NULL stands with its value before those of the table.
+ * is not NULL stands with its value, escaped, before those of the table.
  */
 ngx_int_t ngx_sp_metrics_add_table(ngx_conf_t *cf, ngx_sp_metrics_t *metrics,
     const ngx_sp_metric_slot_t *table, void *conf, const char *label,
+    const ngx_str_t *value);
+
+/* name="value", escaped: at most twice as long */
+u_char *ngx_sp_metric_label(u_char *p, const char *name,
     const ngx_str_t *value);
 
 /* the zone of "size" bytes for all that was added; tag: the module's */

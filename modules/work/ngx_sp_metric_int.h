@@ -12,18 +12,23 @@
 #include "ngx_sp_metric.h"
 
 
-#define NGX_SP_METRICS_LAYOUT  1
+#define NGX_SP_METRICS_LAYOUT  2
 #define NGX_SP_METRICS_SLOTS   64
 #define NGX_SP_METRICS_ZONE    "metrics"
 
 
-/* buckets with an upper bound; one more is +Inf, then sum and count */
-#define NGX_SP_METRICS_BOUNDS  14
+/* buckets with an upper bound; one more is +Inf, then the sum */
+#define NGX_SP_METRICS_BOUNDS  21
 
 #define NGX_SP_METRICS_INF    NGX_SP_METRICS_BOUNDS
 #define NGX_SP_METRICS_SUM    (NGX_SP_METRICS_BOUNDS + 1)
-#define NGX_SP_METRICS_COUNT  (NGX_SP_METRICS_BOUNDS + 2)
-#define NGX_SP_METRICS_CELLS  (NGX_SP_METRICS_BOUNDS + 3)
+#define NGX_SP_METRICS_CELLS  (NGX_SP_METRICS_BOUNDS + 2)
+
+
+typedef struct {
+    uint64_t                       usec;
+    const char                    *le;        /* in seconds */
+} ngx_sp_metric_bound_t;
 
 
 /* in shared memory */
@@ -68,7 +73,8 @@ struct ngx_sp_metrics_s {
 };
 
 
-extern const ngx_msec_t  ngx_sp_metric_bounds[NGX_SP_METRICS_BOUNDS];
+extern const ngx_sp_metric_bound_t
+    ngx_sp_metric_bounds[NGX_SP_METRICS_BOUNDS];
 
 
 /* whether the process that has a slot still lives */

@@ -69,10 +69,10 @@ ngx_sp_metric_size(const ngx_sp_metric_t *metric)
     size_t  line;
 
     line = metric->name.len + metric->labels.len + NGX_INT64_LEN
-           + sizeof("_bucket{,le=\"+Inf00000\"} \n");
+           + sizeof("_bucket{,le=\"0.00025\"} .000000\n");
 
     if (metric->type == NGX_SP_HISTOGRAM) {
-        line *= NGX_SP_METRICS_CELLS;
+        line *= NGX_SP_METRICS_CELLS + 1;
     }
 
     return line + metric->help.len + 2 * metric->name.len
@@ -113,10 +113,9 @@ static u_char *
 ngx_sp_metric_print_histogram(u_char *p,
     const ngx_sp_metric_t *metric)
 {
-    u_char               bound[NGX_INT64_LEN + 1];
     ngx_uint_t           i;
     ngx_atomic_t        *cells;
-    ngx_atomic_uint_t    total;
+    ngx_atomic_uint_t    sum, total;
 
     cells = metric->shared->cells;
     total = 0;
@@ -124,14 +123,11 @@ ngx_sp_metric_print_histogram(u_char *p,
     for (i = 0; i < NGX_SP_METRICS_BOUNDS; i++) {
         total += cells[i];
 
-        ngx_sprintf(bound, "%M%Z", ngx_sp_metric_bounds[i]);
-
         p = ngx_sprintf(p, "%V_bucket", &metric->name);
-        p = ngx_sp_metric_print_labels(p, metric, (char *) bound);
+        p = ngx_sp_metric_print_labels(p, metric,
+                                       ngx_sp_metric_bounds[i].le);
         p = ngx_sprintf(p, " %uA\n", total);
     }
-
-    /* not the count cell, which others may just have added to */
 
     total += cells[NGX_SP_METRICS_INF];
 
@@ -139,7 +135,10 @@ ngx_sp_metric_print_histogram(u_char *p,
     p = ngx_sp_metric_print_labels(p, metric, "+Inf");
     p = ngx_sprintf(p, " %uA\n%V_sum", total, &metric->name);
     p = ngx_sp_metric_print_labels(p, metric, NULL);
-    p = ngx_sprintf(p, " %uA\n%V_count", cells[NGX_SP_METRICS_SUM],
+
+    sum = cells[NGX_SP_METRICS_SUM];
+
+    p = ngx_sprintf(p, " %uA.%06uA\n%V_count", sum / 1000000, sum % 1000000,
                     &metric->name);
     p = ngx_sp_metric_print_labels(p, metric, NULL);
 

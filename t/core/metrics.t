@@ -97,7 +97,7 @@ for (split /\n/, $res->{body}) {
         ok(!$ended{$1}, "$1 stands together");
         next;
     }
-    ok(/^\Q$family\E(_bucket|_sum|_count)?(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? -?\d+$/,
+    ok(/^\Q$family\E(_bucket|_sum|_count)?(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? -?\d+(\.\d{6})?$/,
        "sample: $_");
 }
 is_deeply(\%help, \%type, 'each with its help');
@@ -124,11 +124,11 @@ is(grown("$total\{class=\"2xx\"}") - $own, 8, '2xx');
 is(grown("$total\{class=\"4xx\"}"), 3, '4xx');
 is(grown("$total\{class=\"5xx\"}"), 1, '5xx');
 
-my $ms = 'sallyport_request_milliseconds';
-is(grown("${ms}_count") - $own, 12, 'a histogram counts');
-cmp_ok(grown("${ms}_sum"), '>=', 29, 'and sums');
-is(grown("${ms}_bucket{le=\"+Inf\"}") - $own, 12, '+Inf has all');
-cmp_ok(grown("${ms}_bucket{le=\"10\"}") - $own, '<', 12,
+my $time = 'sallyport_request_seconds';
+is(grown("${time}_count") - $own, 12, 'a histogram counts');
+cmp_ok(grown("${time}_sum"), '>=', 0.029, 'and sums, in seconds');
+is(grown("${time}_bucket{le=\"+Inf\"}") - $own, 12, '+Inf has all');
+cmp_ok(grown("${time}_bucket{le=\"0.01\"}") - $own, '<', 12,
        'smaller ones have not');
 is($after->{sallyport_workers}, 2, 'workers');
 
@@ -136,8 +136,8 @@ my $ops = 'sallyport_ops_total{kind="pg",server="main",result=';
 is($t->get('/?content=pg:20')->{status}, 200, 'an op');
 my $later = metrics();
 is($later->{"$ops\"ok\"}"} - $after->{"$ops\"ok\"}"}, 1, 'is counted');
-is($later->{'sallyport_op_milliseconds_bucket{kind="pg",server="main",le="10"}'}
-   - $after->{'sallyport_op_milliseconds_bucket{kind="pg",server="main",le="10"}'},
+is($later->{'sallyport_op_seconds_bucket{kind="pg",server="main",le="0.01"}'}
+   - $after->{'sallyport_op_seconds_bucket{kind="pg",server="main",le="0.01"}'},
    0, 'and its time');
 $t->suspend('pg');
 is($t->get('/?content=pg:1')->{status}, 503, 'one that fails');
@@ -160,7 +160,7 @@ $t->conf($larger);
 $t->reload;
 $after = metrics();
 is(grown("$total\{class=\"4xx\"}"), 0, 'and by one that changes the size');
-is(grown("${ms}_bucket{le=\"1\"}") >= 0, 1, 'histograms too');
+is(grown("${time}_bucket{le=\"0.001\"}") >= 0, 1, 'histograms too');
 
 # a killed worker
 

@@ -52,7 +52,8 @@ begin
         provider, model, alias, outcome, error_type, finish_reason, status,
         attempts, prompt_tokens, completion_tokens, cached_tokens,
         cache_write_tokens, reasoning_tokens, estimated_prompt_tokens,
-        estimated_completion_tokens, cost, currency, request_id, receipt,
+        estimated_completion_tokens, cost, currency, request_id, trace_id,
+        receipt,
         stream, first_byte_ms, total_ms, at)
     values ((turn ->> 'id')::uuid,
         nullif(turn ->> 'user_id', '')::uuid,
@@ -77,6 +78,7 @@ begin
         (turn ->> 'cost')::numeric,
         coalesce(turn ->> 'currency', ''),
         coalesce(turn ->> 'request_id', ''),
+        nullif(turn ->> 'trace_id', ''),
         turn -> 'receipt',
         coalesce((turn ->> 'stream')::boolean, false),
         coalesce((turn ->> 'first_byte_ms')::bigint, 0),
