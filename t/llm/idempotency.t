@@ -20,11 +20,15 @@ binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
 
 my $user = '00000000-0000-4000-8000-00000000000a';
 my $other = '00000000-0000-4000-8000-00000000000b';
+my $mira = '00000000-0000-4000-8000-0000000000d1';
+my $chat = '00000000-0000-4000-8000-0000000000e1';
 my $signer = Sallyport::JWT->new('HS256', kid => 'k');
 my $redis;
 
 my %arg = (
     http => 'auth_jwt_key_file %%DIR%%/jwks.json;
+        %%TURNS%%
+        moderation_rules %%DIR%%/test.rules;
         redis_server main %%REDIS%% timeout=300ms;
         llm_idempotency main;
         llm_message_limit 0;
@@ -33,7 +37,9 @@ my %arg = (
         llm_provider sayer { dialect say; key_file %%DIR%%/key;
             url http://127.0.0.1:%%PORT1%%/v1; read_timeout 2s;
             model great-sayer as=sayer; }
-        moderation_rules main { match "end" action=mask; }',
+        llm_provider priced { key_file %%DIR%%/key;
+            url http://127.0.0.1:%%PORT1%%/v1; read_timeout 2s;
+            model dear as=dear price=2.5/10; }',
     location => 'auth_jwt "test";',
     read_timeout => '2s',
     server => 'location = /off { auth_jwt "test"; llm_idempotency off;
@@ -56,14 +62,35 @@ my %arg = (
         location @backup { auth_jwt "test"; llm_pass default; }
         location = /paged { auth_jwt "test"; llm_pass default;
                             error_page 422 = @backup; }
+        location = /moderated { auth_jwt "test"; moderation input output;
+                                llm_pass default; }
         location = /gzip { auth_jwt "test"; gzip on; gzip_types *;
                            gzip_min_length 1; llm_pass default; }',
-    prepare => sub { $_[0]->file('jwks.json', jwks($signer), 0600) },
+    prepare => sub {
+        $_[0]->file('jwks.json', jwks($signer), 0600);
+        $_[0]->file('test.rules', "[o.mask category=test action=mask]\n"
+            . "quoted\n[o.block category=test stage=output severity=4]\n"
+            . "w7\n");
+    },
 );
 
-$arg{http} =~ s/\s*moderation_rules.*$//s;
+my ($t, $p) = do {
+    my %first = %arg;
 
-my ($t, $p) = Sallyport::Llm::gateway(%arg);
+    $first{http} =~ s/%%TURNS%%/
+        pg_server main "%%PG%%" timeout=2s;
+        turn_store main flush=10ms; turn_spool %%DIR%%\/spool;/x;
+    $first{prepare} = sub {
+        $arg{prepare}->($_[0]);
+        $_[0]->sql('insert into auth.users (id) values (?), (?)', $user,
+                   $other);
+        $_[0]->sql('insert into chat.character (id, name, system_prompt,
+                        is_public) values (?, ?, ?, true)',
+                   $mira, 'Mira', 'You are {{char}}.');
+    };
+
+    Sallyport::Llm::gateway(%first);
+};
 my @http = ({}, { http2 => 1 });
 my $n = 0;
 
@@ -176,6 +203,47 @@ my @gzip = map { $t->post('/gzip', { %{ headers($key) },
 
 is($gzip[1]{json}{choices}[0]{message}{content}, $Sallyport::Llm::hello,
    'what is kept is not compressed');
+
+
+# -- the ledger and the chat
+
+$key = key();
+chat($key, 'hi', model => 'dear', stream => \1,
+     metadata => { character_id => $mira, chat_id => $chat }) for 1 .. 3;
+
+ok($t->wait_until(sub {
+    $t->sql("select count(*) from gateway.ledger where alias = 'dear'") == 3;
+}, 5), 'each request has a row');
+is(scalar $t->sql("select string_agg(outcome || ' ' || (cost > 0) || ' '
+                       || (prompt_tokens is not null) || error_type
+                       || ' ' || status || ' ' || stream, ', '
+                       order by at, id)
+                  from gateway.ledger where alias = 'dear'"),
+   join(', ', 'complete true true 200 true',
+        ('replayed false false 200 true') x 2),
+   'one is paid for');
+is(scalar $t->sql("select replayed from gateway.usage_daily
+                 where alias = 'dear'"), 2, 'the account by day says so');
+is(scalar $t->sql("select count(*) from chat.message m
+                  join gateway.ledger l on l.id = m.turn_id
+                 where l.alias = 'dear'"), 2, 'one turn is stored');
+
+
+# -- what was sent, not what the provider said
+
+for my $stream (\0, \1) {
+    for my $text ('hi', 'fault words words=20') {
+        ($key, $before) = (key(), asked());
+
+        my @both = map { chat($key, $text, stream => $stream,
+                              path => '/moderated') } 1 .. 2;
+
+        is($both[1]{body}, $both[0]{body}, "$text: as it was sent");
+        unlike($both[1]{body}, qr/quoted|w7/, "$text: judged");
+        is(replayed($both[1]), 'true', "$text: given again");
+        is(asked(), $before + 1, "$text: asked once");
+    }
+}
 
 
 # -- while it runs
@@ -344,6 +412,7 @@ my ($t2, $p2) = do {
     my $socket = $redis->{socket};
 
     $second{http} =~ s/%%REDIS%%/unix:$socket/;
+    $second{http} =~ s/%%TURNS%%//;
     Sallyport::Llm::gateway(%second);
 };
 
