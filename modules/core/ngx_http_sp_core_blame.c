@@ -101,6 +101,7 @@ ngx_http_sp_blame(const ngx_http_sp_core_ctx_t *ctx)
     switch (turn->finish) {
 
     case NGX_HTTP_SP_TURN_COMPLETE:
+    case NGX_HTTP_SP_TURN_REPLAYED:
         return NGX_HTTP_SP_TURN_OK;
 
     case NGX_HTTP_SP_TURN_PARTIAL:

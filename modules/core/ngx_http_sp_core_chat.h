@@ -38,7 +38,8 @@ typedef enum {
     NGX_HTTP_SP_TURN_REFUSED,    /* no model was asked */
     NGX_HTTP_SP_TURN_COMPLETE,
     NGX_HTTP_SP_TURN_PARTIAL,    /* the client left, text was delivered */
-    NGX_HTTP_SP_TURN_FAILED
+    NGX_HTTP_SP_TURN_FAILED,
+    NGX_HTTP_SP_TURN_REPLAYED    /* answered as before, at no cost */
 } ngx_http_sp_finish_e;
 
 

@@ -138,7 +138,7 @@ const char *
 ngx_http_sp_turn_outcome(ngx_http_sp_finish_e finish)
 {
     static const char  *outcomes[] = {
-        "none", "refused", "complete", "partial", "failed"
+        "none", "refused", "complete", "partial", "failed", "replayed"
     };
 
     return outcomes[finish];

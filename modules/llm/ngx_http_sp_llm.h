@@ -30,9 +30,24 @@ typedef enum {
 } ngx_http_sp_llm_list_e;
 
 
+/* what an Idempotency-Key has led to */
+typedef enum {
+    NGX_HTTP_SP_LLM_REPLAY_RUN = 0,     /* it was the first one */
+    NGX_HTTP_SP_LLM_REPLAY_SENT,
+    NGX_HTTP_SP_LLM_REPLAY_CONFLICT,
+    NGX_HTTP_SP_LLM_REPLAY_REUSED,
+    NGX_HTTP_SP_LLM_REPLAY_UNAVAILABLE,
+    NGX_HTTP_SP_LLM_REPLAYS
+} ngx_http_sp_llm_replay_e;
+
+
+typedef struct ngx_http_sp_llm_flight_s  ngx_http_sp_llm_flight_t;
+
+
 typedef struct {
     ngx_str_t                     lists[NGX_HTTP_SP_LLM_LISTS];
     ngx_array_t                   models;  /* see _models.c */
+    ngx_sp_metric_t              *replays[NGX_HTTP_SP_LLM_REPLAYS];
 } ngx_http_sp_llm_main_conf_t;
 
 
@@ -42,6 +57,15 @@ typedef struct {
     uint8_t                       key[32];      /* never logged */
     u_char                        address[SP_ETH_ADDRESS_TEXT_LEN];
 } ngx_http_sp_llm_signer_t;
+
+
+/* of llm_idempotency: where answers are kept */
+typedef struct {
+    ngx_sp_redis_t               *redis;
+    ngx_msec_t                    ttl;
+    ngx_msec_t                    wait;         /* for one that runs */
+    size_t                        size;         /* bytes of a body */
+} ngx_http_sp_llm_store_t;
 
 
 typedef struct {
@@ -55,6 +79,7 @@ typedef struct {
     size_t                        answer_size;
     ngx_http_sp_llm_signer_t     *signer;       /* NULL: no receipts */
     ngx_msec_t                    keepalive;    /* 0: off */
+    ngx_http_sp_llm_store_t      *idempotency;  /* NULL: off */
 
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
@@ -205,6 +230,18 @@ typedef struct {
 } ngx_http_sp_llm_clock_t;
 
 
+/* the bytes that were sent, see _replay_capture.c */
+typedef struct {
+    u_char                       *data;
+    size_t                        len;
+    size_t                        size;
+    size_t                        max;
+    unsigned                      on:1;
+    unsigned                      over:1;       /* more than max */
+    unsigned                      whole:1;
+} ngx_http_sp_llm_capture_t;
+
+
 /* attempt and response begin anew with each try */
 typedef struct {
     ngx_http_request_t           *request;
@@ -220,6 +257,8 @@ typedef struct {
     ngx_http_sp_relay_t           relay;
     ngx_http_sp_llm_counted_t     counted;
     ngx_http_sp_llm_clock_t       clock;
+    ngx_http_sp_llm_flight_t     *flight;       /* NULL: no key was sent */
+    ngx_http_sp_llm_capture_t     capture;
     ngx_http_sp_llm_attempt_t     attempt;
     ngx_http_sp_llm_response_t    response;
 } ngx_http_sp_llm_ctx_t;
@@ -299,6 +338,19 @@ ngx_int_t ngx_http_sp_llm_stream_header(ngx_http_sp_llm_ctx_t *ctx);
 /* ngx_http_sp_llm_keepalive.c */
 ngx_int_t ngx_http_sp_llm_keepalive(ngx_http_sp_llm_ctx_t *ctx);
 void ngx_http_sp_llm_keepalive_stop(ngx_http_sp_llm_ctx_t *ctx);
+
+/* ngx_http_sp_llm_replay.c: NGX_DECLINED: the model is to be asked */
+ngx_int_t ngx_http_sp_llm_replay(ngx_http_sp_llm_ctx_t *ctx);
+void ngx_http_sp_llm_replay_end(ngx_http_request_t *r,
+    const ngx_http_sp_outcome_t *outcome);
+
+/* ngx_http_sp_llm_replay_conf.c, _flight.c, _store.c, _capture.c */
+char *ngx_http_sp_llm_idempotency_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+void ngx_http_sp_llm_replay_init(void);
+void ngx_http_sp_llm_store_init(void);
+void ngx_http_sp_llm_capture_init(void);
+void ngx_http_sp_llm_capture(ngx_http_sp_llm_ctx_t *ctx, size_t max);
 
 /* ngx_http_sp_llm_stream.c */
 ngx_int_t ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p,

@@ -58,6 +58,12 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
     ctx->request = r;
 
+    rc = ngx_http_sp_llm_replay(ctx);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     if (ngx_http_sp_llm_order(ctx) != NGX_OK) {
         return NGX_ERROR;
     }

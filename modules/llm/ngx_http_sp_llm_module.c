@@ -116,6 +116,14 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       0,
       NULL },
 
+    { ngx_string("llm_idempotency"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
+                        |NGX_CONF_TAKE1234,
+      ngx_http_sp_llm_idempotency_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("llm_characters"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_sp_llm_characters,
@@ -207,6 +215,14 @@ static const ngx_http_sp_step_t  ngx_http_sp_llm_persona_step = {
     NGX_HTTP_SP_ENRICH,
     100,
     ngx_http_sp_llm_persona
+};
+
+
+static const ngx_http_sp_end_t  ngx_http_sp_llm_end_hook = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("llm"),
+    100,
+    ngx_http_sp_llm_replay_end
 };
 
 
@@ -385,7 +401,8 @@ ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
 {
     if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_account_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
-        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_persona_step) != NGX_OK)
+        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_persona_step) != NGX_OK
+        || ngx_http_sp_add_end(cf, &ngx_http_sp_llm_end_hook) != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -425,6 +442,7 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     llcf->answer_size = NGX_CONF_UNSET_SIZE;
     llcf->signer = NGX_CONF_UNSET_PTR;
     llcf->keepalive = NGX_CONF_UNSET_MSEC;
+    llcf->idempotency = NGX_CONF_UNSET_PTR;
     llcf->characters = NGX_CONF_UNSET_PTR;
     llcf->character_timeout = NGX_CONF_UNSET_MSEC;
     llcf->character_cache = NGX_CONF_UNSET_MSEC;
@@ -450,6 +468,7 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->answer_size, prev->answer_size, 262144);
     ngx_conf_merge_ptr_value(conf->signer, prev->signer, NULL);
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
+    ngx_conf_merge_ptr_value(conf->idempotency, prev->idempotency, NULL);
     ngx_conf_merge_ptr_value(conf->characters, prev->characters, NULL);
     ngx_conf_merge_msec_value(conf->character_timeout,
                               prev->character_timeout, 1000);
@@ -472,6 +491,8 @@ ngx_http_sp_llm_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    ngx_http_sp_llm_capture_init();
+
     return ngx_http_sp_llm_init_filter(cf);
 }
 
@@ -484,6 +505,8 @@ ngx_http_sp_llm_init_process(ngx_cycle_t *cycle)
     {
         return NGX_OK;
     }
+
+    ngx_http_sp_llm_replay_init();
 
     return ngx_http_sp_llm_cache_init(cycle);
 }

@@ -1,0 +1,198 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * Entries in Redis, which all workers and gateways share.  Only the owner of
+ * a marker replaces it: who has lost its lease changes nothing.
+ */
+
+
+#include "ngx_http_sp_llm_replay.h"
+
+
+/* of one worker, in flight; what is over that is lost, and told in the log */
+#define NGX_HTTP_SP_LLM_PUTS  256
+
+
+static ngx_int_t ngx_http_sp_llm_store_entry(ngx_pool_t *pool,
+    const sp_replay_t *entry, ngx_str_t *text);
+static void ngx_http_sp_llm_store_claimed(ngx_sp_op_t *op);
+static void ngx_http_sp_llm_store_done(ngx_sp_op_t *op);
+
+
+/* KEYS[1]; ARGV: a marker, its milliseconds.  Nil: it stands there now */
+
+static ngx_sp_redis_script_t  ngx_http_sp_llm_claim_script = {
+    ngx_string("idempotency claim"),
+    ngx_string(
+        "local held = redis.call('GET', KEYS[1])\n"
+        "if held then return held end\n"
+        "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
+        "return false\n"),
+    { 0 }
+};
+
+
+/* ARGV: the marker that must be there; what stands there then, empty: nothing;
+   its milliseconds */
+
+static ngx_sp_redis_script_t  ngx_http_sp_llm_put_script = {
+    ngx_string("idempotency put"),
+    ngx_string(
+        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+        "if ARGV[2] == '' then return redis.call('DEL', KEYS[1]) end\n"
+        "redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])\n"
+        "return 1\n"),
+    { 0 }
+};
+
+
+static ngx_sp_detached_t  ngx_http_sp_llm_puts = {
+    NGX_HTTP_SP_LLM_PUTS, 0, 0
+};
+
+
+void
+ngx_http_sp_llm_store_init(void)
+{
+    ngx_sp_redis_script_init(&ngx_http_sp_llm_claim_script);
+    ngx_sp_redis_script_init(&ngx_http_sp_llm_put_script);
+}
+
+
+ngx_int_t
+ngx_http_sp_llm_store_claim(ngx_http_sp_llm_flight_t *flight)
+{
+    u_char               lease[NGX_INT_T_LEN];
+    ngx_str_t            argv[3];
+    ngx_http_request_t  *r;
+
+    r = flight->ctx->request;
+
+    ngx_memzero(&flight->op, sizeof(ngx_sp_redis_op_t));
+    ngx_str_null(&flight->reply);
+
+    flight->op.op.done = ngx_http_sp_llm_store_claimed;
+    flight->op.op.data = flight;
+    flight->op.op.log = r->connection->log;
+
+    if (ngx_http_sp_op_attach(r, &flight->op.op) != NGX_OK
+        || ngx_http_sp_llm_store_entry(r->pool, &flight->marker, &argv[1])
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    argv[0] = flight->sn.str;
+
+    argv[2].data = lease;
+    argv[2].len = ngx_sprintf(lease, "%M", NGX_HTTP_SP_LLM_LEASE) - lease;
+
+    ngx_sp_redis_eval(flight->store->redis, &flight->op,
+                      &ngx_http_sp_llm_claim_script, 1, 3, argv);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_store_entry(ngx_pool_t *pool, const sp_replay_t *entry,
+    ngx_str_t *text)
+{
+    text->data = ngx_pnalloc(pool, sp_replay_size(entry));
+    if (text->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->len = sp_replay_write(entry, (char *) text->data);
+
+    return NGX_OK;
+}
+
+
+/* anything but a string or nil is read as an entry that is none */
+
+static void
+ngx_http_sp_llm_store_claimed(ngx_sp_op_t *op)
+{
+    const redisReply          *reply;
+    ngx_http_sp_llm_flight_t  *flight;
+
+    flight = op->data;
+    reply = flight->op.reply;
+
+    if (op->result != NGX_SP_OP_OK || reply->type == REDIS_REPLY_NIL) {
+        return;
+    }
+
+    if (reply->type != REDIS_REPLY_STRING || reply->len == 0) {
+        flight->failed = 1;
+        return;
+    }
+
+    flight->reply.data = ngx_pnalloc(flight->ctx->request->pool, reply->len);
+
+    if (flight->reply.data == NULL) {
+        flight->failed = 1;
+        return;
+    }
+
+    ngx_memcpy(flight->reply.data, reply->str, reply->len);
+    flight->reply.len = reply->len;
+}
+
+
+void
+ngx_http_sp_llm_store_put(const ngx_http_sp_llm_flight_t *flight,
+    const sp_replay_t *entry, ngx_msec_t ttl)
+{
+    u_char              time[NGX_INT_T_LEN];
+    ngx_str_t           argv[4];
+    ngx_pool_t         *pool;
+    ngx_sp_redis_op_t  *op;
+
+    op = ngx_sp_detached_create(&ngx_http_sp_llm_puts,
+                                sizeof(ngx_sp_redis_op_t));
+    if (op == NULL) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "llm: what became of an idempotency key is lost: more "
+                      "than %d wait for redis \"%V\"", NGX_HTTP_SP_LLM_PUTS,
+                      ngx_sp_redis_name(flight->store->redis));
+        return;
+    }
+
+    pool = ngx_sp_detached_pool(&op->op);
+
+    ngx_str_null(&argv[2]);
+
+    if (ngx_http_sp_llm_store_entry(pool, &flight->marker, &argv[1])
+        != NGX_OK
+        || (entry != NULL
+            && ngx_http_sp_llm_store_entry(pool, entry, &argv[2]) != NGX_OK))
+    {
+        ngx_sp_detached_discard(&op->op);
+        return;
+    }
+
+    op->op.done = ngx_http_sp_llm_store_done;
+
+    argv[0] = flight->sn.str;
+
+    argv[3].data = time;
+    argv[3].len = ngx_sprintf(time, "%M", ttl) - time;
+
+    ngx_sp_redis_eval(flight->store->redis, op, &ngx_http_sp_llm_put_script,
+                      1, 4, argv);
+}
+
+
+static void
+ngx_http_sp_llm_store_done(ngx_sp_op_t *op)
+{
+    if (op->result != NGX_SP_OP_OK) {
+        ngx_log_error(NGX_LOG_ERR, op->log, 0,
+                      "llm: what became of an idempotency key is not kept: "
+                      "%s, %V", ngx_sp_op_result_name(op->result),
+                      &op->reason);
+    }
+}
