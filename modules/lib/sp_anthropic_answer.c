@@ -62,7 +62,7 @@ sp_anthropic_write_answer(sp_writer_t *w, const sp_delta_t *deltas, size_t n,
     known = *usage;
 
     if (known.prompt_tokens < 0) {
-        known.prompt_tokens = w->prompt_tokens;
+        known.prompt_tokens = (w->prompt_tokens > 0) ? w->prompt_tokens : 0;
     }
 
     sp_anthropic_write_usage(&known, out);

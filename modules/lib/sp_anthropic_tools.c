@@ -30,9 +30,11 @@ static const char  *const sp_anthropic_members[] = {
     "thinking", "output_config", "cache_control", NULL
 };
 
+/* eager_input_streaming is how other APIs stream arguments anyway */
+
 static const char  *const sp_anthropic_tool_members[] = {
     "type", "name", "description", "input_schema", "strict", "cache_control",
-    NULL
+    "eager_input_streaming", NULL
 };
 
 

@@ -104,7 +104,7 @@ sp_anthropic_write_start(sp_writer_t *w, sp_out_t *out)
     state->started = 1;
 
     sp_event_init(&usage);
-    usage.prompt_tokens = w->prompt_tokens;
+    usage.prompt_tokens = (w->prompt_tokens > 0) ? w->prompt_tokens : 0;
 
     sp_out_str(out, "event: message_start\n"
                     "data: {\"type\":\"message_start\",\"message\":{");

@@ -94,6 +94,12 @@ sp_gemini_write_image(sp_gemini_sender_t *s, const sp_chat_part_t *part)
     if (part->data != NULL) {
         sp_gemini_get(s, part->data, &url);
 
+        if (part->media != NULL) {
+            sp_gemini_write_inline(s, part->media, strlen(part->media), "",
+                                   &url);
+            return 0;
+        }
+
         if (strncmp(url.head, "data:", 5) == 0) {
             return sp_gemini_write_data_url(s, &url);
         }
@@ -144,7 +150,8 @@ sp_gemini_write_file(sp_gemini_sender_t *s, const sp_chat_part_t *part)
         return sp_gemini_write_data_url(s, &data);
     }
 
-    type = (part->name != NULL)
+    type = (part->media != NULL) ? part->media
+           : (part->name != NULL)
            ? sp_gemini_type(part->name, strlen(part->name)) : NULL;
 
     if (type == NULL) {

@@ -175,6 +175,13 @@ sp_openai_parse_options(sp_chat_request_t *chat)
                                      "json_schema"), "schema");
 
     json_object_foreach(chat->root, key, value) {
+
+        /* nothing is stored where the API does not know the word either */
+
+        if (json_is_false(value) && strcmp(key, "store") == 0) {
+            continue;
+        }
+
         if (!json_is_null(value) && !sp_openai_is_known(key)) {
             chat->foreign = key;
             break;

@@ -85,7 +85,7 @@ ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx)
     /* what a filter holds of a text is said when all of it was judged */
 
     writer->late = ctx->attempt.filtered;
-    writer->prompt_tokens = ctx->turn->prompt_tokens;
+    writer->prompt_tokens = ctx->turn->estimated_prompt_tokens;
 
     /* of bytes that pass, usage has passed where the client wanted it */
 

@@ -589,6 +589,19 @@ is($out->{end}, 'refusal', 'what is refused ends the answer');
 unlike($out->{res}{body}, qr/sig0|more/, 'with nothing behind it');
 
 
+# -- SDKs want a number of tokens with the first event
+
+for my $say ('hi', 'fault nousage') {
+    my $res = chat('anthropic', 'default', $say, 1)->{res};
+
+    like($res->{body}, qr/^event: message_start\ndata: .*"input_tokens":[1-9]/,
+         "$say: the estimate, before the provider tells");
+    like($t->post('/v1/messages', {}, { model => 'default', max_tokens => 9,
+             messages => [ { role => 'user', content => $say } ] })->{body},
+         qr/"input_tokens":[1-9]/, "$say: of a whole answer");
+}
+
+
 # -- another target, of another dialect, before the first event
 
 for my $model ('late', 'early') {

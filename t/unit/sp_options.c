@@ -191,6 +191,12 @@ static void test_members(void)
         written(member, "m", &sp_openai, NULL, buf, sizeof(buf));
         TAP_OK(buf[0] == '{', "%s: null is nothing", names[i]);
     }
+
+    written("\"store\":false", "m", &sp_gemini, NULL, buf, sizeof(buf));
+    TAP_OK(buf[0] == '{', "what is not to be stored is not");
+
+    written("\"store\":true", "m", &sp_gemini, NULL, buf, sizeof(buf));
+    TAP_IS_STR(buf, "unsupported_parameter of store", "what is, is refused");
 }
 
 

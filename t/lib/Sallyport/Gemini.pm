@@ -16,6 +16,9 @@ with usage as running totals, and CRLF:
     tool              thoughts, two calls at once, the first of them signed,
                       and STOP in an event behind them
     calls             a call with an id
+    tools             two calls behind the text, the second without arguments
+    error             an error event in the stream, or an error with status 200
+    slow              delay=MS between events
     sign              size=N: a call with a signature of so many bytes
     image             a part that is an image
     finish            reason=R: how it ends
@@ -128,6 +131,9 @@ sub events {
         }
     }
 
+    push @events, part(call('weather', { at => "R\x{c3}\x{b4}me" })),
+                  part(call('now', {})) if $name eq 'tools';
+
     # usage of all so far is told with each
 
     for my $i (0 .. $#events) {
@@ -146,6 +152,8 @@ sub events {
     $events[$_ - $n]{candidates}[0]{finishReason} = $arg{reason} || 'STOP'
         for 0 .. $n - 1;
 
+    splice @events, 2, 0, problem(503) if $name eq 'error';
+
     return @events;
 }
 
@@ -157,7 +165,7 @@ sub whole {
 
     my $body;
 
-    if ($name eq 'array' || $name eq 'naked') {
+    if ($name =~ /^(?:array|naked|error)$/) {
         $body = $json->encode($name eq 'array' ? \@events : problem(503));
 
     } else {
@@ -209,8 +217,8 @@ sub stream {
 
     my $head = Sallyport::Provider::head(200, 'text/event-stream',
                                          "Transfer-Encoding: chunked\r\n");
-    my @chunks = map { (Sallyport::Provider::chunk($_), { wait => 0.001 }) }
-                 @lines;
+    my @pause = ({ wait => ($arg->{delay} || 1) / 1000 });
+    my @chunks = map { (Sallyport::Provider::chunk($_), @pause) } @lines;
 
     return $head, @chunks[0 .. 3], Sallyport::Provider::chunk(
         substr $lines[2], 0, 30), { stall => 1 } if $name eq 'stall';
@@ -236,7 +244,7 @@ sub problem {
     my ($code) = @_;
 
     my %status = (400 => 'INVALID_ARGUMENT', 429 => 'RESOURCE_EXHAUSTED',
-                  503 => 'UNAVAILABLE');
+                  500 => 'INTERNAL', 503 => 'UNAVAILABLE');
 
     return { error => { code => $code, status => $status{$code} || 'UNKNOWN',
         message => $code == 400 ? 'Invalid value at contents'

@@ -62,7 +62,9 @@ sentence, as a stream when the request asks for one.
     noise         a broken chunk size
     tool          a tool call (dialect "say"); two at once, with reasoning
                   before them, and behind their results the words (OpenAI)
-    tools         two calls behind the text, the second without arguments
+    tools         two calls behind the text, the second without arguments; when
+                  their results are there, the words are these
+    see           says what images it was sent: their type, their base64
     think         reasoning before the text
     echo          says the other lines of the message, size=N characters at a
                   time, as field=content, reasoning_content, refusal or
@@ -393,6 +395,14 @@ sub wanted {
         %arg = map { /(.*?)=(.*)/ } split ' ', $2;
 
         $arg{text} = $1 if $name =~ /^(?:echo|raw)$/ && $user =~ /\n(.*)/s;
+
+        $arg{text} = Sallyport::Words::images($request) if $name eq 'see';
+
+        my @results = $name eq 'tools' ? Sallyport::Words::results($request)
+                                       : ();
+
+        ($name, %arg) = ('', text => join('|', @results), size => 3)
+            if @results;
 
         # of one model only: another one answers properly
         ($name, %arg) = ('') if defined $arg{model}

@@ -104,6 +104,61 @@ sub call_pieces {
 }
 
 
+# what follows the last calls of a request, in whichever API: their results
+
+sub results {
+    my ($request) = @_;
+
+    my @said = reverse @{ $request->{messages} || $request->{contents} || [] };
+    my @last;
+
+    while (@said && ($said[0]{role} || 'user') =~ /^(?:user|tool)$/) {
+        unshift @last, shift @said;
+    }
+
+    return map { result($_) } @last;
+}
+
+
+sub result {
+    my ($message) = @_;
+
+    return text($message->{content}) if $message->{role} eq 'tool';
+
+    my @parts = @{ $message->{parts} || [] };
+
+    push @parts, @{ $message->{content} } if ref $message->{content};
+
+    return map { $_->{functionResponse}
+                 ? values %{ $_->{functionResponse}{response} }
+                 : ($_->{type} || '') eq 'tool_result' ? text($_->{content})
+                                                       : () } @parts;
+}
+
+
+sub text {
+    my ($content) = @_;
+    return ref $content ? join '', map { $_->{text} } @$content : $content;
+}
+
+
+# the images of a request: "TYPE BASE64"
+
+sub images {
+    my ($request) = @_;
+
+    my @parts = map { @{ $_->{parts}
+                         || (ref $_->{content} ? $_->{content} : []) } }
+                @{ $request->{messages} || $request->{contents} || [] };
+
+    return join '|', map {
+        $_->{inlineData} ? "@{ $_->{inlineData} }{qw(mimeType data)}"
+        : $_->{source} ? "@{ $_->{source} }{qw(media_type data)}"
+        : ($_->{image_url} || {})->{url} =~ /^data:(.*);base64,(.*)/
+          ? "$1 $2" : () } grep { !defined $_->{text} } @parts;
+}
+
+
 sub usage {
     my ($n) = @_;
     return { prompt_tokens => 11, completion_tokens => $n,
