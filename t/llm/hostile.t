@@ -294,6 +294,27 @@ for my $api (qw(openai claude gemini)) {
     }
 }
 
+
+# -- what clients send and APIs do not take, or have another way to say
+
+for my $end ("x \n\t", "x") {
+    $t->post('/v1/chat/completions', {}, { model => 'claude', messages =>
+             [ { role => 'user', content => 'a ' },
+               { role => 'assistant', content => $end } ] });
+    is_deeply([ map { $_->{content}[0]{text} }
+                @{ $p->last_request->{json}{messages} } ], [ 'a ', 'x' ],
+              'the begin of an answer ends without space');
+}
+
+$t->post('/v1/messages', {}, { model => 'gemini', max_tokens => 9,
+    messages => [ { role => 'user', content => [ { type => 'document',
+        source => { type => 'base64', media_type => 'application/pdf',
+                    data => 'AAAA' } } ] } ] });
+is_deeply($p->last_request->{json}{contents}[0]{parts},
+          [ { inlineData => { mimeType => 'application/pdf',
+                              data => 'AAAA' } } ],
+          'a document without a title is of its own type');
+
 $p->stop;
 $t->finish;
 done_testing;
