@@ -40,6 +40,8 @@ static int sp_anthropic_send_message(sp_anthropic_sender_t *s, size_t i);
 static void sp_anthropic_send_open(sp_anthropic_sender_t *s,
     sp_chat_role_e role);
 static void sp_anthropic_send_close(sp_anthropic_sender_t *s);
+static size_t sp_anthropic_text_len(const sp_anthropic_sender_t *s,
+    const sp_chat_message_t *message);
 static int sp_anthropic_send_parts(sp_anthropic_sender_t *s,
     const sp_chat_message_t *message);
 static int sp_anthropic_send_call(sp_anthropic_sender_t *s,
@@ -270,18 +272,45 @@ sp_anthropic_send_close(sp_anthropic_sender_t *s)
 }
 
 
+/* a beginning of the answer that ends with space is refused by the API */
+
+static size_t
+sp_anthropic_text_len(const sp_anthropic_sender_t *s,
+    const sp_chat_message_t *message)
+{
+    size_t                    len;
+    const sp_chat_request_t  *chat;
+
+    chat = s->call->chat;
+    len = message->len;
+
+    if (message->role != SP_CHAT_ASSISTANT || message->ncalls != 0
+        || message != &chat->messages[chat->nmessages - 1])
+    {
+        return len;
+    }
+
+    while (len != 0 && strchr(" \t\r\n", message->text[len - 1]) != NULL) {
+        len--;
+    }
+
+    return len;
+}
+
+
 static int
 sp_anthropic_send_parts(sp_anthropic_sender_t *s,
     const sp_chat_message_t *message)
 {
-    size_t                 i;
+    size_t                 i, len;
     const sp_chat_part_t  *part;
 
     if (message->parts == NULL) {
+        len = sp_anthropic_text_len(s, message);
 
-        if (message->len != 0) {
+        if (len != 0) {
             sp_anthropic_send_open(s, message->role);
-            sp_anthropic_send_text(s, message->text, message->len);
+            sp_anthropic_send_text(s, message->text, len);
         }
 
         return 0;

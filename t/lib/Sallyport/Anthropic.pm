@@ -68,6 +68,10 @@ sub reason {
 sub events {
     my ($request, $name, $eol, $secret, $words, %arg) = @_;
 
+    return map { my ($type) = /^\{"type":"(\w+)"/;
+                 "event: $type${eol}data: $_$eol$eol" } split /\n/, $arg{text}
+        if $name eq 'raw' && $arg{text} =~ /^\{"type"/;
+
     my @events = $name eq 'raw'
         ? map { $json->decode($_) } split /\n/, $arg{text}
         : message_events($request, $name, @$words);

@@ -19,6 +19,8 @@ with usage as running totals, and CRLF:
     tools             two calls behind the text, the second without arguments
     error             an error event in the stream, or an error with status 200
     slow              delay=MS between events
+    raw               the other lines of the message: each an event of the
+                      stream, all of them a whole answer
     sign              size=N: a call with a signature of so many bytes
     image             a part that is an image
     finish            reason=R: how it ends
@@ -71,11 +73,29 @@ sub plan {
     return failure(%arg) if $name eq 'status';
     return { stall => 1 } if $name eq 'stall' && ($arg{at} || '') eq 'accept';
 
+    return raw($line, split /\n/, $arg{text}) if $name eq 'raw';
+
     my @events = events($request, $name, %arg);
 
     return whole($name, \%arg, @events)
         if $line !~ /:streamGenerateContent\?alt=sse /;
     return stream($name, \%arg, @events);
+}
+
+
+# lines that are events, or all of a whole answer
+
+sub raw {
+    my ($line, @lines) = @_;
+
+    my $stream = $line =~ /:streamGenerateContent\?alt=sse /;
+    my $body = $stream ? join '', map { "data: $_\r\n\r\n" } @lines
+                       : join "\n", @lines;
+
+    return Sallyport::Provider::head(200, $stream ? 'text/event-stream'
+                                                  : 'application/json',
+               'Content-Length: ' . length($body) . "\r\n"), $body,
+           { done => 1 };
 }
 
 
