@@ -119,7 +119,7 @@ my %late = (
 for my $fault (sort keys %late) {
     for my $opt (@http) {
         my $name = "$fault" . ($opt->{http2} ? ', HTTP/2' : '');
-        my $res = chat("fault $fault after=150", $opt);
+        my $res = chat("fault $fault after=300", $opt);
         my $out = Sallyport::Llm::parse(said($res->{body}));
 
         is($res->{status}, 200, "$name: the status is out");
@@ -132,7 +132,7 @@ for my $fault (sort keys %late) {
     }
 }
 
-like(Sallyport::Llm::parse(said(chat('fault status code=400 after=150', {})
+like(Sallyport::Llm::parse(said(chat('fault status code=400 after=300', {})
          ->{body}))->{error}{message}, qr/refused the request: Unsupported value: é/, 'what the client is to blame for is told');
 
 my $res = chat('fault stall at=accept', {});
@@ -145,7 +145,7 @@ is(chat('hi', {}, model => 'down')->{status}, 502,
 
 # a refusal that goes out slowly is not a stream
 
-$res = chat('some words ' x 80, {}, path => '/limited', model => 'small');
+$res = chat('a b ' x 240, {}, path => '/limited', model => 'small');
 is("$res->{status} $res->{json}{error}{code}", '400 context_length_exceeded',
    'refused before anything was asked');
 unlike($res->{body}, $ping, 'and nothing is said in it');
