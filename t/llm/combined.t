@@ -37,6 +37,11 @@ my ($t, $p) = Sallyport::Llm::gateway(
     llm_provider small  { $head model little as=wide context=100;
                           model little as=narrow backup context=100;
                           model little as=tight context=100; }
+    llm_provider cool   { url http://127.0.0.1:%%PORT1%%/v1; key_file %%DIR%%/key;
+                          read_timeout 30s; max_fails 1; fail_timeout 60s;
+                          model limited as=cool; model failing as=closed; }
+    llm_provider warm   { $head model spare as=cool backup;
+                          model spare as=closed backup; }
     pg_server main "%%PG%%";
     turn_store main flush=10ms;
     turn_spool %%DIR%%/spool;
@@ -177,6 +182,33 @@ for my $path ('/ping', '/filter') {
             is(asked($before), 'first second', "$how: in order");
         }
     }
+}
+
+
+# -- who was asked before a target began to cool down says nothing about it
+
+for my $case ([ 'cool', 'limited', 'status code=429 retry=60' ],
+              [ 'closed', 'failing', 'status code=500' ])
+{
+    my ($alias, $model, $fault) = @$case;
+    my $before = $p->requests;
+    my $late = $t->stream('POST', '/v1/chat/completions', {},
+        Sallyport::Llm::body('fault late after=1500', model => $alias,
+                             stream => \1));
+
+    $asked++;
+    ok($t->wait_until(sub { $p->requests > $before }, 5),
+       "$alias: one is asked");
+
+    $res = chat('', $alias, "fault $fault model=$model");
+    is($res->{text}, $hello, "$alias: a second one is answered");
+    is(asked($before), "$model $model spare", "$alias: by the other");
+
+    ok($late->read_until(qr/\[DONE\]/, 10), "$alias: the late answer");
+
+    $before = $p->requests;
+    is(chat('', $alias, 'hi')->{text}, $hello, "$alias: the next one");
+    is(asked($before), 'spare', "$alias: does not go where none may");
 }
 
 
