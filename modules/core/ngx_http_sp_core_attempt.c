@@ -167,16 +167,25 @@ ngx_http_sp_attempt_limit(const ngx_http_sp_attempt_t *attempt)
 }
 
 
+/*
+ * A success of a try that was under way when its target or key began to cool
+ * down ends nothing; that of one which was forced meanwhile does.
+ */
+
 static void
 ngx_http_sp_attempt_tell(const ngx_http_sp_attempt_t *attempt,
     ngx_http_sp_verdict_e verdict)
 {
+    ngx_uint_t  forced;
+
+    forced = attempt->forced && verdict != NGX_HTTP_SP_VERDICT_RELEASE;
+
     ngx_http_sp_breaker_tell(attempt->target->breaker, verdict,
-                             attempt->probe_target, 0);
+                             attempt->probe_target || forced, 0);
     ngx_http_sp_breaker_tell(attempt->key->breaker, verdict,
-                             attempt->probe_key, 0);
+                             attempt->probe_key || forced, 0);
     ngx_http_sp_breaker_tell(ngx_http_sp_attempt_limit(attempt), verdict,
-                             attempt->probe_limit, 0);
+                             attempt->probe_limit || forced, 0);
 }
 
 

@@ -557,11 +557,17 @@ ngx_http_sp_breaker_tell(ngx_http_sp_breaker_t *breaker,
         break;
 
     case NGX_HTTP_SP_VERDICT_ALIVE:
-        sp_breaker_alive(state);
+        if (probe || state->until <= now) {
+            sp_breaker_alive(state);
+        }
+
         break;
 
     case NGX_HTTP_SP_VERDICT_PASS:
-        sp_breaker_pass(state);
+        if (probe || state->until <= now) {
+            sp_breaker_pass(state);
+        }
+
         break;
 
     default:

@@ -374,7 +374,10 @@ ngx_msec_t ngx_http_sp_breaker_wait(const ngx_http_sp_breaker_t *breaker);
 ngx_int_t ngx_http_sp_breaker_take(ngx_http_sp_breaker_t *breaker,
     ngx_msec_t lease);
 
-/* wait: of a failure, when it wants to be asked again; 0: it has not said */
+/*
+ * probe: it was let through while others wait.  wait: of a failure, when it
+ * wants to be asked again; 0: it has not said.
+ */
 void ngx_http_sp_breaker_tell(ngx_http_sp_breaker_t *breaker,
     ngx_http_sp_verdict_e verdict, ngx_uint_t probe, ngx_msec_t wait);
 

@@ -99,6 +99,7 @@ ngx_http_sp_route_next(ngx_http_sp_route_t *route)
         }
 
         if (choice.wait != 0) {
+            attempt->forced = 1;
             route->forced = 1;
             break;
         }

@@ -78,6 +78,7 @@ typedef struct {
 
     /* private: what it probes */
 
+    unsigned                       forced:1;    /* asked while it cools down */
     unsigned                       probe_target:1;
     unsigned                       probe_key:1;
     unsigned                       probe_limit:1;

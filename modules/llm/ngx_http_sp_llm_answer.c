@@ -570,11 +570,11 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
         return;
     }
 
-    fault = ngx_http_sp_llm_fault(relay);
+    fault = (ctx->attempt.fault != NULL) ? ctx->attempt.fault
+                                         : ngx_http_sp_llm_fault(relay);
 
     if (r->upstream->header_sent) {
-        ngx_http_sp_llm_late(ctx, rc, ctx->attempt.fault ? ctx->attempt.fault
-                                                         : fault);
+        ngx_http_sp_llm_late(ctx, rc, fault);
         return;
     }
 

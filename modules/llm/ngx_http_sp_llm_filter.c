@@ -164,7 +164,8 @@ ngx_http_sp_llm_sign(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
     text = ngx_http_sp_llm_find(ctx, SP_DELTA_REASONING, delta->choice, 0);
 
     if (text == NULL) {
-        return ngx_http_sp_llm_say(ctx, &signature);
+        return (signature.text.len != 0)
+               ? ngx_http_sp_llm_say(ctx, &signature) : NGX_OK;
     }
 
     if (text->stream != NULL) {
@@ -437,7 +438,7 @@ ngx_http_sp_llm_signature(sp_slice_t *signature)
               || (c >= 'A' && c <= 'Z') || c == '+' || c == '/' || c == '-'
               || c == '_' || c == '='))
         {
-            ngx_memzero(signature, sizeof(sp_slice_t));
+            signature->len = 0;
             return;
         }
     }

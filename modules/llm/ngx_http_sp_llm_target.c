@@ -10,6 +10,8 @@
 #include "ngx_http_sp_llm.h"
 
 
+static ngx_int_t ngx_http_sp_llm_ask(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_attempt_t *attempt);
 static void ngx_http_sp_llm_log_failure(const ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_attempt_t *former, const ngx_http_sp_attempt_t *next);
 
@@ -64,6 +66,14 @@ static const ngx_http_sp_llm_fault_t  ngx_http_sp_llm_relay_faults[] = {
       "the model provider closed the stream before its end",
       0, NGX_HTTP_SP_PROVIDER_CUT, NGX_HTTP_SP_FAILURE_CUT }
 };
+
+
+/* what the one that failed has answered is gone by then */
+
+static const ngx_http_sp_llm_fault_t  ngx_http_sp_llm_no_other =
+    { "provider_failed",
+      "the model provider failed, and no other one can take the request",
+      0, NGX_HTTP_SP_PROVIDER_ERROR, NGX_HTTP_SP_FAILURE_UNSUPPORTED };
 
 
 ngx_int_t
@@ -171,49 +181,85 @@ ngx_http_sp_llm_fault(const ngx_http_sp_relay_t *relay)
 }
 
 
-/* the relay's next(): a target, and the request in its words */
+/*
+ * The relay's next(): a target, and the request in its words.  One that cannot
+ * take it, because its dialect has no words or its context no room for it, is
+ * passed over; the client is refused where no other one is left.
+ */
 
 ngx_int_t
 ngx_http_sp_llm_next(ngx_http_sp_relay_t *relay)
 {
     ngx_int_t                rc;
+    ngx_uint_t               asked;
     ngx_http_sp_llm_ctx_t   *ctx;
     ngx_http_sp_attempt_t   *attempt, *former;
 
     ctx = relay->data;
-    former = (ctx->route.tried != 0) ? ctx->attempt.entry : NULL;
+    asked = (ctx->route.tried != 0);
+    former = asked ? ctx->attempt.entry : NULL;
 
-    attempt = ngx_http_sp_route_next(&ctx->route);
-    if (attempt == NULL) {
-        return NGX_DECLINED;
+    for ( ;; ) {
+        attempt = ngx_http_sp_route_next(&ctx->route);
+        if (attempt == NULL) {
+            return NGX_DECLINED;
+        }
+
+        if (ctx->turn != NULL) {
+            ngx_http_sp_turn_return(ctx->turn);
+        }
+
+        if (former != NULL) {
+            ngx_sp_metric_add(ngx_http_sp_llm_metrics(ctx)->failed, 1);
+            ngx_http_sp_llm_log_failure(ctx, former, attempt);
+        }
+
+        rc = ngx_http_sp_llm_ask(ctx, attempt);
+
+        if (rc != NGX_HTTP_BAD_REQUEST
+            || !ngx_http_sp_llm_more(relay))
+        {
+            break;
+        }
+
+        former = attempt;
     }
 
-    if (ctx->turn != NULL) {
-        ngx_http_sp_turn_return(ctx->turn);
+    if (rc == NGX_HTTP_BAD_REQUEST && asked) {
+        ctx->attempt.fault = &ngx_http_sp_llm_no_other;
     }
 
-    if (former != NULL) {
-        ngx_sp_metric_add(ngx_http_sp_llm_metrics(ctx)->failed, 1);
-        ngx_http_sp_llm_log_failure(ctx, former, attempt);
-    }
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_ask(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_attempt_t *attempt)
+{
+    ngx_int_t  rc;
 
     ngx_memzero(&ctx->response, sizeof(ngx_http_sp_llm_response_t));
 
     rc = ngx_http_sp_llm_request(ctx, attempt);
 
     if (rc == NGX_OK) {
-        relay->endpoint = &attempt->target->provider->endpoint;
+        ctx->relay.endpoint = &attempt->target->provider->endpoint;
         rc = ngx_http_sp_llm_begin(ctx);
     }
 
-    if (rc != NGX_OK) {
-        ngx_http_sp_attempt_end(attempt, NGX_HTTP_SP_FAILURE_GATEWAY);
-        return rc;
+    if (rc == NGX_OK) {
+        ngx_http_sp_llm_clock_ask(ctx);
+        return NGX_OK;
     }
 
-    ngx_http_sp_llm_clock_ask(ctx);
+    ctx->attempt.failure = (rc == NGX_HTTP_BAD_REQUEST)
+                           ? NGX_HTTP_SP_FAILURE_UNSUPPORTED
+                           : NGX_HTTP_SP_FAILURE_GATEWAY;
 
-    return NGX_OK;
+    ngx_http_sp_attempt_end(attempt, ctx->attempt.failure);
+
+    return rc;
 }
 
 

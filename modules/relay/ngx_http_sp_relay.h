@@ -157,6 +157,15 @@ typedef struct {
 } ngx_http_sp_relay_handlers_t;
 
 
+/* see _peek.c */
+typedef struct {
+    ngx_http_chunked_t             chunked;
+    u_char                        *data;
+    size_t                         len;
+    size_t                         seen;      /* of u->buffer */
+} ngx_http_sp_relay_peek_t;
+
+
 /* one request; memory of the request, zeroed, kept by its owner */
 
 struct ngx_http_sp_relay_s {
@@ -182,6 +191,7 @@ struct ngx_http_sp_relay_s {
     /* private */
 
     ngx_http_chunked_t             chunked;
+    ngx_http_sp_relay_peek_t       peeked;
     ngx_event_get_peer_pt          get_peer;
     ngx_event_free_peer_pt         free_peer;
     ngx_uint_t                     repeats;   /* of stale connections */
@@ -202,8 +212,8 @@ ngx_int_t ngx_http_sp_relay_start(ngx_http_sp_relay_t *relay);
 
 /*
  * In head(): the first bytes of the body that u->buffer holds, in one piece,
- * which stay where they are.  1: with the next read there may be more of them;
- * 0 and none: the body is empty, or not framed as it should be.
+ * which is there until head() has decided.  1: with the next read there may be
+ * more of them; 0 and none: the body is empty, or not framed as it should be.
  */
 ngx_uint_t ngx_http_sp_relay_peek(ngx_http_sp_relay_t *relay,
     ngx_str_t *piece);
@@ -229,6 +239,10 @@ void ngx_http_sp_relay_respond(ngx_http_sp_relay_t *relay);
 ngx_int_t ngx_http_sp_relay_status_line(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_relay_filter_init(void *data);
 ngx_int_t ngx_http_sp_relay_filter(void *data, ssize_t bytes);
+
+/* ngx_http_sp_relay_peek.c */
+
+void ngx_http_sp_relay_forget_peeked(ngx_http_sp_relay_t *relay);
 
 /* ngx_http_sp_relay_peers.c */
 

@@ -57,6 +57,8 @@ ngx_http_sp_relay_respond(ngx_http_sp_relay_t *relay)
     relay->declined = 0;
     relay->invalid = 0;
 
+    ngx_http_sp_relay_forget_peeked(relay);
+
     relay->r->upstream->process_header = ngx_http_sp_relay_status_line;
     relay->r->state = 0;
 
@@ -165,6 +167,10 @@ ngx_http_sp_relay_head(ngx_http_request_t *r)
 
     rc = relay->to->head(relay);
 
+    if (rc != NGX_AGAIN) {
+        ngx_http_sp_relay_forget_peeked(relay);
+    }
+
     if (rc == NGX_OK) {
         r->upstream->conf = &relay->endpoint->flow;
     }
@@ -174,47 +180,6 @@ ngx_http_sp_relay_head(ngx_http_request_t *r)
     /* which is what makes NGINX try the next peer */
 
     return (rc == NGX_DECLINED) ? NGX_HTTP_UPSTREAM_INVALID_HEADER : rc;
-}
-
-
-ngx_uint_t
-ngx_http_sp_relay_peek(ngx_http_sp_relay_t *relay, ngx_str_t *piece)
-{
-    off_t                 rest;
-    ngx_int_t             rc;
-    ngx_buf_t             buf;
-    ngx_http_chunked_t    chunked;
-    ngx_http_upstream_t  *u;
-
-    u = relay->r->upstream;
-    buf = u->buffer;
-    rest = relay->length;
-
-    if (u->headers_in.chunked) {
-
-        /* of the first chunk; the real parser has not begun */
-
-        ngx_memzero(&chunked, sizeof(ngx_http_chunked_t));
-
-        rc = ngx_http_parse_chunked(relay->r, &buf, &chunked);
-
-        if (rc != NGX_OK) {
-            ngx_str_null(piece);
-            return rc == NGX_AGAIN && buf.last < buf.end;
-        }
-
-        rest = chunked.size;
-    }
-
-    piece->data = buf.pos;
-    piece->len = buf.last - buf.pos;
-
-    if (rest != -1 && (off_t) piece->len >= rest) {
-        piece->len = (size_t) rest;
-        return 0;
-    }
-
-    return buf.last < buf.end;
 }
 
 

@@ -34,8 +34,7 @@ my ($t, $p) = Sallyport::Llm::gateway(
             model real-claude as=tight context=1k; }
         llm_provider plain { $head model real-claude as=plain; }
         llm_provider other { url http://127.0.0.1:%%PORT1%%/v1;
-            key_file %%DIR%%/key; read_timeout 700ms;
-            max_fails 0; cooldown 0;
+            key_file %%DIR%%/key; read_timeout 700ms; max_fails 0; cooldown 0;
             model second as=late; model second as=early backup; }",
     location => 'llm_message_limit 0;',
     server => '

@@ -22,13 +22,16 @@ my $head = 'url http://127.0.0.1:%%PORT1%%/v1; key_file %%DIR%%/key;'
 
 my ($t, $p) = Sallyport::Llm::gateway(http => <<"EOC", server => <<'EOS');
     llm_provider one   { $head model first as=pair; model first as=weighted weight=3;
-                         model first as=failing; model first as=three;
-                         model first as=image; }
+                         model first as=failing; model first as=three; }
     llm_provider two   { dialect say; $head model second as=pair backup;
                          model second as=three; }
     llm_provider three { $head model third as=weighted; model third as=failing;
-                         model third as=three backup; model third as=dead backup;
-                         model third as=image backup; }
+                         model third as=three backup; model third as=dead backup; }
+    llm_provider calm  { url http://127.0.0.1:%%PORT1%%/v1; key_file %%DIR%%/key;
+                         read_timeout 30s; max_fails 0; cooldown 0;
+                         model first as=image; model first as=patient;
+                         model third as=image backup;
+                         model third as=patient backup; }
     llm_provider down  { url http://127.0.0.1:%%PORT2%%; connect_timeout 300ms;
                          model m as=dead; }
     llm_provider nowhere { url http://no.such.host.invalid; model m as=dead; }
@@ -176,11 +179,11 @@ is($res->{text}, $hello, 'one of three fails');
 
 $before = $p->requests;
 my $s = $t->stream('POST', '/v1/chat/completions', {}, Sallyport::Llm::body(
-    'fault stall at=accept model=first', model => 'pair'));
+    'fault stall at=accept model=first', model => 'patient'));
 ok($t->wait_until(sub { $p->requests > $before }, 5), 'the first one stalls');
 $s->close;
 ok($p->wait_event('closed', ($p->last_request)->{n}), 'the client leaves');
-is(chat('image', 'hi', 0)->{status}, 200, 'another one comes');
+is(chat('patient', 'hi', 0)->{status}, 200, 'another one comes');
 is(asked($before), 'first first', 'no other target was asked for it');
 
 # a healthy one is asked alone; by weight
@@ -216,7 +219,7 @@ my @ids = map { $_->{id} } @{ $t->get('/v1/models')->{json}{data} };
 is(join(' ', sort grep { $_ eq 'pair' } @ids), 'pair', 'listed once');
 
 # what is long is sent again as it was; the fake reads JSON a byte at a time,
-# and what is longer would take it the whole read_timeout
+# for longer than the others wait
 
 my $image = 'data:image/png;base64,' . 'iVBORw0K' x 20_000;
 

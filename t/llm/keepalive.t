@@ -119,7 +119,7 @@ my %late = (
 for my $fault (sort keys %late) {
     for my $opt (@http) {
         my $name = "$fault" . ($opt->{http2} ? ', HTTP/2' : '');
-        my $res = chat("fault $fault after=150", $opt);
+        my $res = chat("fault $fault after=300", $opt);
         my $out = Sallyport::Llm::parse(said($res->{body}));
 
         is($res->{status}, 200, "$name: the status is out");
@@ -132,7 +132,7 @@ for my $fault (sort keys %late) {
     }
 }
 
-like(Sallyport::Llm::parse(said(chat('fault status code=400 after=150', {})
+like(Sallyport::Llm::parse(said(chat('fault status code=400 after=300', {})
          ->{body}))->{error}{message}, qr/refused the request: Unsupported value: é/, 'what the client is to blame for is told');
 
 my $res = chat('fault stall at=accept', {});

@@ -31,6 +31,7 @@ Anything else is answered properly: with the words of "words=N" or a fixed
 sentence, as a stream when the request asks for one.
 
     bytes         every byte of the body is a packet of its own
+    split         chunks=N: so many bytes in each, cut anywhere; with others, too
     crlf, cr      line ends of the stream
     comments      keepalive comments between events
     interim       100 Continue first
@@ -605,6 +606,11 @@ sub complete_plan {
     my $length = 'Content-Length: ' . length($body) . "\r\n";
     my $half = int(length($body) / 2);
 
+    return head(200, 'application/json', "Transfer-Encoding: chunked\r\n"),
+           (map { (chunk($_), { wait => 0.001 }) }
+                unpack "(a$arg{chunks})*", $body), "0\r\n\r\n", { done => 1 }
+        if $arg{chunks};
+
     return { wait => ($arg{delay} || 1) / 1000 },
            head(200, 'application/json', $length), $body, { done => 1 }
         if $name eq 'slow';
@@ -743,6 +749,8 @@ sub stream_plan {
 
     # the end of the header and the first event are packets of their own
     my @pause = ({ wait => ($arg{delay} || 1) / 1000 });
+    @events = unpack "(a$arg{chunks})*", join '', @events
+        if $arg{chunks} && $name ne 'bytes';
     my @chunks = map { (chunk($_), @pause) } @events;
 
     return $head, { stall => 1 } if $name eq 'stall' && $arg{at} eq 'header';
