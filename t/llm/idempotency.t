@@ -464,9 +464,62 @@ cmp_ok((sort { $b <=> $a } map { $redis->command('PTTL', $_) }
 $first->rest;
 
 
-# -- Redis is away
+# -- the lease: renewed while it runs; who has lost it changes nothing
+
+sub stored { return grep { $redis->command('PTTL', $_) > 0 }
+                    @{ $redis->command('KEYS', 'idempotency:*') } }
+
+$redis->command('FLUSHALL');
+$first = $t->stream('POST', '/v1/chat/completions', headers($key = key()),
+                    body('fault slow words=26 delay=500', stream => \1));
+ok($t->wait_until(sub { stored() == 1 }, 5), 'one runs');
+
+my ($name) = stored();
+
+ok($t->wait_until(sub { $redis->command('PTTL', $name) < 21000 }, 12),
+   'its lease goes on');
+ok($t->wait_until(sub { $redis->command('PTTL', $name) > 28000 }, 5),
+   'and is renewed');
+
+$redis->command('SET', $name, 'of another');
+like($first->rest, qr/\[DONE\]/, 'it is answered');
+ok($t->wait_until(sub { chat(key(), 'hi')->{status} == 200 }), 'later');
+is($redis->command('GET', $name), 'of another',
+   'what another one has put there stays');
+
+
+# -- a reload: the old worker answers, the new one tells to come again
+
+($key, $before) = (key(), asked());
+$first = $t->stream('POST', '/v1/chat/completions', headers($key),
+                    body('fault late after=1500'));
+ok($t->wait_until(sub { asked() == $before + 1 }), 'one runs');
+$second = $t->stream('POST', '/v1/chat/completions', headers($key),
+                     body('fault late after=1500'));
+$t->reload;
+is(code(chat($key, 'fault late after=1500')), 'idempotency_key_in_use',
+   'a reload: the new worker knows it runs');
+is($first->status, 200, 'the old one answers');
+is($second->header('Idempotency-Replayed'), 'true', 'who waits there, too');
+$first->rest;
+$second->rest;
+is(replayed(chat($key, 'fault late after=1500')), 'true',
+   'the new one gives it again');
+
+
+# -- Redis is slow: what it did unheard is undone
 
 $t->allow(qr/what became of an idempotency key is not kept|redis/);
+$t->suspend('redis');
+$key = key();
+is(code(chat($key, 'hi')), 'idempotency_unavailable', 'slow: nobody can tell');
+$t->resume('redis');
+ok($t->wait_until(sub { chat($key, 'hi')->{status} == 200 }, 5),
+   'the key is free when it is back');
+
+
+# -- Redis is away
+
 $t2->allow(qr/redis/);
 
 ($key, $before) = (key(), asked());
