@@ -54,12 +54,15 @@ my %arg = (
         location = /brief { auth_jwt "test"; llm_pass default;
                             llm_idempotency main ttl=1s; }
         location = /messages { auth_jwt "test"; error_format anthropic;
+                               llm_keepalive off;
                                llm_pass default dialect=anthropic; }
         location = /responses { auth_jwt "test"; error_format responses;
+                                llm_keepalive off;
                                 llm_pass default dialect=responses; }
         location = /redirected { auth_jwt "test"; llm_pass sayer;
                                  error_page 400 502 = @backup; }
         location @backup { auth_jwt "test"; llm_pass default; }
+        location = /embed { auth_jwt "test"; llm_embeddings embedding; }
         location = /paged { auth_jwt "test"; llm_pass default;
                             error_page 422 = @backup; }
         location = /moderated { auth_jwt "test"; moderation input output;
@@ -147,7 +150,7 @@ for my $opt (@http) {
         my $again = chat($key, 'hi', @as);
 
         is($again->{status}, 200, "$how: answered again");
-        is($again->{body}, $first->{body}, "$how: with the same bytes");
+        is($again->{body}, said($first->{body}), "$how: with the same bytes");
         is(replayed($again), 'true', "$how: and says so");
         is($again->{headers}{$_}, $first->{headers}{$_}, "$how: the same $_")
             for qw(content-type cache-control x-accel-buffering);
@@ -204,6 +207,16 @@ my @gzip = map { $t->post('/gzip', { %{ headers($key) },
 is($gzip[1]{json}{choices}[0]{message}{content}, $Sallyport::Llm::hello,
    'what is kept is not compressed');
 
+($key, $before) = (key(), asked());
+
+my @vectors = map { $t->post('/embed', headers($key), text(
+                        { model => 'embedding', input => 'hi' })) } 1 .. 2;
+
+is($vectors[0]{status}, 200, 'embeddings');
+is($vectors[1]{body}, $vectors[0]{body}, 'are given again');
+is(replayed($vectors[1]), 'true', 'as they were');
+is(asked(), $before + 1, 'and asked for once');
+
 
 # -- the ledger and the chat
 
@@ -238,7 +251,7 @@ for my $stream (\0, \1) {
         my @both = map { chat($key, $text, stream => $stream,
                               path => '/moderated') } 1 .. 2;
 
-        is($both[1]{body}, $both[0]{body}, "$text: as it was sent");
+        is($both[1]{body}, said($both[0]{body}), "$text: as it was sent");
         unlike($both[1]{body}, qr/quoted|w7/, "$text: judged");
         is(replayed($both[1]), 'true', "$text: given again");
         is(asked(), $before + 1, "$text: asked once");
@@ -346,6 +359,29 @@ $first->rest;
 is(replayed(chat($key, 'fault late after=500')), 'true',
    'one that waits leaves: nothing else happens');
 
+($key, $before) = (key(), asked());
+
+my $h2 = Sallyport::HTTP2->connect('127.0.0.1:' . $t->port('H2'));
+my @ids = map {
+    my $id = $h2->request('POST', '/v1/chat/completions', headers($key),
+                          body('fault slow delay=100', stream => \1));
+
+    $t->wait_until(sub { asked() == $before + 1 });
+    $id;
+} 1 .. 4;
+
+$h2->reset($ids[1]);
+$h2->reset($ids[0]);
+
+my @left = map { $h2->reply($_, 5) } @ids[2, 3];
+
+like($_->{body}, qr/\[DONE\]/, 'RST_STREAM: those that waited are answered')
+    for @left;
+is(asked(), $before + 2, 'the model is asked once more');
+is(join(' ', map { replayed($_) || 'run' } @left), 'run true',
+   'one runs, and one is given its answer');
+$h2->close;
+
 
 # -- what is kept
 
@@ -424,7 +460,7 @@ sub elsewhere {
 
 $key = key();
 $res = chat($key, 'hi', stream => \1);
-is(elsewhere($key, 'hi', stream => \1)->{body}, $res->{body},
+is(elsewhere($key, 'hi', stream => \1)->{body}, said($res->{body}),
    'another gateway gives the same answer');
 is(scalar $p2->requests, 0, 'and asks nobody');
 
