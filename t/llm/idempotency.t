@@ -289,6 +289,22 @@ for my $stream (\0, \1) {
     is(asked(), $before + 1, "$how: the model is asked once for all");
 }
 
+($key, $before) = (key(), asked());
+
+my @many = ('POST', '/v1/chat/completions', headers($key),
+            body('fault late after=1700'));
+my $one = $t->stream(@many);
+
+ok($t->wait_until(sub { asked() == $before + 1 }), 'one runs');
+
+my %ends;
+$ends{$_->status}++ for map { $t->stream(@many) } 1 .. 130;
+
+is_deeply(\%ends, { 200 => 128, 409 => 2 }, 'at most 128 wait for one');
+is($one->status, 200, 'which is answered');
+$one->rest;
+is(asked(), $before + 1, 'and is the only one that asks');
+
 my @late = ('POST', '/impatient', headers($key = key()),
             body('fault late after=1700'));
 my $first = $t->stream(@late);
