@@ -54,12 +54,15 @@ my %arg = (
         location = /brief { auth_jwt "test"; llm_pass default;
                             llm_idempotency main ttl=1s; }
         location = /messages { auth_jwt "test"; error_format anthropic;
+                               llm_keepalive off;
                                llm_pass default dialect=anthropic; }
         location = /responses { auth_jwt "test"; error_format responses;
+                                llm_keepalive off;
                                 llm_pass default dialect=responses; }
         location = /redirected { auth_jwt "test"; llm_pass sayer;
                                  error_page 400 502 = @backup; }
         location @backup { auth_jwt "test"; llm_pass default; }
+        location = /embed { auth_jwt "test"; llm_embeddings embedding; }
         location = /paged { auth_jwt "test"; llm_pass default;
                             error_page 422 = @backup; }
         location = /moderated { auth_jwt "test"; moderation input output;
@@ -147,7 +150,7 @@ for my $opt (@http) {
         my $again = chat($key, 'hi', @as);
 
         is($again->{status}, 200, "$how: answered again");
-        is($again->{body}, $first->{body}, "$how: with the same bytes");
+        is($again->{body}, said($first->{body}), "$how: with the same bytes");
         is(replayed($again), 'true', "$how: and says so");
         is($again->{headers}{$_}, $first->{headers}{$_}, "$how: the same $_")
             for qw(content-type cache-control x-accel-buffering);
@@ -204,6 +207,16 @@ my @gzip = map { $t->post('/gzip', { %{ headers($key) },
 is($gzip[1]{json}{choices}[0]{message}{content}, $Sallyport::Llm::hello,
    'what is kept is not compressed');
 
+($key, $before) = (key(), asked());
+
+my @vectors = map { $t->post('/embed', headers($key), text(
+                        { model => 'embedding', input => 'hi' })) } 1 .. 2;
+
+is($vectors[0]{status}, 200, 'embeddings');
+is($vectors[1]{body}, $vectors[0]{body}, 'are given again');
+is(replayed($vectors[1]), 'true', 'as they were');
+is(asked(), $before + 1, 'and asked for once');
+
 
 # -- the ledger and the chat
 
@@ -238,7 +251,7 @@ for my $stream (\0, \1) {
         my @both = map { chat($key, $text, stream => $stream,
                               path => '/moderated') } 1 .. 2;
 
-        is($both[1]{body}, $both[0]{body}, "$text: as it was sent");
+        is($both[1]{body}, said($both[0]{body}), "$text: as it was sent");
         unlike($both[1]{body}, qr/quoted|w7/, "$text: judged");
         is(replayed($both[1]), 'true', "$text: given again");
         is(asked(), $before + 1, "$text: asked once");
@@ -275,6 +288,22 @@ for my $stream (\0, \1) {
 
     is(asked(), $before + 1, "$how: the model is asked once for all");
 }
+
+($key, $before) = (key(), asked());
+
+my @many = ('POST', '/v1/chat/completions', headers($key),
+            body('fault late after=1700'));
+my $one = $t->stream(@many);
+
+ok($t->wait_until(sub { asked() == $before + 1 }), 'one runs');
+
+my %ends;
+$ends{$_->status}++ for map { $t->stream(@many) } 1 .. 130;
+
+is_deeply(\%ends, { 200 => 128, 409 => 2 }, 'at most 128 wait for one');
+is($one->status, 200, 'which is answered');
+$one->rest;
+is(asked(), $before + 1, 'and is the only one that asks');
 
 my @late = ('POST', '/impatient', headers($key = key()),
             body('fault late after=1700'));
@@ -345,6 +374,29 @@ $second->close;
 $first->rest;
 is(replayed(chat($key, 'fault late after=500')), 'true',
    'one that waits leaves: nothing else happens');
+
+($key, $before) = (key(), asked());
+
+my $h2 = Sallyport::HTTP2->connect('127.0.0.1:' . $t->port('H2'));
+my @ids = map {
+    my $id = $h2->request('POST', '/v1/chat/completions', headers($key),
+                          body('fault slow delay=100', stream => \1));
+
+    $t->wait_until(sub { asked() == $before + 1 });
+    $id;
+} 1 .. 4;
+
+$h2->reset($ids[1]);
+$h2->reset($ids[0]);
+
+my @left = map { $h2->reply($_, 5) } @ids[2, 3];
+
+like($_->{body}, qr/\[DONE\]/, 'RST_STREAM: those that waited are answered')
+    for @left;
+is(asked(), $before + 2, 'the model is asked once more');
+is(join(' ', map { replayed($_) || 'run' } @left), 'run true',
+   'one runs, and one is given its answer');
+$h2->close;
 
 
 # -- what is kept
@@ -424,7 +476,7 @@ sub elsewhere {
 
 $key = key();
 $res = chat($key, 'hi', stream => \1);
-is(elsewhere($key, 'hi', stream => \1)->{body}, $res->{body},
+is(elsewhere($key, 'hi', stream => \1)->{body}, said($res->{body}),
    'another gateway gives the same answer');
 is(scalar $p2->requests, 0, 'and asks nobody');
 
@@ -464,9 +516,62 @@ cmp_ok((sort { $b <=> $a } map { $redis->command('PTTL', $_) }
 $first->rest;
 
 
-# -- Redis is away
+# -- the lease: renewed while it runs; who has lost it changes nothing
+
+sub stored { return grep { $redis->command('PTTL', $_) > 0 }
+                    @{ $redis->command('KEYS', 'idempotency:*') } }
+
+$redis->command('FLUSHALL');
+$first = $t->stream('POST', '/v1/chat/completions', headers($key = key()),
+                    body('fault slow words=26 delay=500', stream => \1));
+ok($t->wait_until(sub { stored() == 1 }, 5), 'one runs');
+
+my ($name) = stored();
+
+ok($t->wait_until(sub { $redis->command('PTTL', $name) < 21000 }, 12),
+   'its lease goes on');
+ok($t->wait_until(sub { $redis->command('PTTL', $name) > 28000 }, 5),
+   'and is renewed');
+
+$redis->command('SET', $name, 'of another');
+like($first->rest, qr/\[DONE\]/, 'it is answered');
+ok($t->wait_until(sub { chat(key(), 'hi')->{status} == 200 }), 'later');
+is($redis->command('GET', $name), 'of another',
+   'what another one has put there stays');
+
+
+# -- a reload: the old worker answers, the new one tells to come again
+
+($key, $before) = (key(), asked());
+$first = $t->stream('POST', '/v1/chat/completions', headers($key),
+                    body('fault late after=1500'));
+ok($t->wait_until(sub { asked() == $before + 1 }), 'one runs');
+$second = $t->stream('POST', '/v1/chat/completions', headers($key),
+                     body('fault late after=1500'));
+$t->reload;
+is(code(chat($key, 'fault late after=1500')), 'idempotency_key_in_use',
+   'a reload: the new worker knows it runs');
+is($first->status, 200, 'the old one answers');
+is($second->header('Idempotency-Replayed'), 'true', 'who waits there, too');
+$first->rest;
+$second->rest;
+is(replayed(chat($key, 'fault late after=1500')), 'true',
+   'the new one gives it again');
+
+
+# -- Redis is slow: what it did unheard is undone
 
 $t->allow(qr/what became of an idempotency key is not kept|redis/);
+$t->suspend('redis');
+$key = key();
+is(code(chat($key, 'hi')), 'idempotency_unavailable', 'slow: nobody can tell');
+$t->resume('redis');
+ok($t->wait_until(sub { chat($key, 'hi')->{status} == 200 }, 5),
+   'the key is free when it is back');
+
+
+# -- Redis is away
+
 $t2->allow(qr/redis/);
 
 ($key, $before) = (key(), asked());
