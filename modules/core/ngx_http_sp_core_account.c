@@ -72,7 +72,12 @@ ngx_http_sp_account(ngx_http_sp_turn_t *turn,
     ngx_sp_metric_add(metrics->completion_tokens,
                       ngx_min(tokens.output, SP_PRICE_TOKENS));
 
-    if (!target->priced) {
+    /* of images and speech some providers tell no tokens */
+
+    if (!target->priced
+        || (turn->kind >= NGX_HTTP_SP_CALL_IMAGE && turn->prompt_tokens < 0
+            && turn->completion_tokens < 0))
+    {
         turn->cost = -1;
         return;
     }
@@ -115,6 +120,7 @@ ngx_http_sp_account_print(u_char *p, const ngx_http_sp_turn_t *turn)
                                    turn->estimated_prompt_tokens);
     p = ngx_http_sp_account_tokens(p, "estimated_completion_tokens",
                                    turn->estimated_completion_tokens);
+    p = ngx_http_sp_account_tokens(p, "units", turn->units);
 
     if (turn->cost < 0) {
         return p;
