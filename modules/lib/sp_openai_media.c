@@ -200,9 +200,13 @@ sp_openai_media_image(sp_scan_t *s, void *data)
 {
     sp_event_t *event = data;
 
+    if (sp_scan_skip(s) != 0) {
+        return -1;
+    }
+
     event->images++;
 
-    return sp_scan_skip(s);
+    return 0;
 }
 
 

@@ -277,6 +277,19 @@ for my $case ([ $images, { prompt => 'fault stall' } ],
 like(row(), qr/caller_disconnected/, 'who left is in the ledger');
 
 
+# -- HTTP/2, whole and as a stream
+
+$sent += 2;
+$res = $t->post($speech, {}, { input => 'fault chunked' }, { http2 => 'frames' });
+is($res->{body}, Sallyport::Media::audio(3000), 'speech over HTTP/2');
+
+$res = $t->post($images, {}, { prompt => 'fault bytes', stream => \1 },
+                { http2 => 'frames' });
+like($res->{body}, qr/image_generation\.completed.*\n\n\z/,
+     'images as a stream over HTTP/2');
+unlike($t->error_log, qr/sk-test/, 'no key in the log');
+
+
 # -- the list of models
 
 my %kinds = map { $_->{id} => $_->{kind} }
