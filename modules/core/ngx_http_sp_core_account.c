@@ -78,7 +78,12 @@ ngx_http_sp_account(ngx_http_sp_turn_t *turn,
                       ngx_http_sp_share(turn->reasoning_tokens,
                                         tokens.output));
 
-    if (!target->priced) {
+    /* of images and speech some providers tell no tokens */
+
+    if (!target->priced
+        || (turn->kind >= NGX_HTTP_SP_CALL_IMAGE && turn->prompt_tokens < 0
+            && turn->completion_tokens < 0))
+    {
         turn->cost = -1;
         return;
     }
@@ -130,6 +135,7 @@ ngx_http_sp_account_print(u_char *p, const ngx_http_sp_turn_t *turn)
                                    turn->estimated_prompt_tokens);
     p = ngx_http_sp_account_tokens(p, "estimated_completion_tokens",
                                    turn->estimated_completion_tokens);
+    p = ngx_http_sp_account_tokens(p, "units", turn->units);
 
     if (turn->cost < 0) {
         return p;

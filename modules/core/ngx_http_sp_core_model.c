@@ -43,7 +43,9 @@ static void ngx_http_sp_model_draw(const ngx_http_sp_target_t **targets,
     ngx_uint_t n);
 
 
-static const char  *const ngx_http_sp_model_kinds[] = { "chat", "embedding" };
+static const char  *const ngx_http_sp_model_kinds[] = {
+    "chat", "embedding", "image", "speech"
+};
 
 
 ngx_int_t
@@ -182,9 +184,9 @@ ngx_http_sp_model_get(ngx_conf_t *cf, const ngx_str_t *alias)
 
 
 /*
- * model REAL [as=ALIAS] [kind=chat|embedding] [context=TOKENS]
- *       [output=TOKENS] [capabilities=LIST] [tokenizer=NAME|off]
- *       [weight=NUMBER] [backup] [internal] [price=...]
+ * model REAL [as=ALIAS] [kind=chat|embedding|image|speech]
+ *       [context=TOKENS] [output=TOKENS] [capabilities=LIST]
+ *       [tokenizer=NAME|off] [weight=NUMBER] [backup] [internal] [price=...]
  */
 
 char *
@@ -215,7 +217,7 @@ ngx_http_sp_model_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     provider->models++;
-    provider->embeddings += (line.kind == NGX_HTTP_SP_MODEL_EMBEDDING);
+    provider->kinds |= 1 << line.kind;
 
     return ngx_http_sp_model_add_target(cf, &line, &target);
 }
@@ -225,21 +227,23 @@ static ngx_int_t
 ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_http_sp_model_t *model, ngx_http_sp_target_t *target)
 {
-    ngx_str_t  text;
+    ngx_str_t   text;
+    ngx_uint_t  kind;
 
     if (ngx_sp_conf_arg(arg, "as=", &text) && text.len != 0) {
         model->alias = text;
         return NGX_OK;
     }
 
-    if (ngx_strcmp(arg->data, "kind=chat") == 0) {
-        model->kind = NGX_HTTP_SP_MODEL_CHAT;
-        return NGX_OK;
-    }
+    if (ngx_sp_conf_arg(arg, "kind=", &text)) {
 
-    if (ngx_strcmp(arg->data, "kind=embedding") == 0) {
-        model->kind = NGX_HTTP_SP_MODEL_EMBEDDING;
-        return NGX_OK;
+        for (kind = 0; kind < NGX_HTTP_SP_MODEL_KINDS; kind++) {
+
+            if (ngx_strcmp(text.data, ngx_http_sp_model_kinds[kind]) == 0) {
+                model->kind = (ngx_http_sp_model_kind_e) kind;
+                return NGX_OK;
+            }
+        }
     }
 
     if (ngx_http_sp_model_tokens(arg, "context=", &target->context)
@@ -290,10 +294,10 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" of \"model\", expected "
-                       "as=ALIAS, kind=chat, kind=embedding, context=TOKENS, "
-                       "output=TOKENS, capabilities=LIST, tokenizer=NAME, "
-                       "weight=NUMBER, price=INPUT/OUTPUT, backup or "
-                       "internal", arg);
+                       "as=ALIAS, kind=chat, kind=embedding, kind=image, "
+                       "kind=speech, context=TOKENS, output=TOKENS, "
+                       "capabilities=LIST, tokenizer=NAME, weight=NUMBER, "
+                       "price=INPUT/OUTPUT, backup or internal", arg);
 
     return NGX_ERROR;
 }
@@ -422,6 +426,13 @@ ngx_http_sp_model_check(ngx_conf_t *cf, const ngx_http_sp_model_t *model,
     }
 
     return NGX_OK;
+}
+
+
+const char *
+ngx_http_sp_model_kind(ngx_http_sp_model_kind_e kind)
+{
+    return ngx_http_sp_model_kinds[kind];
 }
 
 

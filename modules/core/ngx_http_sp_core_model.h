@@ -26,7 +26,10 @@
 
 typedef enum {
     NGX_HTTP_SP_MODEL_CHAT = 0,
-    NGX_HTTP_SP_MODEL_EMBEDDING
+    NGX_HTTP_SP_MODEL_EMBEDDING,
+    NGX_HTTP_SP_MODEL_IMAGE,
+    NGX_HTTP_SP_MODEL_SPEECH,
+    NGX_HTTP_SP_MODEL_KINDS
 } ngx_http_sp_model_kind_e;
 
 
@@ -43,7 +46,7 @@ typedef enum {
 
 typedef struct {
     ngx_sp_metric_t              *complete;
-    ngx_sp_metric_t              *partial;     /* of chats */
+    ngx_sp_metric_t              *partial;     /* of chats, of speech */
     ngx_sp_metric_t              *failed;
     ngx_sp_metric_t              *prompt_tokens;
     ngx_sp_metric_t              *completion_tokens;
@@ -78,7 +81,7 @@ typedef struct {
     ngx_int_t                     max_tokens;  /* of a request that tells
                                                   none; 0: it need not */
     ngx_uint_t                    models;      /* of the block */
-    ngx_uint_t                    embeddings;  /* of them */
+    ngx_uint_t                    kinds;       /* of them: 1 << kind */
 
     ngx_http_sp_call_metrics_t    calls[NGX_HTTP_SP_CALLS];
     ngx_sp_metric_t              *failures[NGX_HTTP_SP_FAILURES];
@@ -152,6 +155,9 @@ ngx_http_sp_model_t *ngx_http_sp_find_model(ngx_http_request_t *r,
 
 /* all of them: ngx_http_sp_model_t *, in the order of the configuration */
 const ngx_array_t *ngx_http_sp_models(ngx_conf_t *cf);
+
+/* "chat" */
+const char *ngx_http_sp_model_kind(ngx_http_sp_model_kind_e kind);
 
 /* the word for the bit 1 << i of what a model can do; NULL: there is none */
 const char *ngx_http_sp_capability(ngx_uint_t i);

@@ -189,6 +189,13 @@ static const ngx_sp_metric_slot_t  ngx_http_sp_provider_metrics[] = {
 
     ngx_http_sp_provider_slots(NGX_HTTP_SP_CALL_EMBEDDING, "embedding"),
     ngx_http_sp_provider_slots(NGX_HTTP_SP_CALL_EXTRACTION, "extraction"),
+    ngx_http_sp_provider_slots(NGX_HTTP_SP_CALL_IMAGE, "image"),
+    ngx_http_sp_provider_slots(NGX_HTTP_SP_CALL_SPEECH, "speech"),
+
+    { NGX_SP_COUNTER, NGX_HTTP_SP_PROVIDER_REQUESTS,
+      "kind=\"speech\",outcome=\"partial\"",
+      offsetof(ngx_http_sp_provider_t,
+               calls[NGX_HTTP_SP_CALL_SPEECH].partial) },
 
     { NGX_SP_COUNTER, "sallyport_llm_unterminated_total",
       "Complete streams that a provider ended without saying so.", "",
@@ -353,6 +360,13 @@ ngx_http_sp_provider_end(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
 static ngx_int_t
 ngx_http_sp_provider_check(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
 {
+    ngx_uint_t  kind, has[NGX_HTTP_SP_MODEL_KINDS];
+
+    has[NGX_HTTP_SP_MODEL_CHAT] = 1;
+    has[NGX_HTTP_SP_MODEL_EMBEDDING] = provider->dialect->write_embed != NULL;
+    has[NGX_HTTP_SP_MODEL_IMAGE] = provider->dialect->images != NULL;
+    has[NGX_HTTP_SP_MODEL_SPEECH] = provider->dialect->speech != NULL;
+
     if (provider->endpoint.url.url.data == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "llm_provider \"%V\" has no \"url\"",
@@ -367,12 +381,16 @@ ngx_http_sp_provider_check(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
         return NGX_ERROR;
     }
 
-    if (provider->embeddings != 0 && provider->dialect->write_embed == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "llm_provider \"%V\" cannot have a model with "
-                           "kind=embedding: dialect \"%s\" has none",
-                           &provider->name, provider->dialect->name);
-        return NGX_ERROR;
+    for (kind = 0; kind < NGX_HTTP_SP_MODEL_KINDS; kind++) {
+
+        if ((provider->kinds & (1 << kind)) && !has[kind]) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "llm_provider \"%V\" cannot have a model with "
+                               "kind=%s: dialect \"%s\" has none",
+                               &provider->name, ngx_http_sp_model_kind(kind),
+                               provider->dialect->name);
+            return NGX_ERROR;
+        }
     }
 
     if (provider->max_tokens != NGX_CONF_UNSET

@@ -10,7 +10,7 @@
 
 
 /* the record without its texts */
-#define NGX_HTTP_SP_TURN_FIXED  (512 + 10 * NGX_INT64_LEN                     \
+#define NGX_HTTP_SP_TURN_FIXED  (528 + 11 * NGX_INT64_LEN                     \
                                  + NGX_HTTP_SP_ACCOUNT)
 
 
@@ -93,6 +93,7 @@ ngx_http_sp_turn_init(ngx_http_sp_turn_t *turn)
     turn->reasoning_tokens = -1;
     turn->estimated_prompt_tokens = -1;
     turn->estimated_completion_tokens = -1;
+    turn->units = -1;
     turn->cost = -1;
 }
 
@@ -287,7 +288,9 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
     ngx_uint_t   i;
     ngx_time_t  *tp;
 
-    static const char  *kinds[] = { "chat", "embedding", "extraction" };
+    static const char  *kinds[] = {
+        "chat", "embedding", "extraction", "image", "speech"
+    };
 
     ngx_http_sp_turn_text_t  texts[] = {
         { "id", &id },

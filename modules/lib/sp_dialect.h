@@ -94,6 +94,8 @@ typedef struct {
     int64_t               cache_write_tokens;
     int64_t               reasoning_tokens;
 
+    int64_t               images;        /* that are complete with it */
+
     unsigned              has_error:1;
     unsigned              has_usage:1;
     unsigned              has_answer:1;  /* a choice, even an empty one */
@@ -171,7 +173,7 @@ typedef struct {
 
 
 typedef struct {
-    const sp_chat_request_t  *chat;      /* NULL: embeddings */
+    const sp_chat_request_t  *chat;      /* NULL: embeddings, media */
     const sp_chat_edit_t     *edit;
     const sp_dialect_options_t  *options;    /* NULL: as if zeroed */
     const char               *text;      /* the client's body */
@@ -212,6 +214,10 @@ struct sp_dialect_s {
     const char *const    *bulky;         /* see sp_json_limits_t; or NULL */
     const sp_dialect_t   *like;          /* but for path and headers it is
                                             that one; or NULL */
+    const sp_dialect_t   *images;        /* its API of images, of speech: no
+                                            dialect by itself, a request
+                                            has no chat; or NULL */
+    const sp_dialect_t   *speech;
     const char           *keepalive;     /* says nothing, between any events
                                             of a stream, before the first one
                                             too, and ends with LF; or NULL */

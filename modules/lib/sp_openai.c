@@ -12,8 +12,6 @@
 static void sp_openai_write_path(const sp_call_t *call, sp_out_t *out);
 static void sp_openai_write_headers(const char *key, size_t key_len,
     sp_out_t *out);
-static void sp_openai_write_error(const sp_dialect_error_t *error,
-    sp_out_t *out);
 static const char *sp_openai_error_type(unsigned status);
 
 
@@ -30,6 +28,8 @@ const sp_dialect_t  sp_openai = {
     .stream_type = "text/event-stream",
     .writer_size = SP_CHAT_MAX_CHOICES,
     .bulky = sp_openai_bulky,
+    .images = &sp_openai_images,
+    .speech = &sp_openai_speech,
 
     /* with a blank line behind it a client may take it for an event */
     .keepalive = ": ping\n",
@@ -73,7 +73,7 @@ sp_openai_write_headers(const char *key, size_t key_len, sp_out_t *out)
 
 /* an SDK raises what stands in "error", in an event as well */
 
-static void
+void
 sp_openai_write_error(const sp_dialect_error_t *error, sp_out_t *out)
 {
     const char  *type;

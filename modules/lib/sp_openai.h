@@ -11,6 +11,7 @@
 
 
 #include "sp_dialect.h"
+#include "sp_scan.h"
 
 
 /* sp_openai_request.c */
@@ -33,6 +34,10 @@ int sp_openai_scan_event(void *state, const sp_sse_event_t *sse,
 int sp_openai_scan_answer(const char *text, size_t len, sp_delta_pt sink,
     void *data, sp_event_t *event);
 
+/* a member of an error; data: sp_event_t */
+int sp_openai_scan_error(sp_scan_t *s, const char *key, size_t len,
+    void *data);
+
 /* sp_openai_write.c */
 void sp_openai_write_event(sp_writer_t *w, const sp_delta_t *delta,
     sp_out_t *out);
@@ -48,6 +53,13 @@ const char *sp_openai_usage_options(const sp_call_t *call);
 
 int sp_openai_write_request(const sp_call_t *call, sp_out_t *out,
     sp_chat_error_t *error);
+
+/* sp_openai.c */
+void sp_openai_write_error(const sp_dialect_error_t *error, sp_out_t *out);
+
+/* sp_openai_media.c */
+extern const sp_dialect_t  sp_openai_images;
+extern const sp_dialect_t  sp_openai_speech;
 
 /* sp_openai_embed.c */
 void sp_openai_write_embed(const sp_embed_t *embed, sp_out_t *out);

@@ -68,8 +68,6 @@ static int sp_openai_scan_usage(sp_scan_t *s, const char *key, size_t len,
     void *data);
 static int sp_openai_scan_details(sp_scan_t *s, const char *key, size_t len,
     void *data);
-static int sp_openai_scan_error(sp_scan_t *s, const char *key, size_t len,
-    void *data);
 static int sp_openai_scan_slice(sp_scan_t *s, sp_slice_t *slice);
 
 
@@ -471,7 +469,7 @@ sp_openai_scan_details(sp_scan_t *s, const char *key, size_t len, void *data)
 }
 
 
-static int
+int
 sp_openai_scan_error(sp_scan_t *s, const char *key, size_t len, void *data)
 {
     sp_event_t *event = data;

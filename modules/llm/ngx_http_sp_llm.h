@@ -105,11 +105,14 @@ typedef struct {
 typedef struct {
     ngx_http_sp_llm_loc_conf_t   *conf;
     ngx_http_sp_model_t          *model;
-    sp_chat_request_t            *chat;         /* NULL: embeddings */
+    sp_chat_request_t            *chat;         /* NULL: embeddings, media */
     const sp_dialect_t           *dialect;      /* the client's */
+    ngx_int_t                     images;       /* asked for; 0: none are */
+    ngx_int_t                     characters;   /* to be spoken */
 
     unsigned                      done:1;
     unsigned                      stream:1;
+    unsigned                      raw:1;        /* the answer is audio */
 } ngx_http_sp_llm_check_t;
 
 
@@ -138,6 +141,7 @@ typedef struct {
     ngx_http_sp_attempt_t        *entry;        /* of the ledger */
     ngx_http_sp_failure_e         failure;      /* as far as it is known */
 
+    ngx_str_t                     type;         /* of a raw answer */
     ngx_uint_t                    error_status; /* answered in its place */
     ngx_str_t                     should_retry; /* "true", "false"; or none */
     const ngx_http_sp_llm_fault_t  *fault;      /* said in its place, where
@@ -184,6 +188,9 @@ typedef struct {
     u_char                        refused[SP_CHAT_MAX_CHOICES];
     ngx_int_t                     nrefused;     /* choices that a filter has
                                                    ended */
+
+    int64_t                       images;       /* that are complete */
+    off_t                         bytes;        /* of a raw answer */
 
     u_char                       *text;         /* the assistant's */
     size_t                        text_len;
@@ -272,13 +279,35 @@ typedef struct {
 /* where requests like this one are counted, of the provider that is asked */
 #define ngx_http_sp_llm_metrics(ctx)                                          \
     (&(ctx)->attempt.target->provider->calls[                                 \
-        ((ctx)->check.chat != NULL) ? NGX_HTTP_SP_CALL_CHAT                   \
-                                    : NGX_HTTP_SP_CALL_EMBEDDING])
+        ngx_http_sp_llm_call_kind((ctx)->check.conf->kind)])
 
 
 /* ngx_http_sp_llm_step.c */
+ngx_http_sp_call_e ngx_http_sp_llm_call_kind(ngx_http_sp_model_kind_e kind);
 ngx_int_t ngx_http_sp_llm_account(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_llm_check(ngx_http_request_t *r);
+ngx_int_t ngx_http_sp_llm_check_model(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, const char *name, size_t len);
+
+/* ngx_http_sp_llm_media.c: images and speech */
+
+/* the table of an API in the place of that of its dialect */
+const sp_dialect_t *ngx_http_sp_llm_api(const sp_dialect_t *dialect,
+    ngx_http_sp_model_kind_e kind);
+
+ngx_int_t ngx_http_sp_llm_check_media(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_media_turn(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+
+/* of an answer that is audio */
+ngx_int_t ngx_http_sp_llm_media_type(ngx_http_sp_llm_ctx_t *ctx,
+    const ngx_str_t *value);
+ngx_int_t ngx_http_sp_llm_media_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
+    u_char *last);
+ngx_int_t ngx_http_sp_llm_media_complete(ngx_http_sp_llm_ctx_t *ctx);
+
+void ngx_http_sp_llm_media_units(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_persona.c */
 ngx_int_t ngx_http_sp_llm_persona(ngx_http_request_t *r);

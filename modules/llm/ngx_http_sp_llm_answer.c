@@ -90,6 +90,11 @@ static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_began =
       "the model provider reported an error in place of an answer",
       0, NGX_HTTP_SP_PROVIDER_ERROR, NGX_HTTP_SP_FAILURE_ERROR };
 
+static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_empty =
+    { "provider_empty_answer",
+      "the model provider answered with no audio at all",
+      0, NGX_HTTP_SP_PROVIDER_INVALID_ANSWER, NGX_HTTP_SP_FAILURE_ANSWER };
+
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_mistyped =
     { "provider_content_type",
       "the model provider answered with an unexpected content type",
@@ -140,6 +145,7 @@ ngx_http_sp_llm_begin_answer(ngx_http_sp_relay_t *relay)
 
     ctx->attempt.event_stream = 0;
     ctx->attempt.json_type = 0;
+    ctx->attempt.type.len = 0;
     ctx->attempt.encoded = 0;
 }
 
@@ -169,6 +175,10 @@ ngx_http_sp_llm_content_type(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *value)
 {
     size_t  len;
+
+    if (ctx->check.raw) {
+        return ngx_http_sp_llm_media_type(ctx, value);
+    }
 
     for (len = 0; len < value->len; len++) {
         if (value->data[len] == ';' || value->data[len] == ' ') {
@@ -257,8 +267,9 @@ ngx_http_sp_llm_judge(ngx_http_sp_llm_ctx_t *ctx)
         return ngx_http_sp_llm_bad_answer(r, ctx, &ngx_http_sp_llm_encoded);
     }
 
-    if (ctx->check.stream ? !ctx->attempt.event_stream
-                          : !ctx->attempt.json_type)
+    if (ctx->check.raw ? ctx->attempt.type.len == 0
+        : ctx->check.stream ? !ctx->attempt.event_stream
+                            : !ctx->attempt.json_type)
     {
         return ngx_http_sp_llm_bad_answer(r, ctx, &ngx_http_sp_llm_mistyped);
     }
@@ -266,7 +277,10 @@ ngx_http_sp_llm_judge(ngx_http_sp_llm_ctx_t *ctx)
     rc = ngx_http_sp_llm_begins(ctx);
 
     if (rc == NGX_DECLINED) {
-        return ngx_http_sp_llm_bad_answer(r, ctx, &ngx_http_sp_llm_began);
+        return ngx_http_sp_llm_bad_answer(r, ctx,
+                                          ctx->check.raw
+                                          ? &ngx_http_sp_llm_empty
+                                          : &ngx_http_sp_llm_began);
     }
 
     if (rc != NGX_OK) {
@@ -279,7 +293,9 @@ ngx_http_sp_llm_judge(ngx_http_sp_llm_ctx_t *ctx)
         return ngx_http_sp_llm_stream_header(ctx);
     }
 
-    ngx_http_sp_llm_set_type(r, ctx->check.dialect->type);
+    ngx_http_sp_llm_set_type(r, ctx->check.raw
+                                ? (char *) ctx->attempt.type.data
+                                : ctx->check.dialect->type);
 
     /* of what is written anew nobody knows it yet */
 
@@ -349,7 +365,7 @@ ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx)
     }
 
     if (ctx->check.chat == NULL) {
-        return NGX_OK;
+        return (ctx->check.raw && piece.len == 0) ? NGX_DECLINED : NGX_OK;
     }
 
     return ctx->check.stream ? ngx_http_sp_llm_first(ctx, &piece, more)
@@ -564,6 +580,7 @@ ngx_http_sp_llm_done(ngx_http_sp_relay_t *relay, ngx_int_t rc)
         ngx_http_sp_llm_blame(ctx, NGX_HTTP_SP_CALLER_DISCONNECTED);
 
         (void) ngx_http_sp_llm_settle(ctx, ctx->response.text_len != 0
+                                           || ctx->response.bytes != 0
                                            ? NGX_HTTP_SP_TURN_PARTIAL
                                            : NGX_HTTP_SP_TURN_FAILED,
                                       NGX_HTTP_CLIENT_CLOSED_REQUEST);

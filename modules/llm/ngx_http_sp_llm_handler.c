@@ -13,6 +13,8 @@ static ngx_int_t ngx_http_sp_llm_chat(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_embeddings(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_media(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
 static size_t ngx_http_sp_llm_input(sp_tokens_t *tokens,
     const json_t *input);
 static ngx_int_t ngx_http_sp_llm_blocks(ngx_http_request_t *r,
@@ -91,7 +93,8 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
 
     attempt->entry = entry;
     attempt->target = entry->target;
-    attempt->dialect = entry->target->provider->dialect;
+    attempt->dialect = ngx_http_sp_llm_api(entry->target->provider->dialect,
+                                           ctx->check.conf->kind);
     attempt->translated = ((attempt->dialect != ctx->check.dialect
                             && attempt->dialect->like != ctx->check.dialect)
                            || attempt->dialect->edit == NULL);
@@ -115,9 +118,34 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
         return NGX_ERROR;
     }
 
-    return (ctx->check.chat != NULL)
-           ? ngx_http_sp_llm_chat(ctx->request, ctx)
-           : ngx_http_sp_llm_embeddings(ctx->request, ctx);
+    switch (ctx->check.conf->kind) {
+
+    case NGX_HTTP_SP_MODEL_CHAT:
+        return ngx_http_sp_llm_chat(ctx->request, ctx);
+
+    case NGX_HTTP_SP_MODEL_EMBEDDING:
+        return ngx_http_sp_llm_embeddings(ctx->request, ctx);
+
+    default:
+        return ngx_http_sp_llm_media(ctx->request, ctx);
+    }
+}
+
+
+/* it is passed on but for its model */
+
+static ngx_int_t
+ngx_http_sp_llm_media(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
+{
+    sp_chat_edit_t  edit;
+
+    if (ngx_http_sp_llm_media_turn(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&edit, sizeof(sp_chat_edit_t));
+
+    return ngx_http_sp_llm_write_body(r, ctx, &edit);
 }
 
 

@@ -213,10 +213,10 @@ ngx_http_sp_llm_model_openai(const void *what, sp_out_t *out)
     sp_out_str(out, "\",\"object\":\"model\",\"created\":0,\"owned_by\":\"");
     sp_out_text(out, (char *) target->provider->name.data,
                 target->provider->name.len);
-    sp_out_str(out, model->kind == NGX_HTTP_SP_MODEL_CHAT
-                    ? "\",\"kind\":\"chat\"" : "\",\"kind\":\"embedding\"");
+    sp_out_str(out, "\",\"kind\":\"");
+    sp_out_str(out, ngx_http_sp_model_kind(model->kind));
 
-    sp_out_str(out, ",\"context_window\":");
+    sp_out_str(out, "\",\"context_window\":");
     ngx_http_sp_llm_model_tokens(model,
                                  offsetof(ngx_http_sp_target_t, context),
                                  out);

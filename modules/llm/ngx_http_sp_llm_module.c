@@ -60,6 +60,20 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       NGX_HTTP_SP_MODEL_EMBEDDING,
       NULL },
 
+    { ngx_string("llm_images"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sp_llm_pass_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      NGX_HTTP_SP_MODEL_IMAGE,
+      NULL },
+
+    { ngx_string("llm_speech"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sp_llm_pass_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      NGX_HTTP_SP_MODEL_SPEECH,
+      NULL },
+
     { ngx_string("llm_models"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_sp_llm_models_directive,
@@ -226,7 +240,7 @@ static const ngx_http_sp_end_t  ngx_http_sp_llm_end_hook = {
 };
 
 
-/* llm_pass ALIAS [dialect=NAME], llm_embeddings ALIAS */
+/* llm_pass ALIAS [dialect=NAME]; llm_embeddings, _images, _speech ALIAS */
 
 static char *
 ngx_http_sp_llm_pass_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)

@@ -15,8 +15,6 @@ static ngx_int_t ngx_http_sp_llm_check_chat(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_check_embeddings(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
-static ngx_int_t ngx_http_sp_llm_check_model(ngx_http_request_t *r,
-    ngx_http_sp_llm_ctx_t *ctx, const char *name, size_t len);
 static ngx_int_t ngx_http_sp_llm_check_limits(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_check_parts(ngx_http_request_t *r,
@@ -38,10 +36,27 @@ ngx_http_sp_llm_account(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    return ngx_http_sp_turn_open(r, (llcf->kind
-                                     == NGX_HTTP_SP_MODEL_EMBEDDING)
-                                    ? NGX_HTTP_SP_CALL_EMBEDDING
-                                    : NGX_HTTP_SP_CALL_CHAT);
+    return ngx_http_sp_turn_open(r, ngx_http_sp_llm_call_kind(llcf->kind));
+}
+
+
+ngx_http_sp_call_e
+ngx_http_sp_llm_call_kind(ngx_http_sp_model_kind_e kind)
+{
+    switch (kind) {
+
+    case NGX_HTTP_SP_MODEL_EMBEDDING:
+        return NGX_HTTP_SP_CALL_EMBEDDING;
+
+    case NGX_HTTP_SP_MODEL_IMAGE:
+        return NGX_HTTP_SP_CALL_IMAGE;
+
+    case NGX_HTTP_SP_MODEL_SPEECH:
+        return NGX_HTTP_SP_CALL_SPEECH;
+
+    default: /* NGX_HTTP_SP_MODEL_CHAT */
+        return NGX_HTTP_SP_CALL_CHAT;
+    }
 }
 
 
@@ -74,11 +89,14 @@ ngx_http_sp_llm_check(ngx_http_request_t *r)
     ctx->check.conf = llcf;
     ctx->check.dialect = ngx_http_sp_client_dialect(r);
 
-    if (llcf->kind == NGX_HTTP_SP_MODEL_EMBEDDING) {
+    if (llcf->kind == NGX_HTTP_SP_MODEL_CHAT) {
+        rc = ngx_http_sp_llm_check_chat(r, ctx);
+
+    } else if (llcf->kind == NGX_HTTP_SP_MODEL_EMBEDDING) {
         rc = ngx_http_sp_llm_check_embeddings(r, ctx);
 
     } else {
-        rc = ngx_http_sp_llm_check_chat(r, ctx);
+        rc = ngx_http_sp_llm_check_media(r, ctx);
     }
 
     if (rc == NGX_OK) {
@@ -212,7 +230,7 @@ ngx_http_sp_llm_check_embeddings(ngx_http_request_t *r,
 
 /* looked up, never pasted; a request without a model gets the location's */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sp_llm_check_model(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     const char *name, size_t len)
 {

@@ -75,6 +75,10 @@ ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
         return NGX_OK;
     }
 
+    if (ctx->check.raw) {
+        return ngx_http_sp_llm_media_feed(ctx, p, last);
+    }
+
     if (!ctx->check.stream) {
         return ngx_http_sp_llm_feed_json(ctx, p, last);
     }
@@ -207,6 +211,10 @@ ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
 ngx_int_t
 ngx_http_sp_llm_complete(ngx_http_sp_llm_ctx_t *ctx)
 {
+    if (ctx->check.raw) {
+        return ngx_http_sp_llm_media_complete(ctx);
+    }
+
     if (ctx->check.stream) {
         return ngx_http_sp_llm_complete_stream(ctx);
     }
@@ -246,7 +254,8 @@ ngx_http_sp_llm_complete_json(ngx_http_sp_llm_ctx_t *ctx)
     }
 
     if (rc != 0 || event.has_error
-        || (ctx->check.chat != NULL && !event.has_answer))
+        || (ctx->check.conf->kind != NGX_HTTP_SP_MODEL_EMBEDDING
+            && !event.has_answer))
     {
         ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                       "llm: provider \"%V\" sent an answer that is not a "
@@ -381,8 +390,12 @@ ngx_http_sp_llm_is_whole(ngx_http_sp_llm_ctx_t *ctx,
 ngx_uint_t
 ngx_http_sp_llm_finished(const ngx_http_sp_llm_ctx_t *ctx)
 {
-    return ctx->check.chat != NULL
-           && ctx->response.nfinished >= ctx->check.chat->n;
+    if (ctx->check.chat != NULL) {
+        return ctx->response.nfinished >= ctx->check.chat->n;
+    }
+
+    return ctx->check.images != 0
+           && ctx->response.images >= ctx->check.images;
 }
 
 

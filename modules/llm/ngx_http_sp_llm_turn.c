@@ -57,6 +57,7 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     turn->reasoning_tokens = -1;
     turn->estimated_prompt_tokens = prompt_tokens;
     turn->estimated_completion_tokens = -1;
+    turn->units = -1;
 
     if (ctx->check.chat != NULL) {
         ngx_http_sp_llm_turn_chat(r, ctx->check.chat, turn);
@@ -105,6 +106,8 @@ ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_event_t *event)
     ngx_http_sp_turn_t  *turn;
 
     turn = ctx->turn;
+
+    ctx->response.images += event->images;
 
     if (turn == NULL || !event->has_usage) {
         return;
@@ -294,6 +297,7 @@ ngx_http_sp_llm_settle(ngx_http_sp_llm_ctx_t *ctx,
     turn->assistant_text.len = ctx->response.text_len;
 
     ngx_http_sp_llm_estimate(ctx);
+    ngx_http_sp_llm_media_units(ctx);
     ngx_http_sp_account(turn, ctx->attempt.target);
 
     if (ngx_http_sp_llm_receipt(ctx) != NGX_OK) {

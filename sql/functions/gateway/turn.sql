@@ -52,9 +52,8 @@ begin
         provider, model, alias, outcome, error_type, finish_reason, status,
         attempts, prompt_tokens, completion_tokens, cached_tokens,
         cache_write_tokens, reasoning_tokens, estimated_prompt_tokens,
-        estimated_completion_tokens, cost, currency, request_id, trace_id,
-        receipt,
-        stream, first_byte_ms, total_ms, at)
+        estimated_completion_tokens, units, cost, currency, request_id,
+        trace_id, receipt, stream, first_byte_ms, total_ms, at)
     values ((turn ->> 'id')::uuid,
         nullif(turn ->> 'user_id', '')::uuid,
         nullif(turn ->> 'character_id', '')::uuid,
@@ -75,6 +74,7 @@ begin
         (turn ->> 'reasoning_tokens')::bigint,
         (turn ->> 'estimated_prompt_tokens')::bigint,
         (turn ->> 'estimated_completion_tokens')::bigint,
+        (turn ->> 'units')::bigint,
         (turn ->> 'cost')::numeric,
         coalesce(turn ->> 'currency', ''),
         coalesce(turn ->> 'request_id', ''),

@@ -91,6 +91,7 @@ use MIME::Base64;
 use POSIX ();
 use Sallyport::Anthropic;
 use Sallyport::Gemini;
+use Sallyport::Media;
 use Sallyport::Mood;
 use Sallyport::Words qw(words pieces echoes saying calls two_calls call_pieces
                         usage);
@@ -389,6 +390,7 @@ sub wanted {
     my ($name, %arg) = ('');
 
     $user = Sallyport::Gemini::asked($request) // '' if is_gemini($line);
+    $user = Sallyport::Media::asked($request) if Sallyport::Media::is_media($line);
     $user = "fault $mood" if defined $mood;
 
     if ($user =~ /^fault (\w+)(.*)/) {
@@ -431,7 +433,7 @@ sub answer {
                { close => 1 };
     }
 
-    if ($name eq 'stall' && $arg{at} eq 'accept') {
+    if ($name eq 'stall' && ($arg{at} || '') eq 'accept') {
         return { stall => 1 };
     }
 
@@ -444,6 +446,9 @@ sub answer {
                     . "Content-Length: 4\r\n"), "\x1f\x8b\x08\x00",
                { done => 1 };
     }
+
+    return Sallyport::Media::plan($line, $request, $name, %arg)
+        if Sallyport::Media::is_media($line);
 
     if ($name eq 'type') {
         my $body = '<html>maintenance</html>';
