@@ -87,14 +87,6 @@ ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
         return NGX_OK;
     }
 
-    if (delta->kind == SP_DELTA_SIGNATURE) {
-        said = *delta;
-        ngx_http_sp_llm_signature(&said.text);
-
-        return (said.text.len != 0) ? ngx_http_sp_llm_say(ctx, &said)
-                                    : NGX_OK;
-    }
-
     if (delta->kind == SP_DELTA_FINISH) {
         rc = ngx_http_sp_llm_flush(ctx, delta->choice);
 
@@ -166,10 +158,13 @@ ngx_http_sp_llm_sign(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 
     static ngx_str_t  nothing = ngx_string("");
 
+    signature = *delta;
+    ngx_http_sp_llm_signature(&signature.text);
+
     text = ngx_http_sp_llm_find(ctx, SP_DELTA_REASONING, delta->choice, 0);
 
     if (text == NULL) {
-        return ngx_http_sp_llm_say(ctx, delta);
+        return ngx_http_sp_llm_say(ctx, &signature);
     }
 
     if (text->stream != NULL) {
@@ -188,8 +183,6 @@ ngx_http_sp_llm_sign(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 
     stream = text->judged;
     text->stream = stream;
-
-    signature = *delta;
 
     if (ngx_http_sp_stream_edited(stream)) {
         signature.text.len = 0;

@@ -401,12 +401,18 @@ ngx_http_sp_relay_yield(ngx_http_sp_relay_t *relay, size_t bytes)
 
     rev = relay->r->upstream->peer.connection->read;
 
-    /* one that is posted already would find nothing to read, and wait */
-
-    if (rev->ready && !rev->posted && !rev->eof && !rev->error) {
-        rev->ready = 0;
-        ngx_post_event(rev, &ngx_posted_next_events);
+    if (!rev->ready || rev->eof || rev->error) {
+        return;
     }
+
+    /* that of the turn before, where epoll told of more first */
+
+    if (rev->posted) {
+        ngx_delete_posted_event(rev);
+    }
+
+    rev->ready = 0;
+    ngx_post_event(rev, &ngx_posted_next_events);
 }
 
 

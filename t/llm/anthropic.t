@@ -20,7 +20,8 @@ binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
 
 my $key = Sallyport::JWT->new('HS256', kid => 'k');
 my $head = 'dialect anthropic; url http://127.0.0.1:%%PORT1%%/v1;'
-         . ' key_file %%DIR%%/key; connect_timeout 500ms; read_timeout 700ms;';
+         . ' key_file %%DIR%%/key; connect_timeout 500ms; read_timeout 700ms;'
+         . ' max_fails 0; cooldown 0;';
 
 my ($t, $p) = Sallyport::Llm::gateway(
     http => "moderation_rules %%DIR%%/test.rules;
@@ -34,6 +35,7 @@ my ($t, $p) = Sallyport::Llm::gateway(
         llm_provider plain { $head model real-claude as=plain; }
         llm_provider other { url http://127.0.0.1:%%PORT1%%/v1;
             key_file %%DIR%%/key; read_timeout 700ms;
+            max_fails 0; cooldown 0;
             model second as=late; model second as=early backup; }",
     location => 'llm_message_limit 0;',
     server => '

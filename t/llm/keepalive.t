@@ -145,7 +145,7 @@ is(chat('hi', {}, model => 'down')->{status}, 502,
 
 # a refusal that goes out slowly is not a stream
 
-$res = chat('some words ' x 80, {}, path => '/limited', model => 'small');
+$res = chat(join(' ', 100 .. 340), {}, path => '/limited', model => 'small');
 is("$res->{status} $res->{json}{error}{code}", '400 context_length_exceeded',
    'refused before anything was asked');
 unlike($res->{body}, $ping, 'and nothing is said in it');

@@ -431,7 +431,7 @@ for my $case ([ { previous_response_id => 'resp_1' },
                 'user_message_required input' ],
               [ { input => '' }, 'message_empty input' ],
               [ { input => 'x' x 1001 }, 'message_too_long input' ],
-              [ { input => 'x' x 900, model => 'small' },
+              [ { input => join(' ', 100 .. 340), model => 'small' },
                 'context_length_exceeded input' ],
               [ { input => [ { role => 'user', content => [
                   { type => 'input_file', file_id => 'f' } ] } ] },
