@@ -44,12 +44,12 @@ const pieces = [];
 for await (const piece of streamed.body) pieces.push(piece);
 ok(Buffer.concat(pieces).equals(audio), "audio.speech.create, read as it comes", pieces.length);
 
-for (const [name, promise, Type, code, param] of [
-  ["no prompt", openai.images.generate({ model: "image", prompt: "" }), OpenAI.BadRequestError, "prompt_invalid", "prompt"],
-  ["an unknown model", openai.audio.speech.create({ model: "nope", voice: "v", input: "x" }), OpenAI.NotFoundError, "model_not_found", "model"],
-  ["a provider's limit", openai.audio.speech.create({ model: "voice", voice: "v", input: "fault status code=429" }), OpenAI.RateLimitError, "provider_rate_limited", null],
+for (const [name, call, Type, code, param] of [
+  ["no prompt", () => openai.images.generate({ model: "image", prompt: "" }), OpenAI.BadRequestError, "prompt_invalid", "prompt"],
+  ["an unknown model", () => openai.audio.speech.create({ model: "nope", voice: "v", input: "x" }), OpenAI.NotFoundError, "model_not_found", "model"],
+  ["a provider's limit", () => openai.audio.speech.create({ model: "voice", voice: "v", input: "fault status code=429" }), OpenAI.RateLimitError, "provider_rate_limited", null],
 ]) {
-  const e = await caught(promise);
+  const e = await caught(call());
   ok(e instanceof Type && e.code === code && e.param === param, `${name}: its own error`, e && { code: e.code, param: e.param });
 }
 
