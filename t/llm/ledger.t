@@ -133,7 +133,7 @@ my @refused = (
       'caller_unknown_model 404' ],
     [ 'a blocked text', sub { chat('a zebra') }, 'policy_moderation 422' ],
     [ 'a scope', sub { chat('hi', '/scoped') }, 'policy_access 403' ],
-    [ 'a long prompt', sub { chat('x' x 900, undef, model => 'small') },
+    [ 'a long prompt', sub { chat("\x{6f22}\x{5b57}" x 450, undef, model => 'small') },
       'caller_invalid_request 400' ],
 );
 
