@@ -58,7 +58,7 @@ is($bad, '401', 'no chat without a token');
 
 for my $case (
     [ 404, 'endpoint_not_found', '-d {}', '/v1/embeddings' ],
-    [ 404, 'endpoint_not_found', '-d {}', '/v1/responses' ],
+    [ 404, 'endpoint_not_found', '-d {}', '/v1/responses/1' ],
     [ 404, 'endpoint_not_found', '-d {}', '/v1/messages/batches' ],
     [ 404, 'endpoint_not_found', '-d {}', '/v1/chat/completions/' ],
     [ 404, 'endpoint_not_found', '-X PUT', '/auth/nobody' ],
