@@ -24,6 +24,7 @@ static void test_path(const char *model, const char *version, int embeddings,
 
     memset(&call, 0, sizeof(sp_call_t));
     memset(&edit, 0, sizeof(sp_chat_edit_t));
+    memset(&chat, 0, sizeof(sp_chat_request_t));
     memset(&options, 0, sizeof(sp_dialect_options_t));
 
     edit.model = model;

@@ -413,6 +413,7 @@ static void test_round(const sp_dialect_t *a, const sp_dialect_t *b)
 
     for (round = 0; round < ROUNDS; round++) {
         memset(text, 0, sizeof(text));
+        memset(m, 0, sizeof(m));
 
         root = make_request();
         text[0] = json_dumps(root, JSON_COMPACT);
