@@ -391,6 +391,7 @@ static void test_case(const case_t *c)
 
     text = object(c->request);
     len = 0;
+    root = NULL;
 
     written = write_request(text, c->name[0] == '~' ? "gemini-3-pro"
                                                     : "gemini-2.5-flash",
