@@ -17,21 +17,10 @@
 #include "sp_chat_read.h"
 
 
-/* how much of everything the one block of a request holds */
-typedef struct {
-    size_t                messages;
-    size_t                parts;
-    size_t                calls;
-    size_t                text;
-} sp_anthropic_sizes_t;
-
-
 typedef struct {
     sp_chat_request_t    *chat;
-    sp_chat_message_t    *message;   /* the next free ones */
-    sp_chat_part_t       *parts;
-    sp_chat_call_t       *calls;
-    char                 *text;      /* where joined texts go */
+    sp_chat_message_t    *message;   /* the next free one */
+    sp_chat_room_t        room;
 } sp_anthropic_parser_t;
 
 
@@ -81,11 +70,9 @@ static const sp_chat_error_t  sp_anthropic_max_tokens_required =
 
 
 static const sp_chat_error_t *sp_anthropic_measure(const json_t *root,
-    sp_anthropic_sizes_t *sizes);
+    sp_chat_sizes_t *sizes);
 static const sp_chat_error_t *sp_anthropic_measure_content(
-    const json_t *content, sp_anthropic_sizes_t *sizes, unsigned results);
-static int sp_anthropic_allocate(sp_anthropic_parser_t *p, json_t *root,
-    const sp_anthropic_sizes_t *sizes);
+    const json_t *content, sp_chat_sizes_t *sizes, unsigned results);
 static const sp_chat_error_t *sp_anthropic_read_root(
     sp_anthropic_parser_t *p);
 static const sp_chat_error_t *sp_anthropic_read_system(
@@ -113,7 +100,7 @@ static int sp_anthropic_is_type(const json_t *block, const char *type);
 sp_chat_request_t *
 sp_anthropic_parse_request(json_t *root, sp_chat_error_t *error)
 {
-    sp_anthropic_sizes_t    sizes;
+    sp_chat_sizes_t    sizes;
     sp_anthropic_parser_t   p;
     const sp_chat_error_t  *failed;
 
@@ -130,10 +117,15 @@ sp_anthropic_parse_request(json_t *root, sp_chat_error_t *error)
         goto failed;
     }
 
-    if (sp_anthropic_allocate(&p, root, &sizes) != 0) {
+    p.chat = sp_chat_alloc(root, &sizes, &p.room);
+    if (p.chat == NULL) {
         failed = &sp_anthropic_no_memory;
         goto failed;
     }
+
+    p.chat->n = 1;
+    p.chat->include_usage = 1;
+    p.message = p.chat->messages;
 
     failed = sp_anthropic_read_root(&p);
     if (failed != NULL) {
@@ -159,13 +151,13 @@ failed:
 /* at most: what is no message, or too many, is refused later or here */
 
 static const sp_chat_error_t *
-sp_anthropic_measure(const json_t *root, sp_anthropic_sizes_t *sizes)
+sp_anthropic_measure(const json_t *root, sp_chat_sizes_t *sizes)
 {
     size_t                  i;
     const json_t           *messages;
     const sp_chat_error_t  *failed;
 
-    memset(sizes, 0, sizeof(sp_anthropic_sizes_t));
+    memset(sizes, 0, sizeof(sp_chat_sizes_t));
 
     if (!json_is_object(root)) {
         return &sp_anthropic_not_object;
@@ -207,7 +199,7 @@ sp_anthropic_measure(const json_t *root, sp_anthropic_sizes_t *sizes)
 
 static const sp_chat_error_t *
 sp_anthropic_measure_content(const json_t *content,
-    sp_anthropic_sizes_t *sizes, unsigned results)
+    sp_chat_sizes_t *sizes, unsigned results)
 {
     size_t                  i;
     const json_t           *block;
@@ -253,42 +245,6 @@ sp_anthropic_measure_content(const json_t *content,
     }
 
     return NULL;
-}
-
-
-static int
-sp_anthropic_allocate(sp_anthropic_parser_t *p, json_t *root,
-    const sp_anthropic_sizes_t *sizes)
-{
-    size_t              tools;
-    sp_chat_request_t  *chat;
-
-    tools = json_array_size(json_object_get(root, "tools"));
-
-    chat = calloc(1, sizeof(sp_chat_request_t)
-                     + sizes->messages * sizeof(sp_chat_message_t)
-                     + tools * sizeof(sp_chat_tool_t)
-                     + sizes->parts * sizeof(sp_chat_part_t)
-                     + sizes->calls * sizeof(sp_chat_call_t)
-                     + sizes->text);
-    if (chat == NULL) {
-        return -1;
-    }
-
-    chat->root = root;
-    chat->messages = (sp_chat_message_t *) (void *) (chat + 1);
-    chat->tools = (sp_chat_tool_t *) (void *) (chat->messages
-                                               + sizes->messages);
-    chat->n = 1;
-    chat->include_usage = 1;
-
-    p->chat = chat;
-    p->message = chat->messages;
-    p->parts = (sp_chat_part_t *) (void *) (chat->tools + tools);
-    p->calls = (sp_chat_call_t *) (void *) (p->parts + sizes->parts);
-    p->text = (char *) (p->calls + sizes->calls);
-
-    return 0;
 }
 
 
@@ -529,9 +485,9 @@ sp_anthropic_read_content(sp_anthropic_parser_t *p,
         return &sp_anthropic_content_invalid;
     }
 
-    message->text = p->text;
-    message->parts = p->parts;
-    message->calls = p->calls;
+    message->text = p->room.text;
+    message->parts = p->room.parts;
+    message->calls = p->room.calls;
 
     for (i = 0; i < json_array_size(content); i++) {
         failed = sp_anthropic_read_block(p, message,
@@ -541,9 +497,9 @@ sp_anthropic_read_content(sp_anthropic_parser_t *p,
         }
     }
 
-    message->len = (size_t) (p->text - message->text);
+    message->len = (size_t) (p->room.text - message->text);
 
-    *p->text++ = '\0';
+    *p->room.text++ = '\0';
 
     /* of calls alone "text", which is empty, is all of it */
 
@@ -579,7 +535,7 @@ sp_anthropic_read_block(sp_anthropic_parser_t *p, sp_chat_message_t *message,
         return NULL;
     }
 
-    part = p->parts++;
+    part = p->room.parts++;
     message->nparts++;
 
     sp_anthropic_parse_part(part, value);
@@ -598,13 +554,13 @@ sp_anthropic_read_block(sp_anthropic_parser_t *p, sp_chat_message_t *message,
         return &sp_anthropic_content_nul;
     }
 
-    if (p->text != message->text) {
-        *p->text++ = '\n';
+    if (p->room.text != message->text) {
+        *p->room.text++ = '\n';
     }
 
-    memcpy(p->text, json_string_value(part->data),
+    memcpy(p->room.text, json_string_value(part->data),
            json_string_length(part->data));
-    p->text += json_string_length(part->data);
+    p->room.text += json_string_length(part->data);
 
     return NULL;
 }
@@ -616,7 +572,7 @@ sp_anthropic_read_call(sp_anthropic_parser_t *p, sp_chat_message_t *message,
 {
     sp_chat_call_t  *call;
 
-    call = p->calls++;
+    call = p->room.calls++;
     message->ncalls++;
 
     call->id = json_string_value(json_object_get(value, "id"));

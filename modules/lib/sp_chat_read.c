@@ -4,6 +4,7 @@
  */
 
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "sp_chat_read.h"
@@ -31,6 +32,38 @@ static const sp_chat_error_t  sp_chat_memory_invalid =
 
 
 static int sp_chat_is_uuid(const json_t *value);
+
+
+sp_chat_request_t *
+sp_chat_alloc(json_t *root, const sp_chat_sizes_t *sizes,
+    sp_chat_room_t *room)
+{
+    size_t              tools;
+    sp_chat_request_t  *chat;
+
+    tools = json_array_size(json_object_get(root, "tools"));
+
+    chat = calloc(1, sizeof(sp_chat_request_t)
+                     + sizes->messages * sizeof(sp_chat_message_t)
+                     + tools * sizeof(sp_chat_tool_t)
+                     + sizes->parts * sizeof(sp_chat_part_t)
+                     + sizes->calls * sizeof(sp_chat_call_t)
+                     + sizes->text);
+    if (chat == NULL) {
+        return NULL;
+    }
+
+    chat->root = root;
+    chat->messages = (sp_chat_message_t *) (void *) (chat + 1);
+    chat->tools = (sp_chat_tool_t *) (void *) (chat->messages
+                                               + sizes->messages);
+
+    room->parts = (sp_chat_part_t *) (void *) (chat->tools + tools);
+    room->calls = (sp_chat_call_t *) (void *) (room->parts + sizes->parts);
+    room->text = (char *) (room->calls + sizes->calls);
+
+    return chat;
+}
 
 
 const sp_chat_error_t *

@@ -12,6 +12,30 @@
 #include "sp_chat.h"
 
 
+/* how much of everything a request holds, at most */
+typedef struct {
+    size_t                messages;
+    size_t                parts;
+    size_t                calls;
+    size_t                text;      /* bytes of joined texts, NULs too */
+} sp_chat_sizes_t;
+
+
+/* where the next ones go */
+typedef struct {
+    sp_chat_part_t       *parts;
+    sp_chat_call_t       *calls;
+    char                 *text;
+} sp_chat_room_t;
+
+
+/*
+ * One block, zeroed: the request, which refers to root, its messages and
+ * tools, and what they hold.  NULL: out of memory; root is the caller's then.
+ */
+sp_chat_request_t *sp_chat_alloc(json_t *root, const sp_chat_sizes_t *sizes,
+    sp_chat_room_t *room);
+
 /* of chat->root: its "model"; NULL, or what is wrong with it */
 const sp_chat_error_t *sp_chat_read_model(sp_chat_request_t *chat);
 

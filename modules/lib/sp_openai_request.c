@@ -15,19 +15,9 @@
 #include "sp_openai.h"
 
 
-/* how much of everything the one block of a request holds */
-typedef struct {
-    size_t                parts;
-    size_t                calls;
-    size_t                text;
-} sp_openai_sizes_t;
-
-
 typedef struct {
     sp_chat_request_t    *chat;
-    sp_chat_part_t       *parts;     /* the next free ones */
-    sp_chat_call_t       *calls;
-    char                 *text;      /* where joined parts go */
+    sp_chat_room_t        room;
 } sp_openai_parser_t;
 
 
@@ -97,9 +87,7 @@ static const struct {
 
 
 static const sp_chat_error_t *sp_openai_measure(const json_t *messages,
-    sp_openai_sizes_t *sizes);
-static int sp_openai_allocate(sp_openai_parser_t *p, json_t *root,
-    const json_t *messages, const sp_openai_sizes_t *sizes);
+    sp_chat_sizes_t *sizes);
 static const sp_chat_error_t *sp_openai_read_root(sp_openai_parser_t *p);
 static const sp_chat_error_t *sp_openai_read_stream(sp_chat_request_t *chat);
 static const sp_chat_error_t *sp_openai_read_numbers(sp_chat_request_t *chat);
@@ -116,7 +104,7 @@ sp_openai_parse_request(json_t *root, sp_chat_error_t *error)
 {
     json_t                 *messages;
     sp_openai_parser_t      p;
-    sp_openai_sizes_t       sizes;
+    sp_chat_sizes_t       sizes;
     const sp_chat_error_t  *failed;
 
     p.chat = NULL;
@@ -139,10 +127,13 @@ sp_openai_parse_request(json_t *root, sp_chat_error_t *error)
         goto failed;
     }
 
-    if (sp_openai_allocate(&p, root, messages, &sizes) != 0) {
+    p.chat = sp_chat_alloc(root, &sizes, &p.room);
+    if (p.chat == NULL) {
         failed = &sp_openai_no_memory;
         goto failed;
     }
+
+    p.chat->nmessages = sizes.messages;
 
     failed = sp_openai_read_root(&p);
     if (failed != NULL) {
@@ -165,49 +156,13 @@ failed:
 }
 
 
-/* one block: the request, its messages and what they hold, joined texts */
-
-static int
-sp_openai_allocate(sp_openai_parser_t *p, json_t *root, const json_t *messages,
-    const sp_openai_sizes_t *sizes)
-{
-    size_t              n, tools;
-    sp_chat_request_t  *chat;
-
-    n = json_array_size(messages);
-    tools = json_array_size(json_object_get(root, "tools"));
-
-    chat = calloc(1, sizeof(sp_chat_request_t)
-                     + n * sizeof(sp_chat_message_t)
-                     + tools * sizeof(sp_chat_tool_t)
-                     + sizes->parts * sizeof(sp_chat_part_t)
-                     + sizes->calls * sizeof(sp_chat_call_t)
-                     + sizes->text);
-    if (chat == NULL) {
-        return -1;
-    }
-
-    chat->root = root;
-    chat->messages = (sp_chat_message_t *) (void *) (chat + 1);
-    chat->nmessages = n;
-    chat->tools = (sp_chat_tool_t *) (void *) (chat->messages + n);
-
-    p->chat = chat;
-    p->parts = (sp_chat_part_t *) (void *) (chat->tools + tools);
-    p->calls = (sp_chat_call_t *) (void *) (p->parts + sizes->parts);
-    p->text = (char *) (p->calls + sizes->calls);
-
-    return 0;
-}
-
-
 static const sp_chat_error_t *
-sp_openai_measure(const json_t *messages, sp_openai_sizes_t *sizes)
+sp_openai_measure(const json_t *messages, sp_chat_sizes_t *sizes)
 {
     size_t         i, k;
     const json_t  *content, *message, *part, *text;
 
-    memset(sizes, 0, sizeof(sp_openai_sizes_t));
+    memset(sizes, 0, sizeof(sp_chat_sizes_t));
 
     if (!json_is_array(messages) || json_array_size(messages) == 0) {
         return &sp_openai_messages_required;
@@ -216,6 +171,8 @@ sp_openai_measure(const json_t *messages, sp_openai_sizes_t *sizes)
     if (json_array_size(messages) > SP_CHAT_MAX_MESSAGES) {
         return &sp_openai_messages_too_many;
     }
+
+    sizes->messages = json_array_size(messages);
 
     for (i = 0; i < json_array_size(messages); i++) {
         message = json_array_get(messages, i);
@@ -424,9 +381,9 @@ sp_openai_read_message(sp_openai_parser_t *p, sp_chat_message_t *message)
     message->len = 0;
 
     if (json_is_array(json_object_get(message->value, "tool_calls"))) {
-        message->calls = p->calls;
+        message->calls = p->room.calls;
         sp_openai_parse_calls(message);
-        p->calls += message->ncalls;
+        p->room.calls += message->ncalls;
     }
 
     message->call_id = json_string_value(json_object_get(message->value,
@@ -474,8 +431,8 @@ sp_openai_read_parts(sp_openai_parser_t *p, sp_chat_message_t *message,
         return &sp_openai_content_invalid;
     }
 
-    message->text = p->text;
-    message->parts = p->parts;
+    message->text = p->room.text;
+    message->parts = p->room.parts;
     message->nparts = json_array_size(parts);
 
     for (i = 0; i < json_array_size(parts); i++) {
@@ -486,7 +443,7 @@ sp_openai_read_parts(sp_openai_parser_t *p, sp_chat_message_t *message,
             return &sp_openai_content_invalid;
         }
 
-        sp_openai_parse_part(p->parts++, part);
+        sp_openai_parse_part(p->room.parts++, part);
 
         text = json_object_get(part, "text");
 
@@ -509,17 +466,18 @@ sp_openai_read_parts(sp_openai_parser_t *p, sp_chat_message_t *message,
             return &sp_openai_content_nul;
         }
 
-        if (p->text != message->text) {
-            *p->text++ = '\n';
+        if (p->room.text != message->text) {
+            *p->room.text++ = '\n';
         }
 
-        memcpy(p->text, json_string_value(text), json_string_length(text));
-        p->text += json_string_length(text);
+        memcpy(p->room.text, json_string_value(text),
+               json_string_length(text));
+        p->room.text += json_string_length(text);
     }
 
-    message->len = (size_t) (p->text - message->text);
+    message->len = (size_t) (p->room.text - message->text);
 
-    *p->text++ = '\0';
+    *p->room.text++ = '\0';
 
     return NULL;
 }

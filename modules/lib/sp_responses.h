@@ -11,6 +11,7 @@
 #define _SP_RESPONSES_H_INCLUDED_
 
 
+#include "sp_chat_read.h"
 #include "sp_dialect.h"
 
 
@@ -20,9 +21,7 @@
 
 typedef struct {
     sp_chat_request_t    *chat;
-    sp_chat_part_t       *parts;     /* the next free ones */
-    sp_chat_call_t       *calls;
-    char                 *text;      /* where texts of parts are joined */
+    sp_chat_room_t        room;
     size_t                source;    /* the item that is read */
     sp_chat_error_t      *error;
 } sp_responses_parser_t;

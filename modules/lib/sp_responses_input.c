@@ -15,14 +15,6 @@
 
 
 /* how much of everything the one block of a request holds */
-typedef struct {
-    size_t                messages;
-    size_t                parts;
-    size_t                calls;
-    size_t                text;
-} sp_responses_sizes_t;
-
-
 static const sp_chat_error_t  sp_responses_input_required =
     { "messages_required", "input",
       "\"input\" must be a string, or an array with at least one item" };
@@ -86,9 +78,9 @@ static const sp_chat_error_t  sp_responses_unsupported =
 
 
 static const sp_chat_error_t *sp_responses_measure(const json_t *input,
-    sp_responses_sizes_t *sizes);
+    sp_chat_sizes_t *sizes);
 static void sp_responses_measure_item(const json_t *item,
-    sp_responses_sizes_t *sizes);
+    sp_chat_sizes_t *sizes);
 static int sp_responses_read_item(sp_responses_parser_t *p, json_t *item);
 static int sp_responses_read_message(sp_responses_parser_t *p, json_t *item);
 static int sp_responses_read_call(sp_responses_parser_t *p, json_t *item);
@@ -117,12 +109,11 @@ static void sp_responses_end(sp_responses_parser_t *p);
 int
 sp_responses_allocate(sp_responses_parser_t *p, json_t *root)
 {
-    size_t                  tools;
+    sp_chat_sizes_t         sizes;
     sp_chat_request_t      *chat;
-    sp_responses_sizes_t    sizes;
     const sp_chat_error_t  *failed;
 
-    memset(&sizes, 0, sizeof(sp_responses_sizes_t));
+    memset(&sizes, 0, sizeof(sp_chat_sizes_t));
 
     failed = sp_responses_measure(json_object_get(root, "input"), &sizes);
 
@@ -130,30 +121,16 @@ sp_responses_allocate(sp_responses_parser_t *p, json_t *root)
         return sp_responses_refuse(p, failed, NULL);
     }
 
-    tools = json_array_size(json_object_get(root, "tools"));
-
-    chat = calloc(1, sizeof(sp_chat_request_t)
-                     + sizes.messages * sizeof(sp_chat_message_t)
-                     + tools * sizeof(sp_chat_tool_t)
-                     + sizes.parts * sizeof(sp_chat_part_t)
-                     + sizes.calls * sizeof(sp_chat_call_t)
-                     + sizes.text);
+    chat = sp_chat_alloc(root, &sizes, &p->room);
     if (chat == NULL) {
         return -1;
     }
 
-    chat->root = root;
-    chat->messages = (sp_chat_message_t *) (void *) (chat + 1);
-    chat->tools = (sp_chat_tool_t *) (void *) (chat->messages
-                                               + sizes.messages);
     chat->max_tokens = -1;
     chat->n = 1;
     chat->include_usage = 1;
 
     p->chat = chat;
-    p->parts = (sp_chat_part_t *) (void *) (chat->tools + tools);
-    p->calls = (sp_chat_call_t *) (void *) (p->parts + sizes.parts);
-    p->text = (char *) (p->calls + sizes.calls);
 
     return 0;
 }
@@ -162,7 +139,7 @@ sp_responses_allocate(sp_responses_parser_t *p, json_t *root)
 /* at most: items of one turn become one message */
 
 static const sp_chat_error_t *
-sp_responses_measure(const json_t *input, sp_responses_sizes_t *sizes)
+sp_responses_measure(const json_t *input, sp_chat_sizes_t *sizes)
 {
     size_t         i;
     const json_t  *content, *item;
@@ -206,7 +183,7 @@ sp_responses_measure(const json_t *input, sp_responses_sizes_t *sizes)
 
 
 static void
-sp_responses_measure_item(const json_t *item, sp_responses_sizes_t *sizes)
+sp_responses_measure_item(const json_t *item, sp_chat_sizes_t *sizes)
 {
     size_t         i, k, n;
     const json_t  *list, *text;
@@ -394,11 +371,11 @@ sp_responses_read_call(sp_responses_parser_t *p, json_t *item)
     message = sp_responses_assistant(p, item);
 
     if (message->ncalls == 0) {
-        message->calls = p->calls;
+        message->calls = p->room.calls;
     }
 
     message->ncalls++;
-    call = p->calls++;
+    call = p->room.calls++;
 
     call->id = json_string_value(json_object_get(item, "call_id"));
     call->name = json_string_value(json_object_get(item, "name"));
@@ -713,12 +690,12 @@ sp_responses_add_part(sp_responses_parser_t *p, sp_chat_message_t *message,
     sp_chat_part_t  *part;
 
     if (message->parts == NULL) {
-        message->parts = p->parts;
+        message->parts = p->room.parts;
     }
 
     message->nparts++;
 
-    part = p->parts++;
+    part = p->room.parts++;
     part->kind = kind;
     part->value = value;
 
@@ -733,17 +710,17 @@ sp_responses_add_text(sp_responses_parser_t *p, sp_chat_message_t *message,
     const json_t *text)
 {
     if (message->len == 0) {
-        message->text = p->text;
+        message->text = p->room.text;
     }
 
-    if (p->text != message->text) {
-        *p->text++ = '\n';
+    if (p->room.text != message->text) {
+        *p->room.text++ = '\n';
     }
 
-    memcpy(p->text, json_string_value(text), json_string_length(text));
-    p->text += json_string_length(text);
+    memcpy(p->room.text, json_string_value(text), json_string_length(text));
+    p->room.text += json_string_length(text);
 
-    message->len = (size_t) (p->text - message->text);
+    message->len = (size_t) (p->room.text - message->text);
 }
 
 
@@ -764,7 +741,7 @@ sp_responses_end(sp_responses_parser_t *p)
         return;
     }
 
-    *p->text++ = '\0';
+    *p->room.text++ = '\0';
 
     if (message->nparts == 1
         && message->parts[0].kind == SP_CHAT_PART_TEXT)
