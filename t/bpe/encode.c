@@ -32,6 +32,7 @@ static double now(void);
 
 
 static sp_bpe_work_t  work;
+static void          *block;
 
 
 int
@@ -58,15 +59,18 @@ main(int argc, char **argv)
         measure(bpe, pattern, argv[i], ALL_SECONDS / (argc - 3));
     }
 
+    free(block);
+
     return 0;
 }
 
+
+/* in "block" */
 
 static const sp_bpe_t *
 build(const char *file, sp_bpe_pattern_e pattern)
 {
     char            *text;
-    void            *block;
     size_t           len, size;
     const sp_bpe_t  *bpe;
     sp_bpe_error_t   error;

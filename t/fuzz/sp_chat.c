@@ -91,6 +91,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sp_slice_t          pieces[3];
     sp_dialect_options_t  options;
     sp_prompt_t         prompt;
+    sp_tokens_t         counter;
     sp_chat_error_t     error;
     sp_prompt_block_t   block;
     sp_json_limits_t    limits;
@@ -123,8 +124,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     block.len = chat->messages[0].len;
 
     memset(&prompt, 0, sizeof(sp_prompt_t));
+    memset(&counter, 0, sizeof(sp_tokens_t));
 
     prompt.chat = chat;
+    prompt.counter = &counter;
     prompt.tail = &block;
     prompt.ntail = 1;
     prompt.budget = data[0];

@@ -47,6 +47,7 @@ fuzz_request(const char *text, size_t len)
     sp_chat_request_t  *chat;
 
     memset(&limits, 0, sizeof(sp_json_limits_t));
+    memset(&call, 0, sizeof(sp_call_t));
     limits.bulky = sp_responses.bulky;
     limits.any_number = 1;
 
