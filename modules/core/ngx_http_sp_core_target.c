@@ -12,7 +12,7 @@
 
 
 #define NGX_HTTP_SP_TARGET_LABELS                                             \
-    (sizeof("gen_ai_operation_name=\"embeddings\","                           \
+    (sizeof("gen_ai_operation_name=\"generate_content\","                     \
             "gen_ai_provider_name=\"\",gen_ai_request_model=\"\","            \
             "gen_ai_response_model=\"\"") - 1)
 
@@ -48,6 +48,9 @@ static const ngx_http_sp_target_metric_t  ngx_http_sp_target_list[] = {
 };
 
 
+static const char *ngx_http_sp_target_operation(ngx_http_sp_model_kind_e kind);
+
+
 ngx_int_t
 ngx_http_sp_target_metrics(ngx_conf_t *cf, const ngx_http_sp_model_t *model,
     ngx_http_sp_target_t *target)
@@ -70,8 +73,7 @@ ngx_http_sp_target_metrics(ngx_conf_t *cf, const ngx_http_sp_model_t *model,
     labels.data = p;
 
     p = ngx_sprintf(p, "gen_ai_operation_name=\"%s\",",
-                    (model->kind == NGX_HTTP_SP_MODEL_EMBEDDING)
-                    ? "embeddings" : "chat");
+                    ngx_http_sp_target_operation(model->kind));
     p = ngx_sp_metric_label(p, "gen_ai_provider_name", provider);
     *p++ = ',';
     p = ngx_sp_metric_label(p, "gen_ai_request_model", &model->alias);
@@ -97,4 +99,21 @@ ngx_http_sp_target_metrics(ngx_conf_t *cf, const ngx_http_sp_model_t *model,
     }
 
     return NGX_OK;
+}
+
+
+static const char *
+ngx_http_sp_target_operation(ngx_http_sp_model_kind_e kind)
+{
+    switch (kind) {
+
+    case NGX_HTTP_SP_MODEL_CHAT:
+        return "chat";
+
+    case NGX_HTTP_SP_MODEL_EMBEDDING:
+        return "embeddings";
+
+    default: /* NGX_HTTP_SP_MODEL_IMAGE, NGX_HTTP_SP_MODEL_SPEECH */
+        return "generate_content";
+    }
 }

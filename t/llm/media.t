@@ -113,6 +113,10 @@ is($res->{body}, Sallyport::Media::audio(3000), 'speech: byte for byte');
 is($res->{headers}{'content-type'}, 'audio/mpeg', 'speech: its type');
 is($res->{headers}{'content-length'}, 3000, 'speech: its length');
 is($p->last_request->{json}{model}, 'real-voice', 'speech: the model');
+my %spoken = map { $_ => 1 }
+    $t->get('/metrics')->{body} =~ /^gen_ai_client_operation_duration_seconds_count
+        \{gen_ai_operation_name="(\w+)",[^}]*gen_ai_request_model="voice"/gmx;
+is(join(' ', keys %spoken), 'generate_content', 'speech: its name in the metrics');
 is(row(), 'speech complete  5 - - - 200', 'speech: characters in its row');
 
 for my $how ('chunked', 'close') {
