@@ -20,26 +20,25 @@ static void ngx_http_sp_llm_store_claimed(ngx_sp_op_t *op);
 static void ngx_http_sp_llm_store_done(ngx_sp_op_t *op);
 
 
-/* KEYS[1]; ARGV: a marker, its milliseconds.  Nil: it stands there now */
+/*
+ * KEYS[1], and to claim it a marker and its milliseconds: nil, it stands there
+ * now; or what stands there.  To put: the marker that must be there, what
+ * stands there then (empty: nothing), its milliseconds.
+ *
+ * One script for both: who puts has claimed with it, so Redis knows it, and it
+ * is not sent once more behind what was asked in between.
+ */
 
-static ngx_sp_redis_script_t  ngx_http_sp_llm_claim_script = {
-    ngx_string("idempotency claim"),
+static ngx_sp_redis_script_t  ngx_http_sp_llm_store_script = {
+    ngx_string("idempotency"),
     ngx_string(
         "local held = redis.call('GET', KEYS[1])\n"
-        "if held then return held end\n"
-        "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
-        "return false\n"),
-    { 0 }
-};
-
-
-/* ARGV: the marker that must be there; what stands there then, empty: nothing;
-   its milliseconds */
-
-static ngx_sp_redis_script_t  ngx_http_sp_llm_put_script = {
-    ngx_string("idempotency put"),
-    ngx_string(
-        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+        "if #ARGV == 2 then\n"
+        "  if held then return held end\n"
+        "  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
+        "  return false\n"
+        "end\n"
+        "if held ~= ARGV[1] then return 0 end\n"
         "if ARGV[2] == '' then return redis.call('DEL', KEYS[1]) end\n"
         "redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])\n"
         "return 1\n"),
@@ -55,8 +54,7 @@ static ngx_sp_detached_t  ngx_http_sp_llm_puts = {
 void
 ngx_http_sp_llm_store_init(void)
 {
-    ngx_sp_redis_script_init(&ngx_http_sp_llm_claim_script);
-    ngx_sp_redis_script_init(&ngx_http_sp_llm_put_script);
+    ngx_sp_redis_script_init(&ngx_http_sp_llm_store_script);
 }
 
 
@@ -89,7 +87,7 @@ ngx_http_sp_llm_store_claim(ngx_http_sp_llm_flight_t *flight)
     argv[2].len = ngx_sprintf(lease, "%M", NGX_HTTP_SP_LLM_LEASE) - lease;
 
     ngx_sp_redis_eval(flight->store->redis, &flight->op,
-                      &ngx_http_sp_llm_claim_script, 1, 3, argv);
+                      &ngx_http_sp_llm_store_script, 1, 3, argv);
 
     return NGX_OK;
 }
@@ -181,8 +179,8 @@ ngx_http_sp_llm_store_put(const ngx_http_sp_llm_flight_t *flight,
     argv[3].data = time;
     argv[3].len = ngx_sprintf(time, "%M", ttl) - time;
 
-    ngx_sp_redis_eval(flight->store->redis, op, &ngx_http_sp_llm_put_script,
-                      1, 4, argv);
+    ngx_sp_redis_eval(flight->store->redis, op,
+                      &ngx_http_sp_llm_store_script, 1, 4, argv);
 }
 
 
