@@ -24,8 +24,7 @@ sp_replay_size(const sp_replay_t *entry)
         return SP_REPLAY_HEAD;
     }
 
-    return SP_REPLAY_HEAD + 3 * 4
-           + entry->text.len + entry->finish.len + entry->body.len;
+    return SP_REPLAY_HEAD + 2 * 4 + entry->type.len + entry->body.len;
 }
 
 
@@ -40,8 +39,7 @@ sp_replay_write(const sp_replay_t *entry, char *dst)
     p = sp_replay_put(p, entry->owner, SP_REPLAY_OWNER);
 
     if (entry->state == SP_REPLAY_ANSWER) {
-        p = sp_replay_put_slice(p, &entry->text);
-        p = sp_replay_put_slice(p, &entry->finish);
+        p = sp_replay_put_slice(p, &entry->type);
         p = sp_replay_put_slice(p, &entry->body);
     }
 
@@ -114,8 +112,7 @@ sp_replay_read(sp_replay_t *entry, const char *data, size_t len)
     p += SP_REPLAY_OWNER;
 
     if (entry->state == SP_REPLAY_ANSWER
-        && (sp_replay_get_slice(&entry->text, &p, last) != 0
-            || sp_replay_get_slice(&entry->finish, &p, last) != 0
+        && (sp_replay_get_slice(&entry->type, &p, last) != 0
             || sp_replay_get_slice(&entry->body, &p, last) != 0))
     {
         return -1;

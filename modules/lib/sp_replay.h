@@ -7,7 +7,7 @@
  * one is not read.
  *
  *     magic[4] state[1] fingerprint[32] owner[16]
- *     and of an answer:  text, finish and body, each as size[4] bytes[size]
+ *     and of an answer:  type and body, each as size[4] bytes[size]
  *
  * Sizes are big-endian and add up to what is there.
  */
@@ -38,8 +38,7 @@ typedef struct {
     uint8_t            owner[SP_REPLAY_OWNER];
 
     /* of an answer; each below 4 GiB */
-    sp_slice_t         text;       /* what the assistant has said */
-    sp_slice_t         finish;     /* the provider's reason */
+    sp_slice_t         type;       /* its Content-Type */
     sp_slice_t         body;       /* as it was sent */
 } sp_replay_t;
 

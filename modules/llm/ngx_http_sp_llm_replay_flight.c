@@ -223,9 +223,11 @@ ngx_http_sp_llm_flight_answer(ngx_http_sp_llm_flight_t *flight,
     const ngx_http_sp_turn_t *turn)
 {
     sp_replay_t                         entry;
+    const ngx_str_t                    *type;
     const ngx_http_sp_llm_capture_t    *capture;
 
     capture = &flight->ctx->capture;
+    type = &flight->ctx->request->headers_out.content_type;
 
     if (turn == NULL || turn->finish != NGX_HTTP_SP_TURN_COMPLETE
         || !capture->whole)
@@ -236,6 +238,8 @@ ngx_http_sp_llm_flight_answer(ngx_http_sp_llm_flight_t *flight,
 
     entry = flight->marker;
     entry.state = capture->over ? SP_REPLAY_UNKEPT : SP_REPLAY_ANSWER;
+    entry.type.data = (char *) type->data;
+    entry.type.len = type->len;
     entry.body.data = (char *) capture->data;
     entry.body.len = capture->len;
 

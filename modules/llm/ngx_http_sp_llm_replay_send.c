@@ -19,12 +19,21 @@ ngx_int_t
 ngx_http_sp_llm_replay_send(ngx_http_sp_llm_ctx_t *ctx,
     const sp_replay_t *entry)
 {
+    char                *type;
     ngx_str_t            body;
     ngx_http_request_t  *r;
 
     static ngx_str_t  yes = ngx_string("true");
 
     r = ctx->request;
+
+    type = ngx_pnalloc(r->pool, entry->type.len + 1);
+    if (type == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_cpystrn((u_char *) type, (u_char *) entry->type.data,
+                       entry->type.len + 1);
 
     body.data = (u_char *) entry->body.data;
     body.len = entry->body.len;
@@ -37,8 +46,7 @@ ngx_http_sp_llm_replay_send(ngx_http_sp_llm_ctx_t *ctx,
 
     return ctx->check.stream
            ? ngx_http_sp_llm_replay_stream(ctx, &body)
-           : ngx_http_sp_send(r, NGX_HTTP_OK, ctx->check.dialect->type,
-                              &body);
+           : ngx_http_sp_send(r, NGX_HTTP_OK, type, &body);
 }
 
 

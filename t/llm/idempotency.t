@@ -39,7 +39,10 @@ my %arg = (
             model great-sayer as=sayer; }
         llm_provider priced { key_file %%DIR%%/key;
             url http://127.0.0.1:%%PORT1%%/v1; read_timeout 2s;
-            model dear as=dear price=2.5/10; }',
+            model dear as=dear price=2.5/10; }
+        llm_provider voices { key_file %%DIR%%/key;
+            url http://127.0.0.1:%%PORT1%%/v1; read_timeout 2s;
+            model real-voice as=voice kind=speech; }',
     location => 'auth_jwt "test";',
     read_timeout => '2s',
     server => 'location = /off { auth_jwt "test"; llm_idempotency off;
@@ -62,6 +65,7 @@ my %arg = (
         location = /redirected { auth_jwt "test"; llm_pass sayer;
                                  error_page 400 502 = @backup; }
         location @backup { auth_jwt "test"; llm_pass default; }
+        location = /speech { auth_jwt "test"; llm_speech voice; }
         location = /embed { auth_jwt "test"; llm_embeddings embedding; }
         location = /paged { auth_jwt "test"; llm_pass default;
                             error_page 422 = @backup; }
@@ -175,11 +179,32 @@ is(result('run'), 8, 'metrics: run');
 is(result('replayed'), 4, 'metrics: replayed');
 is(result('reused'), 6, 'metrics: reused');
 
+# what is kept is there for who asks next, also of a Redis that has no script
+
+for my $i (1 .. 30) {
+    my $key = key();
+    $redis->command('SCRIPT', 'FLUSH');
+    my @answers = map { chat($key, 'hi') } 1 .. 2;
+    is(replayed($answers[1]), 'true', "without scripts, $i: kept in time");
+}
+
 my $key = key();
 my $before = asked();
 
 chat($key, 'hi', path => '/off') for 1 .. 2;
 is(asked(), $before + 2, 'off: each request is one');
+
+# audio is given again as audio, not as JSON
+
+$key = key();
+
+my @spoken = map { $t->post('/speech', headers($key),
+                            text({ input => 'hello', voice => 'v' })) } 1 .. 2;
+
+is($spoken[0]{headers}{'content-type'}, 'audio/mpeg', 'speech: its type');
+is(replayed($spoken[1]), 'true', 'speech: given again');
+is($spoken[1]{headers}{'content-type'}, 'audio/mpeg', 'speech: the same type');
+is($spoken[1]{body}, $spoken[0]{body}, 'speech: the same bytes');
 
 for my $path (qw(/messages /responses)) {
     for my $stream (\0, \1) {

@@ -23,8 +23,8 @@ make(sp_replay_t *entry, char *dst)
     entry->state = SP_REPLAY_ANSWER;
     memset(entry->fingerprint, 'f', SP_REPLAY_FINGERPRINT);
     memset(entry->owner, 'o', SP_REPLAY_OWNER);
-    entry->text.data = "said";
-    entry->text.len = 4;
+    entry->type.data = "text";
+    entry->type.len = 4;
     entry->body.data = "data: {}\n\n";
     entry->body.len = 10;
 
@@ -35,7 +35,7 @@ make(sp_replay_t *entry, char *dst)
 int
 main(void)
 {
-    char         data[256];
+    char         bare[256], data[256];
     size_t       i, len, bad;
     sp_replay_t  entry;
 
@@ -46,9 +46,13 @@ main(void)
     TAP_OK(entry.state == SP_REPLAY_ANSWER, "an answer");
     TAP_OK(entry.fingerprint[31] == 'f', "its fingerprint");
     TAP_OK(entry.owner[15] == 'o', "its owner");
-    same(&entry.text, "said", "text");
-    same(&entry.finish, "", "no reason");
+    same(&entry.type, "text", "type");
     same(&entry.body, "data: {}\n\n", "body");
+
+    entry.type.len = 0;
+    bad = sp_replay_write(&entry, bare);
+    TAP_OK(sp_replay_read(&entry, bare, bad) == 0, "without a type");
+    same(&entry.type, "", "no type");
 
     for (i = 0, bad = 0; i < len; i++) {
         bad += (sp_replay_read(&entry, data, i) != 0);
