@@ -312,14 +312,14 @@ void ngx_http_sp_llm_media_units(ngx_http_sp_llm_ctx_t *ctx);
 /* ngx_http_sp_llm_persona.c */
 ngx_int_t ngx_http_sp_llm_persona(ngx_http_request_t *r);
 
-/* ngx_http_sp_llm_cache.c: personas, per worker */
-ngx_int_t ngx_http_sp_llm_cache_init(ngx_cycle_t *cycle);
-ngx_int_t ngx_http_sp_llm_cache_find(ngx_pool_t *pool, const ngx_str_t *key,
+/* ngx_http_sp_llm_copies.c: personas, per worker */
+ngx_int_t ngx_http_sp_llm_copies_init(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_sp_llm_copies_find(ngx_pool_t *pool, const ngx_str_t *key,
     ngx_str_t *text, ngx_msec_t *age);
-void ngx_http_sp_llm_cache_store(const ngx_str_t *key,
+void ngx_http_sp_llm_copies_store(const ngx_str_t *key,
     const ngx_str_t *text);
-void ngx_http_sp_llm_cache_forget(const ngx_str_t *key);
-void ngx_http_sp_llm_cache_exit(void);
+void ngx_http_sp_llm_copies_forget(const ngx_str_t *key);
+void ngx_http_sp_llm_copies_exit(void);
 
 /* ngx_http_sp_llm_handler.c */
 ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);

@@ -522,12 +522,12 @@ ngx_http_sp_llm_init_process(ngx_cycle_t *cycle)
 
     ngx_http_sp_llm_replay_init();
 
-    return ngx_http_sp_llm_cache_init(cycle);
+    return ngx_http_sp_llm_copies_init(cycle);
 }
 
 
 static void
 ngx_http_sp_llm_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_http_sp_llm_cache_exit();
+    ngx_http_sp_llm_copies_exit();
 }

@@ -11,8 +11,8 @@
 #include "ngx_http_sp_llm.h"
 
 
-#define NGX_HTTP_SP_LLM_CACHE_ENTRIES  512
-#define NGX_HTTP_SP_LLM_CACHE_TEXT     65536
+#define NGX_HTTP_SP_LLM_COPIES  512
+#define NGX_HTTP_SP_LLM_COPY    65536
 
 
 typedef struct {
@@ -28,59 +28,59 @@ typedef struct {
     ngx_rbtree_node_t    sentinel;
     ngx_queue_t          used;       /* most recent first */
     ngx_uint_t           n;
-} ngx_http_sp_llm_cache_t;
+} ngx_http_sp_llm_copies_t;
 
 
-static ngx_http_sp_llm_persona_t *ngx_http_sp_llm_cache_lookup(
+static ngx_http_sp_llm_persona_t *ngx_http_sp_llm_copies_lookup(
     const ngx_str_t *key);
-static void ngx_http_sp_llm_cache_delete(ngx_http_sp_llm_persona_t *persona);
+static void ngx_http_sp_llm_copies_drop(ngx_http_sp_llm_persona_t *persona);
 
 
 /* per worker, made in init_process */
 
-static ngx_http_sp_llm_cache_t  ngx_http_sp_llm_cache;
+static ngx_http_sp_llm_copies_t  ngx_http_sp_llm_copies;
 
 
 ngx_int_t
-ngx_http_sp_llm_cache_init(ngx_cycle_t *cycle)
+ngx_http_sp_llm_copies_init(ngx_cycle_t *cycle)
 {
-    ngx_rbtree_init(&ngx_http_sp_llm_cache.rbtree,
-                    &ngx_http_sp_llm_cache.sentinel,
+    ngx_rbtree_init(&ngx_http_sp_llm_copies.rbtree,
+                    &ngx_http_sp_llm_copies.sentinel,
                     ngx_str_rbtree_insert_value);
 
-    ngx_queue_init(&ngx_http_sp_llm_cache.used);
+    ngx_queue_init(&ngx_http_sp_llm_copies.used);
 
-    ngx_http_sp_llm_cache.n = 0;
+    ngx_http_sp_llm_copies.n = 0;
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_sp_llm_cache_exit(void)
+ngx_http_sp_llm_copies_exit(void)
 {
     ngx_queue_t  *q;
 
-    if (ngx_http_sp_llm_cache.rbtree.root == NULL) {
+    if (ngx_http_sp_llm_copies.rbtree.root == NULL) {
         return;
     }
 
-    while (!ngx_queue_empty(&ngx_http_sp_llm_cache.used)) {
-        q = ngx_queue_head(&ngx_http_sp_llm_cache.used);
+    while (!ngx_queue_empty(&ngx_http_sp_llm_copies.used)) {
+        q = ngx_queue_head(&ngx_http_sp_llm_copies.used);
 
-        ngx_http_sp_llm_cache_delete(
+        ngx_http_sp_llm_copies_drop(
                    ngx_queue_data(q, ngx_http_sp_llm_persona_t, queue));
     }
 }
 
 
 ngx_int_t
-ngx_http_sp_llm_cache_find(ngx_pool_t *pool, const ngx_str_t *key,
+ngx_http_sp_llm_copies_find(ngx_pool_t *pool, const ngx_str_t *key,
     ngx_str_t *text, ngx_msec_t *age)
 {
     ngx_http_sp_llm_persona_t  *persona;
 
-    persona = ngx_http_sp_llm_cache_lookup(key);
+    persona = ngx_http_sp_llm_copies_lookup(key);
 
     if (persona == NULL) {
         return NGX_DECLINED;
@@ -96,29 +96,29 @@ ngx_http_sp_llm_cache_find(ngx_pool_t *pool, const ngx_str_t *key,
     *age = ngx_current_msec - persona->loaded;
 
     ngx_queue_remove(&persona->queue);
-    ngx_queue_insert_head(&ngx_http_sp_llm_cache.used, &persona->queue);
+    ngx_queue_insert_head(&ngx_http_sp_llm_copies.used, &persona->queue);
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_sp_llm_cache_store(const ngx_str_t *key, const ngx_str_t *text)
+ngx_http_sp_llm_copies_store(const ngx_str_t *key, const ngx_str_t *text)
 {
     u_char                     *p;
     ngx_queue_t                *q;
     ngx_http_sp_llm_persona_t  *persona;
 
-    ngx_http_sp_llm_cache_forget(key);
+    ngx_http_sp_llm_copies_forget(key);
 
-    if (text->len > NGX_HTTP_SP_LLM_CACHE_TEXT) {
+    if (text->len > NGX_HTTP_SP_LLM_COPY) {
         return;
     }
 
-    if (ngx_http_sp_llm_cache.n == NGX_HTTP_SP_LLM_CACHE_ENTRIES) {
-        q = ngx_queue_last(&ngx_http_sp_llm_cache.used);
+    if (ngx_http_sp_llm_copies.n == NGX_HTTP_SP_LLM_COPIES) {
+        q = ngx_queue_last(&ngx_http_sp_llm_copies.used);
 
-        ngx_http_sp_llm_cache_delete(
+        ngx_http_sp_llm_copies_drop(
                    ngx_queue_data(q, ngx_http_sp_llm_persona_t, queue));
     }
 
@@ -142,46 +142,46 @@ ngx_http_sp_llm_cache_store(const ngx_str_t *key, const ngx_str_t *text)
 
     ngx_memcpy(p, text->data, text->len);
 
-    ngx_rbtree_insert(&ngx_http_sp_llm_cache.rbtree, &persona->sn.node);
-    ngx_queue_insert_head(&ngx_http_sp_llm_cache.used, &persona->queue);
+    ngx_rbtree_insert(&ngx_http_sp_llm_copies.rbtree, &persona->sn.node);
+    ngx_queue_insert_head(&ngx_http_sp_llm_copies.used, &persona->queue);
 
-    ngx_http_sp_llm_cache.n++;
+    ngx_http_sp_llm_copies.n++;
 }
 
 
 void
-ngx_http_sp_llm_cache_forget(const ngx_str_t *key)
+ngx_http_sp_llm_copies_forget(const ngx_str_t *key)
 {
     ngx_http_sp_llm_persona_t  *persona;
 
-    persona = ngx_http_sp_llm_cache_lookup(key);
+    persona = ngx_http_sp_llm_copies_lookup(key);
 
     if (persona != NULL) {
-        ngx_http_sp_llm_cache_delete(persona);
+        ngx_http_sp_llm_copies_drop(persona);
     }
 }
 
 
 static ngx_http_sp_llm_persona_t *
-ngx_http_sp_llm_cache_lookup(const ngx_str_t *key)
+ngx_http_sp_llm_copies_lookup(const ngx_str_t *key)
 {
     ngx_str_t  name;
 
     name = *key;
 
     return (ngx_http_sp_llm_persona_t *)
-               ngx_str_rbtree_lookup(&ngx_http_sp_llm_cache.rbtree, &name,
+               ngx_str_rbtree_lookup(&ngx_http_sp_llm_copies.rbtree, &name,
                                      ngx_crc32_short(key->data, key->len));
 }
 
 
 static void
-ngx_http_sp_llm_cache_delete(ngx_http_sp_llm_persona_t *persona)
+ngx_http_sp_llm_copies_drop(ngx_http_sp_llm_persona_t *persona)
 {
-    ngx_rbtree_delete(&ngx_http_sp_llm_cache.rbtree, &persona->sn.node);
+    ngx_rbtree_delete(&ngx_http_sp_llm_copies.rbtree, &persona->sn.node);
     ngx_queue_remove(&persona->queue);
 
-    ngx_http_sp_llm_cache.n--;
+    ngx_http_sp_llm_copies.n--;
 
     ngx_free(persona);
 }
