@@ -393,6 +393,7 @@ ngx_http_sp_llm_cache_whole(const ngx_http_sp_llm_ctx_t *ctx)
            && ctx->turn->finish == NGX_HTTP_SP_TURN_COMPLETE
            && ctx->turn->error == NGX_HTTP_SP_TURN_OK
            && !ctx->response.curtailed
+           && (ctx->check.chat == NULL || ngx_http_sp_llm_finished(ctx))
            && !ctx->capture.over
            && ctx->capture.len <= ctx->cache->store->size;
 }

@@ -310,6 +310,8 @@ ngx_http_sp_llm_key_prompt(ngx_http_sp_llm_hash_t *hash,
 
     chat = ctx->check.chat;
 
+    ngx_http_sp_llm_hash_number(hash, (chat != NULL) ? chat->nmessages : 0);
+
     for (i = 0; chat != NULL && i < chat->nmessages; i++) {
         text.data = (u_char *) chat->messages[i].text;
         text.len = chat->messages[i].len;

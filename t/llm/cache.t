@@ -96,6 +96,7 @@ my %arg = (
 
 sub rules {
     return "[i.mask category=test action=mask]\nquoted\n"
+        . "[i.block category=test]\nforbidden\n"
         . "[o.mask category=test stage=output action=mask]\nquoted\n"
         . "[o.block category=test stage=output severity=4]\n$_[0]\n";
 }
@@ -213,14 +214,33 @@ ok($t->wait_until(sub {
 my $text = fresh();
 my $tool = { type => 'function', function => { name => 'now' } };
 
+sub called {
+    my ($id) = @_;
+
+    return [ { role => 'user', content => $text },
+             { role => 'assistant', tool_calls => [ { id => $id,
+               type => 'function', function => { name => 'now',
+                                                 arguments => '{}' } } ] },
+             { role => 'tool', tool_call_id => $id, content => 'noon' } ];
+}
+
 chat($text);
 
 for my $case (
     [ 'an option', temperature => 0.5 ], [ 'a seed', seed => 1 ],
+    [ 'a limit', max_tokens => 50 ],
+    [ 'where it ends', stop => [ '##' ] ],
+    [ 'a bias', logit_bias => { 50256 => -100 } ],
+    [ 'who it is for', user => 'u-1' ],
+    [ 'what only one server knows', num_ctx => 8192 ],
     [ 'tools', tools => [ $tool ] ],
+    [ 'which of them', tools => [ $tool ], tool_choice => 'none' ],
+    [ 'one at a time', tools => [ $tool ], parallel_tool_calls => \0 ],
+    [ 'the result of a call', messages => called('call_1') ],
+    [ 'the same of another call', messages => called('call_2') ],
     [ 'another model', model => 'small' ],
     [ 'another provider', model => 'dear' ],
-    [ 'choices', n => 2 ],
+    [ 'choices', n => 2, stream => \1 ],
     [ 'a form', response_format => { type => 'json_object' } ],
     [ 'usage', stream => \1, stream_options => { include_usage => \1 } ],
     [ 'no usage', stream => \1 ],
@@ -353,6 +373,26 @@ for my $case ([ 'stop', 1 ], [ 'tool_calls', 1 ], [ 'length', 0 ],
     }
 }
 
+# an end that nobody has told, and an answer without a word
+
+for my $case (
+    [ 'no reason', \1, '{"choices":[{"index":0,"delta":{"content":"so"}}]}'
+                       . "\n[DONE]" ],
+    [ 'no reason', \0, '{"choices":[{"index":0,"finish_reason":null,'
+                       . '"message":{"role":"assistant","content":"so"}}]}' ],
+    [ 'one of two', \1, '{"choices":[{"index":0,"delta":{"content":"so"},'
+                        . '"finish_reason":"stop"}]}' . "\n[DONE]", 2 ],
+    [ 'no choice', \0, '{"choices":[]}' ])
+{
+    my ($case_name, $stream, $raw, $choices) = @$case;
+    my @ask = ("fault raw z=" . ++$n . "\n$raw", stream => $stream,
+               n => $choices || 1);
+
+    $before = asked();
+    chat(@ask) for 1 .. 2;
+    is(asked(), $before + 2, "$case_name: not kept");
+}
+
 for my $fault ('stop', 'pause', 'refuse') {
     for my $stream (\0, \1) {
         is(!!again("fault $fault z=" . ++$n, stream => $stream,
@@ -406,6 +446,15 @@ is(status(chat($text, headers => { 'Cache-Control' => $_ })), $hit,
 
 
 # -- other dialects, other kinds
+
+# what only the Responses API has
+
+my @responses = map {
+    $t->post('/responses', headers($user), text(
+        { model => 'default', input => 'hi', instructions => $_ }))
+} 'rhyme', 'be brief', 'rhyme';
+is(join(', ', map { status($_) } @responses), "$miss, $miss, $hit",
+   'instructions are a part of it');
 
 for my $path (qw(/messages /responses)) {
     for my $stream (\0, \1) {
@@ -472,6 +521,16 @@ for my $stream (\0, \1) {
 
 is(status(chat(fresh(), path => '/probed')), $bypass,
    'a filter that does not tell what it judges by: none is kept');
+
+# who is refused is not answered by what was kept for others
+
+$text = 'forbidden ' . ++$n;
+is(!!again($text), !!1, 'where it may be said: kept');
+
+my $blocked = chat($text, path => '/moderated');
+is("$blocked->{status} $blocked->{json}{error}{code}", '422 content_blocked',
+   'where it may not: refused');
+is(status($blocked), undef, 'and not looked up');
 
 # a text that was masked is another text
 
@@ -726,6 +785,16 @@ is(status(chat($text, sub => $other)), $miss, 'moved to another name: asked');
 
 $t->allow(qr/redis/);
 $t->suspend('redis');
+
+# who leaves while it is asked is not asked for
+
+$before = asked();
+
+my $leaver = $t->stream('POST', '/v1/chat/completions', headers($user),
+                        text(Sallyport::Llm::body(fresh())));
+ok(!$t->wait_until(sub { asked() > $before }, 0.1), 'it waits for Redis');
+$leaver->close;
+ok(!$t->wait_until(sub { asked() > $before }, 0.5), 'a client that has left');
 
 my $start = time;
 $text = fresh();
