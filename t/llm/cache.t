@@ -7,167 +7,18 @@ use warnings;
 use utf8;
 
 use Test::More;
-use Time::HiRes qw(time);
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use Sallyport::Cache;
 use Sallyport::HTTP2;
-use Sallyport::JWT qw(jwks);
 use Sallyport::Llm;
 
 binmode Test::More->builder->$_, ':utf8' for qw(output failure_output);
 
-my $user = '00000000-0000-4000-8000-00000000000a';
-my $other = '00000000-0000-4000-8000-00000000000b';
-my $mira = '00000000-0000-4000-8000-0000000000d1';
-my $signer = Sallyport::JWT->new('HS256', kid => 'k');
-my $receipt_key = '46' x 32;
-
-my %arg = (
-    http => 'auth_jwt_key_file %%DIR%%/jwks.json;
-        %%TURNS%%
-        moderation_rules %%DIR%%/test.rules;
-        log_format cache "$uri $llm_cache_status";
-        redis_server main %%REDIS%% timeout=300ms;
-        llm_cache main;
-        llm_message_limit 0;
-        llm_tries 1;
-        llm_keepalive 100ms;
-        llm_provider sayer { dialect say; key_file %%DIR%%/key;
-            url http://127.0.0.1:%%PORT1%%/v1; read_timeout 2s;
-            model great-sayer as=sayer; }
-        llm_provider priced { key_file %%DIR%%/key;
-            url http://127.0.0.1:%%PORT1%%/v1; read_timeout 2s;
-            model dear as=dear price=2.5/10; }
-        llm_provider claude { dialect anthropic; key_file %%DIR%%/key;
-            url http://127.0.0.1:%%PORT1%%/v1; read_timeout 2s;
-            model real-claude as=claude; }',
-    location => 'auth_jwt "test"; add_header X-Cache $llm_cache_status always;',
-    read_timeout => '2s',
-    server => 'access_log %%DIR%%/cache.log cache;
-        location = /off { auth_jwt "test"; llm_cache off;
-                                 llm_pass default; }
-        location = /open { llm_pass default; }
-        location = /public { auth_jwt "test" optional; llm_pass default;
-                             llm_cache main shared; }
-        location = /small { auth_jwt "test"; llm_pass default;
-                            llm_cache main max_size=1k; }
-        location = /brief { auth_jwt "test"; llm_pass default;
-                            llm_cache main ttl=1s; }
-        location = /keyed { auth_jwt "test"; llm_pass default;
-                            llm_cache main secret_file=%%DIR%%/secret; }
-        location = /merged { auth_jwt "test"; llm_pass default;
-                             llm_system_messages merge; }
-        location = /same { auth_jwt "test"; llm_pass default; }
-        location = /moderated { auth_jwt "test"; moderation input output;
-                                llm_pass default; }
-        location = /masked { auth_jwt "test"; moderation input;
-                             llm_pass default; }
-        location = /probed { auth_jwt "test"; test_filter on;
-                             llm_pass default; }
-        location = /keys { auth_jwt "test"; llm_pass default;
-                           llm_idempotency main; }
-        location = /little_cache { auth_jwt "test"; llm_pass default;
-                                   llm_cache main max_size=1k;
-                                   llm_idempotency main; }
-        location = /little_keys { auth_jwt "test"; llm_pass default;
-                                  llm_idempotency main max_size=1k; }
-        location = /receipts { auth_jwt "test"; llm_pass default;
-                               llm_receipt %%DIR%%/receipt.key; }
-        location = /messages { auth_jwt "test"; error_format anthropic;
-                               llm_keepalive off;
-                               llm_pass default dialect=anthropic; }
-        location = /responses { auth_jwt "test"; error_format responses;
-                                llm_keepalive off;
-                                llm_pass default dialect=responses; }
-        location = /redirected { auth_jwt "test"; llm_pass dear;
-                                 error_page 502 = @backup; }
-        location @backup { auth_jwt "test"; llm_pass default; }
-        location = /embed { auth_jwt "test"; llm_embeddings embedding; }
-        location = /gzip { auth_jwt "test"; gzip on; gzip_types *;
-                           gzip_min_length 1; llm_pass default; }',
-    prepare => sub {
-        $_[0]->file('jwks.json', jwks($signer), 0600);
-        $_[0]->file('secret', "a secret of this test, and no other\n", 0600);
-        $_[0]->file('receipt.key', "$receipt_key\n", 0600);
-        $_[0]->file('test.rules', rules('w7'));
-    },
-);
-
-sub rules {
-    return "[i.mask category=test action=mask]\nquoted\n"
-        . "[i.block category=test]\nforbidden\n"
-        . "[o.mask category=test stage=output action=mask]\nquoted\n"
-        . "[o.block category=test stage=output severity=4]\n$_[0]\n";
-}
-
-my ($t, $p) = do {
-    my %first = %arg;
-
-    $first{http} =~ s/%%TURNS%%/
-        pg_server main "%%PG%%" timeout=2s;
-        llm_characters main cache=0;
-        turn_store main flush=10ms; turn_spool %%DIR%%\/spool;/x;
-    $first{prepare} = sub {
-        $arg{prepare}->($_[0]);
-        $_[0]->sql('insert into auth.users (id) values (?), (?)', $user,
-                   $other);
-        $_[0]->sql('insert into chat.character (id, name, system_prompt,
-                        is_public) values (?, ?, ?, true)',
-                   $mira, 'Mira', 'You are {{char}}.');
-    };
-
-    Sallyport::Llm::gateway(%first);
-};
-my @http = ({}, { http2 => 1 });
+my ($t, $p) = Sallyport::Cache::gateway();
 my $redis = $t->redis;
-my $n = 0;
-
-my %tokens = map {
-    $_ => 'Bearer ' . $signer->token({ sub => $_, exp => int(time) + 900 })
-} $user, $other;
-
-
-sub headers {
-    my ($sub, %more) = @_;
-
-    return { 'Content-Type' => 'application/json', %more,
-             $sub ? (Authorization => $tokens{$sub}) : () };
-}
-
-# sub '': nobody
-sub chat {
-    my ($text, %more) = @_;
-
-    my ($path, $sub, $opt, $headers) = delete @more{qw(path sub opt headers)};
-
-    return $t->post($path || '/v1/chat/completions',
-                    headers(defined $sub ? $sub : $user, %{ $headers || {} }),
-                    text(Sallyport::Llm::body($text, %more)), $opt || {});
-}
-
-# the same bytes each time
-sub text { return $Sallyport::Llm::json->encode($_[0]) }
-sub asked { return scalar $p->requests }
-sub status { return $_[0]{headers}{'cache-status'} }
-sub result { return Sallyport::Llm::metric($t, 'sallyport_llm_cache_total',
-                                           qq(result="$_[0]")) }
-sub said { return $_[0] =~ s/^: ping\n//gmr }
-
-# a text that was not asked before
-sub fresh { return 'question ' . ++$n . ' ' . join ' ', @_ }
-
-my ($hit, $miss, $bypass, $request) = map { "sallyport; $_" }
-    qw(hit fwd=miss fwd=bypass fwd=request);
-
-# asks twice; true when the second one was answered by the cache
-sub again {
-    my @ask = @_;
-    my @both = map { chat(@ask) } 1 .. 2;
-
-    is($both[0]{status}, 200, 'answered: ' . substr $ask[0], 0, 40);
-    return status($both[1]) eq $hit;
-}
+my @http = ({}, { http2 => 1 });
 
 
 # -- again
@@ -341,7 +192,7 @@ for my $case ([ 'fault tools', 1 ], [ 'fault think', 1 ],
     for my $stream (\0, \1) {
         next if $fault =~ /^fault short/ && !$$stream;
 
-        $text = $more ? "$fault$more" : "$fault z=" . ++$n;
+        $text = $more ? "$fault$more" : "$fault z=" . number();
         $before = asked();
         chat($text, stream => $stream) for 1 .. 2;
         is(asked() - $before, $kept ? 1 : 2,
@@ -355,7 +206,7 @@ for my $case ([ 'stop', 1 ], [ 'tool_calls', 1 ], [ 'length', 0 ],
 {
     my ($reason, $kept) = @$case;
 
-    my @base = (id => "r$n", created => 1, model => 'm');
+    my @base = (id => "r", created => 1, model => 'm');
 
     for my $stream (0, 1) {
         my $answer = $stream
@@ -385,7 +236,7 @@ for my $case (
     [ 'no choice', \0, '{"choices":[]}' ])
 {
     my ($case_name, $stream, $raw, $choices) = @$case;
-    my @ask = ("fault raw z=" . ++$n . "\n$raw", stream => $stream,
+    my @ask = ("fault raw z=" . number() . "\n$raw", stream => $stream,
                n => $choices || 1);
 
     $before = asked();
@@ -395,7 +246,7 @@ for my $case (
 
 for my $fault ('stop', 'pause', 'refuse') {
     for my $stream (\0, \1) {
-        is(!!again("fault $fault z=" . ++$n, stream => $stream,
+        is(!!again("fault $fault z=" . number(), stream => $stream,
                    path => '/messages', model => 'claude', max_tokens => 50),
            $fault eq 'stop', "Anthropic, $fault");
     }
@@ -416,8 +267,8 @@ ok($name, 'ttl: an hour');
 $redis->command('FLUSHALL');
 $text = fresh();
 chat($text, path => '/brief');
-ok($t->wait_until(sub { !@{ $redis->command('KEYS', 'answer:*') } }, 3),
-   'ttl: gone');
+ok($t->wait_until(sub { @{ $redis->command('KEYS', 'answer:*') } == $_ }, 3),
+   "ttl: $_") for 1, 0;
 is(status(chat($text, path => '/brief')), $miss, 'asked anew');
 
 
@@ -511,10 +362,10 @@ for my $stream (\0, \1) {
     is(status($both[2]), $miss, 'where it is not judged: another answer');
     like($both[2]{body}, qr/quoted/, 'which is not masked');
 
-    $text = 'fault words words=20 z=' . ++$n;
+    $text = 'fault words words=20 z=' . number();
     is(!!again($text, @as), !!0, 'ended by a filter: not kept');
 
-    $text = 'fault words words=6 z=' . ++$n;
+    $text = 'fault words words=6 z=' . number();
     is(!!again($text, @as), !!1, 'passed by it: kept');
     like(chat($text, @as)->{body}, qr/w5/, 'with what it says');
 }
@@ -524,7 +375,7 @@ is(status(chat(fresh(), path => '/probed')), $bypass,
 
 # who is refused is not answered by what was kept for others
 
-$text = 'forbidden ' . ++$n;
+$text = 'forbidden ' . number();
 is(!!again($text), !!1, 'where it may be said: kept');
 
 my $blocked = chat($text, path => '/moderated');
@@ -534,13 +385,14 @@ is(status($blocked), undef, 'and not looked up');
 
 # a text that was masked is another text
 
-my $first = chat('quoted ' . ($n + 1), path => '/masked');
+my $number = number();
+my $first = chat("quoted $number", path => '/masked');
 is(status($first), $miss, 'a mask');
-is($p->last_request->{json}{messages}[0]{content}, '****** ' . ($n + 1),
+is($p->last_request->{json}{messages}[0]{content}, "****** $number",
    'is what the model reads');
-is(status(chat('****** ' . ($n + 1), path => '/masked')), $hit,
+is(status(chat("****** $number", path => '/masked')), $hit,
    'so is the same without one');
-is(status(chat('quoted ' . ++$n, path => '/same')), $miss,
+is(status(chat('quoted ' . number(), path => '/same')), $miss,
    'unmasked it is another question');
 
 
@@ -600,7 +452,7 @@ for my $stream (\0, \1) {
     $text = fresh();
     $before = asked();
 
-    my $key = 'key ' . ++$n;
+    my $key = 'key ' . number();
     my @ask = ($text, stream => $stream);
     my @answers = (keyed($key, @ask), keyed($key, @ask), keyed("$key b", @ask),
                    keyed("$key b", @ask), chat(@ask));
@@ -624,8 +476,8 @@ for my $case ([ '/little_cache', 'replayed', $miss ],
               [ '/little_keys', '409', $hit ])
 {
     my ($path, $expected, $next) = @$case;
-    my @ask = ('fault words words=400 z=' . ++$n, path => $path);
-    my @key = (headers => { 'Idempotency-Key' => "key $n" });
+    my @ask = ('fault words words=400 z=' . number(), path => $path);
+    my @key = (headers => { 'Idempotency-Key' => 'key ' . number() });
 
     chat(@ask, @key);
 
@@ -658,7 +510,7 @@ unlike(chat($text, path => '/receipts', stream => \1)->{body}, qr/receipt/,
 my $body;
 
 for my $opt (@http) {
-    $body = text(Sallyport::Llm::body('fault slow words=20 delay=40 z=' . ++$n,
+    $body = text(Sallyport::Llm::body('fault slow words=20 delay=40 z=' . number(),
                                       stream => \1));
     $before = asked();
 
@@ -688,168 +540,12 @@ for my $opt (@http) {
 # -- an error_page that leads to another model
 
 $before = asked();
-$text = 'fault status code=500 model=dear z=' . ++$n;
+$text = 'fault status code=500 model=dear z=' . number();
 $body = text({ messages => [ { role => 'user', content => $text } ] });
 
 my @redirected = map { $t->post('/redirected', headers($user), $body) } 1 .. 2;
 is(join(', ', map { "$_->{status} " . status($_) } @redirected),
    "200 $miss, 200 $hit", 'a backup: what it says is kept under its own name');
 is(asked(), $before + 3, 'the first one is asked each time');
-
-
-# -- another gateway of the same policy; and rules that were changed
-
-my ($t2, $p2) = do {
-    my %second = %arg;
-    my $socket = $redis->{socket};
-
-    $second{http} =~ s/%%REDIS%%/unix:$socket/;
-    $second{http} =~ s/%%TURNS%%//;
-    Sallyport::Llm::gateway(%second);
-};
-
-$text = fresh();
-chat($text);
-
-my $there = $t2->post('/v1/chat/completions', headers($user),
-                      text(Sallyport::Llm::body($text)));
-is(status($there), $miss, 'another gateway: its provider has another address');
-
-$text = 'fault words words=6 z=' . ++$n;
-is(!!again($text, path => '/moderated'), !!1, 'judged, and kept');
-is(!!again($text), !!1, 'not judged, and kept');
-
-$t->file('test.rules', rules('w3'));
-$t->reload;
-is(status(chat($text)), $hit, 'a reload: it is still there');
-is(status(chat($text, path => '/moderated')), $miss,
-   'other rules: it is asked and judged again');
-unlike(chat($text, path => '/moderated')->{body}, qr/w3/, 'by them');
-
-# a reload while an answer is under way
-
-$text = 'fault late after=600 z=' . ++$n;
-$body = text(Sallyport::Llm::body($text));
-$before = asked();
-
-my $held = @{ $redis->command('KEYS', 'answer:*') };
-my $late = $t->stream('POST', '/v1/chat/completions', headers($user), $body);
-ok($t->wait_until(sub { asked() == $before + 1 }), 'one runs');
-$t->reload;
-is($late->status, 200, 'the old worker answers');
-$late->rest;
-ok($t->wait_until(sub { @{ $redis->command('KEYS', 'answer:*') } > $held }),
-   'and keeps it');
-is(status(chat($text)), $hit, 'what it keeps the new one gives');
-
-
-# -- what is none of ours
-
-sub spoil {
-    my ($change) = @_;
-
-    $redis->command('FLUSHALL');
-    chat($text);
-
-    my ($entry) = @{ $redis->command('KEYS', 'answer:*') };
-
-    $change->($entry);
-    return status(chat($text));
-}
-
-$text = fresh();
-is(spoil(sub { $redis->command('SET', $_[0], 'garbage') }), $miss,
-   'garbage: asked');
-is(status(chat($text)), $hit, 'and written over');
-is(spoil(sub { $redis->command('DEL', $_[0]);
-               $redis->command('RPUSH', $_[0], 'x') }), $miss,
-   'another type: asked');
-is(status(chat($text)), $hit, 'and written over');
-is(spoil(sub {
-       my ($entry) = @_;
-       my $kept = $redis->command('GET', $entry);
-
-       $redis->command('SET', $entry, substr $kept, 0, -1);
-   }), $miss, 'cut: asked');
-
-$redis->command('FLUSHALL');
-chat($text, sub => $other);
-my ($theirs) = @{ $redis->command('KEYS', 'answer:*') };
-is(spoil(sub { $redis->command('FLUSHALL') }), $miss, 'gone: asked');
-my ($ours) = @{ $redis->command('KEYS', 'answer:*') };
-$redis->command('RENAME', $ours, $theirs);
-is(status(chat($text, sub => $other)), $miss, 'moved to another name: asked');
-
-
-# -- Redis is slow, or away: the chat goes on
-
-$t->allow(qr/redis/);
-$t->suspend('redis');
-
-# who leaves while it is asked is not asked for
-
-$before = asked();
-
-my $leaver = $t->stream('POST', '/v1/chat/completions', headers($user),
-                        text(Sallyport::Llm::body(fresh())));
-ok(!$t->wait_until(sub { asked() > $before }, 0.1), 'it waits for Redis');
-$leaver->close;
-ok(!$t->wait_until(sub { asked() > $before }, 0.5), 'a client that has left');
-
-my $start = time;
-$text = fresh();
-$first = chat($text);
-is("$first->{status} " . status($first),
-   '200 sallyport; fwd=bypass; detail=unavailable', 'slow: the model is asked');
-cmp_ok(time - $start, '<', 2, 'within the deadline');
-is($first->{headers}{'x-cache'}, 'BYPASS', 'in NGINX\'s words');
-$t->resume('redis');
-ok($t->wait_until(sub { status(chat(fresh())) eq $miss }, 5), 'it is back');
-is(status(chat($text)), $miss, 'an answer of that time was not brought to it');
-
-my $running = text(Sallyport::Llm::body('fault late after=500'));
-$before = asked();
-my $late2 = $t->stream('POST', '/v1/chat/completions', headers($user), $running);
-ok($t->wait_until(sub { asked() == $before + 1 }), 'one runs');
-$t->stop_server('redis');
-like($late2->rest, qr/Hello/, 'away: it is answered');
-
-for my $stream (\0, \1) {
-    $first = chat(fresh(), stream => $stream);
-    is("$first->{status} " . status($first),
-       '200 sallyport; fwd=bypass; detail=unavailable', 'away: asked');
-}
-
-cmp_ok(result('unavailable'), '>=', 3, 'metrics: unavailable');
-$t->start_server('redis');
-ok($t->wait_until(sub { status(chat(fresh())) eq $miss }, 5), 'it is back');
-$t2->allow(qr/redis/);
-
-
-# -- configuration
-
-my $server = 'redis_server main unix:/nowhere.sock;';
-
-$t->file('short', "short\n", 0600);
-$t->file('loose', "a secret of this test, and no other\n", 0644);
-
-for my $case (
-    [ 'none', qr/none/ ],
-    [ 'main ttl=0', qr/invalid time in "ttl=0", expected 1s to 604800s/ ],
-    [ 'main max_size=1', qr/invalid size in "max_size=1", expected 1k to 16m/ ],
-    [ 'main wait=1s', qr/invalid parameter "wait=1s", expected ttl=TIME, max_size=SIZE, secret_file=PATH or shared/ ],
-    [ 'main Shared', qr/invalid parameter "Shared"/ ],
-    [ 'main secret_file=%%DIR%%/short', qr/short" holds 5 bytes, a secret has 16 or more/ ],
-    [ 'main secret_file=%%DIR%%/loose', qr/loose/ ],
-    [ 'main secret_file=%%DIR%%/nowhere', qr/nowhere/ ],
-    [ 'off shared', qr/off/ ],
-    [ 'main; llm_cache off', qr/is duplicate/ ])
-{
-    my ($line, $expected) = @$case;
-    $t->refuses($t->http_conf("$server llm_cache $line;\n"), $expected, $line);
-}
-
-$t->accepts($t->http_conf("$server llm_cache main ttl=7d max_size=16m shared;\n"),
-            'all of it');
 
 done_testing();
