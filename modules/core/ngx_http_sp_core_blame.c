@@ -102,6 +102,7 @@ ngx_http_sp_blame(const ngx_http_sp_core_ctx_t *ctx)
 
     case NGX_HTTP_SP_TURN_COMPLETE:
     case NGX_HTTP_SP_TURN_REPLAYED:
+    case NGX_HTTP_SP_TURN_CACHED:
         return NGX_HTTP_SP_TURN_OK;
 
     case NGX_HTTP_SP_TURN_PARTIAL:

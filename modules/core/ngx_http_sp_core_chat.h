@@ -39,7 +39,8 @@ typedef enum {
     NGX_HTTP_SP_TURN_COMPLETE,
     NGX_HTTP_SP_TURN_PARTIAL,    /* the client left, text was delivered */
     NGX_HTTP_SP_TURN_FAILED,
-    NGX_HTTP_SP_TURN_REPLAYED    /* answered as before, at no cost */
+    NGX_HTTP_SP_TURN_REPLAYED,   /* answered as before, at no cost */
+    NGX_HTTP_SP_TURN_CACHED      /* by an answer to the same; a new turn */
 } ngx_http_sp_finish_e;
 
 

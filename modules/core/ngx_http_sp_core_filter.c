@@ -143,6 +143,55 @@ ngx_http_sp_filters(ngx_http_request_t *r, ngx_http_sp_direction_e direction)
 }
 
 
+ngx_int_t
+ngx_http_sp_filters_policy(ngx_http_request_t *r,
+    ngx_http_sp_direction_e direction, ngx_str_t *policy)
+{
+    size_t                          len;
+    u_char                         *p;
+    ngx_uint_t                      i, wanted;
+    const ngx_str_t                *by[NGX_HTTP_SP_MAX_FILTERS];
+    const ngx_http_sp_filter_t    **filter;
+    ngx_http_sp_core_main_conf_t   *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
+
+    filter = mcf->filters.elts;
+    wanted = ngx_http_sp_filters(r, direction);
+    len = 0;
+
+    for (i = 0; i < mcf->filters.nelts; i++) {
+
+        if (!(wanted & ((ngx_uint_t) 1 << i))) {
+            continue;
+        }
+
+        if (filter[i]->policy == NULL) {
+            return NGX_DECLINED;
+        }
+
+        by[i] = filter[i]->policy(r);
+        len += filter[i]->name.len + 1 + by[i]->len + 1;
+    }
+
+    p = ngx_pnalloc(r->pool, ngx_max(len, 1));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    policy->data = p;
+    policy->len = len;
+
+    for (i = 0; i < mcf->filters.nelts; i++) {
+        if (wanted & ((ngx_uint_t) 1 << i)) {
+            p = ngx_sprintf(p, "%V %V\n", &filter[i]->name, by[i]);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_http_sp_stream_t *
 ngx_http_sp_stream_open(const ngx_http_sp_text_t *text)
 {

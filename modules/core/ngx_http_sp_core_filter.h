@@ -79,6 +79,13 @@ typedef struct {
 
     /* once for each open(), also when the request is cut; or NULL */
     void                     (*close)(void *state);
+
+    /*
+     * What it judges by, memory of the configuration: an answer that was
+     * judged by the same may be given again unasked.  NULL: it does not tell,
+     * so what it judges is judged each time.
+     */
+    const ngx_str_t         *(*policy)(ngx_http_request_t *r);
 } ngx_http_sp_filter_t;
 
 
@@ -106,6 +113,13 @@ typedef struct ngx_http_sp_stream_s  ngx_http_sp_stream_t;
 
 ngx_uint_t ngx_http_sp_filters(ngx_http_request_t *r,
     ngx_http_sp_direction_e direction);
+
+/*
+ * By which filters, and by what, texts of this direction are judged here, in
+ * memory of the request; NGX_DECLINED: one of them does not tell
+ */
+ngx_int_t ngx_http_sp_filters_policy(ngx_http_request_t *r,
+    ngx_http_sp_direction_e direction, ngx_str_t *policy);
 
 /* a text begins, in memory of the request that *text names; NULL: none left */
 ngx_http_sp_stream_t *ngx_http_sp_stream_open(const ngx_http_sp_text_t *text);

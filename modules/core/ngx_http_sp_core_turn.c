@@ -139,7 +139,8 @@ const char *
 ngx_http_sp_turn_outcome(ngx_http_sp_finish_e finish)
 {
     static const char  *outcomes[] = {
-        "none", "refused", "complete", "partial", "failed", "replayed"
+        "none", "refused", "complete", "partial", "failed", "replayed",
+        "cached"
     };
 
     return outcomes[finish];

@@ -100,7 +100,7 @@ ngx_http_sp_example_feed(void *state, ngx_http_sp_text_t *text,
 
 static const ngx_http_sp_filter_t  ngx_http_sp_example_out = {
     NGX_HTTP_SP_ABI, ngx_string("prompt_canary"), 900, NGX_HTTP_SP_OUTPUT,
-    sizeof(size_t), NULL, NULL, ngx_http_sp_example_feed, NULL
+    sizeof(size_t), NULL, NULL, ngx_http_sp_example_feed, NULL, NULL
 };
 
 

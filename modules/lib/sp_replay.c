@@ -14,7 +14,7 @@ static int sp_replay_get_slice(sp_slice_t *slice, const char **p,
     const char *last);
 
 
-static const char  sp_replay_magic[4] = { 's', 'p', 'r', '1' };
+static const char  sp_replay_magic[4] = { 's', 'p', 'r', '2' };
 
 
 size_t
@@ -24,7 +24,8 @@ sp_replay_size(const sp_replay_t *entry)
         return SP_REPLAY_HEAD;
     }
 
-    return SP_REPLAY_HEAD + 2 * 4 + entry->type.len + entry->body.len;
+    return SP_REPLAY_HEAD + 4 * 4 + entry->type.len + entry->body.len
+           + entry->text.len + entry->finish.len;
 }
 
 
@@ -41,6 +42,8 @@ sp_replay_write(const sp_replay_t *entry, char *dst)
     if (entry->state == SP_REPLAY_ANSWER) {
         p = sp_replay_put_slice(p, &entry->type);
         p = sp_replay_put_slice(p, &entry->body);
+        p = sp_replay_put_slice(p, &entry->text);
+        p = sp_replay_put_slice(p, &entry->finish);
     }
 
     return (size_t) (p - dst);
@@ -113,7 +116,9 @@ sp_replay_read(sp_replay_t *entry, const char *data, size_t len)
 
     if (entry->state == SP_REPLAY_ANSWER
         && (sp_replay_get_slice(&entry->type, &p, last) != 0
-            || sp_replay_get_slice(&entry->body, &p, last) != 0))
+            || sp_replay_get_slice(&entry->body, &p, last) != 0
+            || sp_replay_get_slice(&entry->text, &p, last) != 0
+            || sp_replay_get_slice(&entry->finish, &p, last) != 0))
     {
         return -1;
     }

@@ -7,7 +7,8 @@
  * one is not read.
  *
  *     magic[4] state[1] fingerprint[32] owner[16]
- *     and of an answer:  type and body, each as size[4] bytes[size]
+ *     and of an answer:  type, body, text and finish, each as size[4]
+ *                        bytes[size]
  *
  * Sizes are big-endian and add up to what is there.
  */
@@ -40,6 +41,9 @@ typedef struct {
     /* of an answer; each below 4 GiB */
     sp_slice_t         type;       /* its Content-Type */
     sp_slice_t         body;       /* as it was sent */
+    sp_slice_t         text;       /* what the assistant says in it, for a
+                                      turn that is stored again; or empty */
+    sp_slice_t         finish;     /* the provider's reason; or empty */
 } sp_replay_t;
 
 

@@ -41,13 +41,26 @@ typedef enum {
 } ngx_http_sp_llm_replay_e;
 
 
+/* what llm_cache has led to */
+typedef enum {
+    NGX_HTTP_SP_LLM_CACHE_NONE = 0,     /* it is off */
+    NGX_HTTP_SP_LLM_CACHE_HIT,
+    NGX_HTTP_SP_LLM_CACHE_MISS,
+    NGX_HTTP_SP_LLM_CACHE_BYPASS,
+    NGX_HTTP_SP_LLM_CACHE_UNAVAILABLE,  /* Redis did not tell in time */
+    NGX_HTTP_SP_LLM_CACHED
+} ngx_http_sp_llm_cache_e;
+
+
 typedef struct ngx_http_sp_llm_flight_s  ngx_http_sp_llm_flight_t;
+typedef struct ngx_http_sp_llm_cache_s   ngx_http_sp_llm_cache_t;
 
 
 typedef struct {
     ngx_str_t                     lists[NGX_HTTP_SP_LLM_LISTS];
     ngx_array_t                   models;  /* see _models.c */
     ngx_sp_metric_t              *replays[NGX_HTTP_SP_LLM_REPLAYS];
+    ngx_sp_metric_t              *cached[NGX_HTTP_SP_LLM_CACHED];
 } ngx_http_sp_llm_main_conf_t;
 
 
@@ -59,12 +72,15 @@ typedef struct {
 } ngx_http_sp_llm_signer_t;
 
 
-/* of llm_idempotency: where answers are kept */
+/* of llm_idempotency and llm_cache: where answers are kept */
 typedef struct {
     ngx_sp_redis_t               *redis;
     ngx_msec_t                    ttl;
     ngx_msec_t                    wait;         /* for one that runs */
     size_t                        size;         /* bytes of a body */
+    u_char                        secret[32];   /* of names; never logged */
+    unsigned                      keyed:1;      /* there is one */
+    unsigned                      shared:1;     /* by all users */
 } ngx_http_sp_llm_store_t;
 
 
@@ -80,6 +96,7 @@ typedef struct {
     ngx_http_sp_llm_signer_t     *signer;       /* NULL: no receipts */
     ngx_msec_t                    keepalive;    /* 0: off */
     ngx_http_sp_llm_store_t      *idempotency;  /* NULL: off */
+    ngx_http_sp_llm_store_t      *cache;        /* NULL: off */
 
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
@@ -209,6 +226,9 @@ typedef struct {
     unsigned                      done:1;       /* the last event was seen */
     unsigned                      broken:1;     /* out of memory in a scan */
     unsigned                      settled:1;
+    unsigned                      curtailed:1;  /* a choice was declined, or
+                                                   has not come to its own
+                                                   end */
 } ngx_http_sp_llm_response_t;
 
 
@@ -265,6 +285,7 @@ typedef struct {
     ngx_http_sp_llm_counted_t     counted;
     ngx_http_sp_llm_clock_t       clock;
     ngx_http_sp_llm_flight_t     *flight;       /* NULL: no key was sent */
+    ngx_http_sp_llm_cache_t      *cache;        /* NULL: llm_cache is off */
     ngx_http_sp_llm_capture_t     capture;
     ngx_http_sp_llm_attempt_t     attempt;
     ngx_http_sp_llm_response_t    response;
@@ -312,14 +333,14 @@ void ngx_http_sp_llm_media_units(ngx_http_sp_llm_ctx_t *ctx);
 /* ngx_http_sp_llm_persona.c */
 ngx_int_t ngx_http_sp_llm_persona(ngx_http_request_t *r);
 
-/* ngx_http_sp_llm_cache.c: personas, per worker */
-ngx_int_t ngx_http_sp_llm_cache_init(ngx_cycle_t *cycle);
-ngx_int_t ngx_http_sp_llm_cache_find(ngx_pool_t *pool, const ngx_str_t *key,
+/* ngx_http_sp_llm_copies.c: personas, per worker */
+ngx_int_t ngx_http_sp_llm_copies_init(ngx_cycle_t *cycle);
+ngx_int_t ngx_http_sp_llm_copies_find(ngx_pool_t *pool, const ngx_str_t *key,
     ngx_str_t *text, ngx_msec_t *age);
-void ngx_http_sp_llm_cache_store(const ngx_str_t *key,
+void ngx_http_sp_llm_copies_store(const ngx_str_t *key,
     const ngx_str_t *text);
-void ngx_http_sp_llm_cache_forget(const ngx_str_t *key);
-void ngx_http_sp_llm_cache_exit(void);
+void ngx_http_sp_llm_copies_forget(const ngx_str_t *key);
+void ngx_http_sp_llm_copies_exit(void);
 
 /* ngx_http_sp_llm_handler.c */
 ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
@@ -381,7 +402,16 @@ char *ngx_http_sp_llm_idempotency_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 void ngx_http_sp_llm_replay_init(void);
 void ngx_http_sp_llm_store_init(void);
 void ngx_http_sp_llm_capture_init(void);
-void ngx_http_sp_llm_capture(ngx_http_sp_llm_ctx_t *ctx, size_t max);
+
+/* before a model is asked */
+void ngx_http_sp_llm_capture(ngx_http_sp_llm_ctx_t *ctx);
+
+/* ngx_http_sp_llm_cache.c: NGX_DECLINED: the model is to be asked */
+ngx_int_t ngx_http_sp_llm_cache(ngx_http_sp_llm_ctx_t *ctx);
+
+/* ngx_http_sp_llm_cache_conf.c */
+char *ngx_http_sp_llm_cache_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /* ngx_http_sp_llm_stream.c */
 ngx_int_t ngx_http_sp_llm_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
@@ -448,6 +478,11 @@ ngx_int_t ngx_http_sp_llm_bad_answer(ngx_http_request_t *r,
 ngx_int_t ngx_http_sp_llm_init_filter(ngx_conf_t *cf);
 
 /* ngx_http_sp_llm_turn.c */
+
+/* whose turn of which chat it is, and what the user says in it */
+void ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
+    const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn);
+
 ngx_int_t ngx_http_sp_llm_turn(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, size_t prompt_tokens);
 void ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx,
@@ -474,6 +509,7 @@ ngx_int_t ngx_http_sp_llm_variables_add(ngx_conf_t *cf);
 /* ngx_http_sp_llm_receipt.c */
 char *ngx_http_sp_llm_receipt_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_uint_t ngx_http_sp_llm_receipt_wanted(const ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_receipt(ngx_http_sp_llm_ctx_t *ctx);
 
 

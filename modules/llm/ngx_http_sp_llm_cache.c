@@ -2,186 +2,413 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * Personas of a worker: a bounded map, the least recently used goes first.
- * Fresh copies save a query; the last copy is what a chat goes on with while
- * PostgreSQL is away.
+ * llm_cache: a request that is the same in all that its answer depends on is
+ * given the answer of an earlier one, if that was whole.  Looked up behind all
+ * steps, so whoever is refused is, and before a model is asked.  Where Redis
+ * cannot tell in time the model is.
  */
 
 
-#include "ngx_http_sp_llm.h"
+#include "ngx_http_sp_llm_replay.h"
 
 
-#define NGX_HTTP_SP_LLM_CACHE_ENTRIES  512
-#define NGX_HTTP_SP_LLM_CACHE_TEXT     65536
+#define NGX_HTTP_SP_LLM_NO_CACHE  1
+#define NGX_HTTP_SP_LLM_NO_STORE  2
 
 
-typedef struct {
-    ngx_str_node_t       sn;         /* first; the key */
-    ngx_queue_t          queue;
-    ngx_msec_t           loaded;
-    ngx_str_t            text;
-} ngx_http_sp_llm_persona_t;
+static ngx_int_t ngx_http_sp_llm_cache_begin(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_uint_t ngx_http_sp_llm_cache_control(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_sp_llm_cache_directive(const ngx_str_t *word);
+static ngx_int_t ngx_http_sp_llm_cache_judge(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_cache_hit(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_replay_t *entry);
+static ngx_int_t ngx_http_sp_llm_cache_turn(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_replay_t *entry);
+static void ngx_http_sp_llm_cache_flight(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_replay_t *entry);
+static ngx_int_t ngx_http_sp_llm_cache_status(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_cache_e status, const char *value);
+static ngx_uint_t ngx_http_sp_llm_cache_whole(
+    const ngx_http_sp_llm_ctx_t *ctx);
 
 
-typedef struct {
-    ngx_rbtree_t         rbtree;
-    ngx_rbtree_node_t    sentinel;
-    ngx_queue_t          used;       /* most recent first */
-    ngx_uint_t           n;
-} ngx_http_sp_llm_cache_t;
-
-
-static ngx_http_sp_llm_persona_t *ngx_http_sp_llm_cache_lookup(
-    const ngx_str_t *key);
-static void ngx_http_sp_llm_cache_delete(ngx_http_sp_llm_persona_t *persona);
-
-
-/* per worker, made in init_process */
-
-static ngx_http_sp_llm_cache_t  ngx_http_sp_llm_cache;
-
+/* NGX_DECLINED: the model is asked; else as a content handler's */
 
 ngx_int_t
-ngx_http_sp_llm_cache_init(ngx_cycle_t *cycle)
+ngx_http_sp_llm_cache(ngx_http_sp_llm_ctx_t *ctx)
 {
-    ngx_rbtree_init(&ngx_http_sp_llm_cache.rbtree,
-                    &ngx_http_sp_llm_cache.sentinel,
-                    ngx_str_rbtree_insert_value);
+    ngx_http_request_t          *r;
+    ngx_http_sp_llm_cache_t     *cache;
+    ngx_http_sp_llm_loc_conf_t  *conf;
 
-    ngx_queue_init(&ngx_http_sp_llm_cache.used);
+    r = ctx->request;
+    conf = ctx->check.conf;
+    cache = ctx->cache;
 
-    ngx_http_sp_llm_cache.n = 0;
+    if (cache != NULL) {
 
-    return NGX_OK;
-}
+        if (ngx_sp_op_pending(&cache->op.op)) {
+            return NGX_AGAIN;
+        }
 
+        if (ngx_sp_op_finished(&cache->op.op)) {
+            cache->op.op.state = NGX_SP_OP_IDLE;
+            return ngx_http_sp_llm_cache_judge(ctx);
+        }
 
-void
-ngx_http_sp_llm_cache_exit(void)
-{
-    ngx_queue_t  *q;
-
-    if (ngx_http_sp_llm_cache.rbtree.root == NULL) {
-        return;
+        cache->keep = 0;
     }
 
-    while (!ngx_queue_empty(&ngx_http_sp_llm_cache.used)) {
-        q = ngx_queue_head(&ngx_http_sp_llm_cache.used);
-
-        ngx_http_sp_llm_cache_delete(
-                   ngx_queue_data(q, ngx_http_sp_llm_persona_t, queue));
-    }
-}
-
-
-ngx_int_t
-ngx_http_sp_llm_cache_find(ngx_pool_t *pool, const ngx_str_t *key,
-    ngx_str_t *text, ngx_msec_t *age)
-{
-    ngx_http_sp_llm_persona_t  *persona;
-
-    persona = ngx_http_sp_llm_cache_lookup(key);
-
-    if (persona == NULL) {
+    if (conf->cache == NULL
+        || r != r->main
+        || (conf->kind != NGX_HTTP_SP_MODEL_CHAT
+            && conf->kind != NGX_HTTP_SP_MODEL_EMBEDDING))
+    {
         return NGX_DECLINED;
     }
 
-    text->data = ngx_pstrdup(pool, &persona->text);
-    if (text->data == NULL) {
+    if (cache == NULL) {
+        cache = ngx_pcalloc(r->pool, sizeof(ngx_http_sp_llm_cache_t));
+        if (cache == NULL) {
+            return NGX_ERROR;
+        }
+
+        ctx->cache = cache;
+    }
+
+    cache->store = conf->cache;
+
+    return ngx_http_sp_llm_cache_begin(ctx);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_cache_begin(ngx_http_sp_llm_ctx_t *ctx)
+{
+    u_char                    key[NGX_HTTP_SP_LLM_HASH];
+    ngx_int_t                 rc;
+    ngx_uint_t                asked;
+    ngx_http_sp_llm_cache_t  *cache;
+
+    cache = ctx->cache;
+
+    rc = ngx_http_sp_llm_cache_key(ctx, cache->store, key);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_sp_llm_cache_status(ctx, NGX_HTTP_SP_LLM_CACHE_BYPASS,
+                                            "sallyport; fwd=bypass");
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    asked = ngx_http_sp_llm_cache_control(ctx->request);
+
+    /* a receipt is of a model that was asked */
+
+    if (ngx_http_sp_llm_receipt_wanted(ctx)) {
+        asked = NGX_HTTP_SP_LLM_NO_STORE;
+    }
+
+    cache->keep = (asked & NGX_HTTP_SP_LLM_NO_STORE) == 0
+                  && cache->status != NGX_HTTP_SP_LLM_CACHE_UNAVAILABLE;
+
+    if (cache->known
+        && ngx_memcmp(cache->key, key, NGX_HTTP_SP_LLM_HASH) == 0)
+    {
+        /* the handler was called again, or an error_page leads back here */
+
+        return NGX_DECLINED;
+    }
+
+    ngx_memcpy(cache->key, key, NGX_HTTP_SP_LLM_HASH);
+    cache->known = 1;
+
+    if (asked != 0) {
+        return ngx_http_sp_llm_cache_status(ctx, NGX_HTTP_SP_LLM_CACHE_BYPASS,
+                                            "sallyport; fwd=request");
+    }
+
+    return (ngx_http_sp_llm_store_get(ctx->request, cache) == NGX_OK)
+           ? NGX_AGAIN : NGX_ERROR;
+}
+
+
+/* RFC 9111, 5.2.1: what a request may say that matters here */
+
+static ngx_uint_t
+ngx_http_sp_llm_cache_control(ngx_http_request_t *r)
+{
+    u_char           *p, *last;
+    ngx_str_t         word;
+    ngx_uint_t        asked;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  name = ngx_string("Cache-Control");
+
+    asked = 0;
+
+    for (h = ngx_http_sp_next_header(&r->headers_in.headers, &name, NULL);
+         h != NULL;
+         h = ngx_http_sp_next_header(&r->headers_in.headers, &name, h))
+    {
+        p = h->value.data;
+        last = p + h->value.len;
+
+        while (p < last) {
+
+            while (p < last && (*p == ' ' || *p == '\t' || *p == ',')) {
+                p++;
+            }
+
+            word.data = p;
+
+            while (p < last && *p != ' ' && *p != '\t' && *p != ',') {
+                p++;
+            }
+
+            word.len = p - word.data;
+            asked |= ngx_http_sp_llm_cache_directive(&word);
+        }
+    }
+
+    return asked;
+}
+
+
+static ngx_uint_t
+ngx_http_sp_llm_cache_directive(const ngx_str_t *word)
+{
+    ngx_uint_t  i;
+
+    static const struct {
+        ngx_str_t   word;
+        ngx_uint_t  means;
+    } known[] = {
+        { ngx_string("no-cache"), NGX_HTTP_SP_LLM_NO_CACHE },
+        { ngx_string("max-age=0"), NGX_HTTP_SP_LLM_NO_CACHE },
+        { ngx_string("no-store"), NGX_HTTP_SP_LLM_NO_STORE }
+    };
+
+    for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (word->len == known[i].word.len
+            && ngx_strncasecmp(word->data, known[i].word.data, word->len)
+               == 0)
+        {
+            return known[i].means;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_cache_judge(ngx_http_sp_llm_ctx_t *ctx)
+{
+    sp_replay_t               entry;
+    ngx_http_sp_llm_cache_t  *cache;
+
+    cache = ctx->cache;
+
+    if (cache->op.op.result == NGX_SP_OP_TIMEOUT
+        || cache->op.op.result == NGX_SP_OP_UNAVAILABLE)
+    {
+        /* nor is an answer brought to who cannot take it */
+
+        cache->keep = 0;
+
+        return ngx_http_sp_llm_cache_status(ctx,
+                                  NGX_HTTP_SP_LLM_CACHE_UNAVAILABLE,
+                                  "sallyport; fwd=bypass; "
+                                  "detail=unavailable");
+    }
+
+    /* what is none of ours is written over */
+
+    if (sp_replay_read(&entry, (char *) cache->reply.data, cache->reply.len)
+        != 0
+        || entry.state != SP_REPLAY_ANSWER
+        || ngx_memcmp(entry.fingerprint, cache->key, NGX_HTTP_SP_LLM_HASH)
+           != 0)
+    {
+        return ngx_http_sp_llm_cache_status(ctx, NGX_HTTP_SP_LLM_CACHE_MISS,
+                                            "sallyport; fwd=miss");
+    }
+
+    cache->keep = 0;
+
+    return ngx_http_sp_llm_cache_hit(ctx, &entry);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_cache_hit(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_replay_t *entry)
+{
+    if (ngx_http_sp_llm_cache_status(ctx, NGX_HTTP_SP_LLM_CACHE_HIT,
+                                     "sallyport; hit")
+        == NGX_ERROR
+        || ngx_http_sp_llm_cache_turn(ctx, entry) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
-    text->len = persona->text.len;
+    if (ctx->flight != NULL) {
+        ngx_http_sp_llm_cache_flight(ctx, entry);
+    }
 
-    *age = ngx_current_msec - persona->loaded;
+    return ngx_http_sp_llm_replay_send(ctx, entry);
+}
 
-    ngx_queue_remove(&persona->queue);
-    ngx_queue_insert_head(&ngx_http_sp_llm_cache.used, &persona->queue);
+
+/* no model is asked, so nothing is spent; to the chat it is a turn like any */
+
+static ngx_int_t
+ngx_http_sp_llm_cache_turn(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_replay_t *entry)
+{
+    ngx_http_sp_turn_t  *turn;
+
+    turn = ngx_http_sp_turn(ctx->request);
+    if (turn == NULL) {
+        return NGX_ERROR;
+    }
+
+    turn->alias = ctx->check.model->alias;
+    turn->stream = ctx->check.stream;
+    turn->finish = NGX_HTTP_SP_TURN_CACHED;
+    turn->error = NGX_HTTP_SP_TURN_OK;
+    turn->status = NGX_HTTP_OK;
+
+    turn->finish_reason.data = (u_char *) entry->finish.data;
+    turn->finish_reason.len = entry->finish.len;
+    turn->assistant_text.data = (u_char *) entry->text.data;
+    turn->assistant_text.len = entry->text.len;
+
+    if (ctx->check.chat != NULL) {
+        ngx_http_sp_llm_turn_chat(ctx->request, ctx->check.chat, turn);
+    }
+
+    /* what cannot be accepted is logged by the core */
+
+    (void) ngx_http_sp_settle(ctx->request);
 
     return NGX_OK;
 }
 
 
-void
-ngx_http_sp_llm_cache_store(const ngx_str_t *key, const ngx_str_t *text)
-{
-    u_char                     *p;
-    ngx_queue_t                *q;
-    ngx_http_sp_llm_persona_t  *persona;
-
-    ngx_http_sp_llm_cache_forget(key);
-
-    if (text->len > NGX_HTTP_SP_LLM_CACHE_TEXT) {
-        return;
-    }
-
-    if (ngx_http_sp_llm_cache.n == NGX_HTTP_SP_LLM_CACHE_ENTRIES) {
-        q = ngx_queue_last(&ngx_http_sp_llm_cache.used);
-
-        ngx_http_sp_llm_cache_delete(
-                   ngx_queue_data(q, ngx_http_sp_llm_persona_t, queue));
-    }
-
-    persona = ngx_alloc(sizeof(ngx_http_sp_llm_persona_t) + key->len
-                        + text->len, ngx_cycle->log);
-    if (persona == NULL) {
-        return;
-    }
-
-    p = (u_char *) (persona + 1);
-
-    persona->sn.str.len = key->len;
-    persona->sn.str.data = p;
-    persona->sn.node.key = ngx_crc32_short(key->data, key->len);
-
-    p = ngx_cpymem(p, key->data, key->len);
-
-    persona->text.len = text->len;
-    persona->text.data = p;
-    persona->loaded = ngx_current_msec;
-
-    ngx_memcpy(p, text->data, text->len);
-
-    ngx_rbtree_insert(&ngx_http_sp_llm_cache.rbtree, &persona->sn.node);
-    ngx_queue_insert_head(&ngx_http_sp_llm_cache.used, &persona->queue);
-
-    ngx_http_sp_llm_cache.n++;
-}
-
-
-void
-ngx_http_sp_llm_cache_forget(const ngx_str_t *key)
-{
-    ngx_http_sp_llm_persona_t  *persona;
-
-    persona = ngx_http_sp_llm_cache_lookup(key);
-
-    if (persona != NULL) {
-        ngx_http_sp_llm_cache_delete(persona);
-    }
-}
-
-
-static ngx_http_sp_llm_persona_t *
-ngx_http_sp_llm_cache_lookup(const ngx_str_t *key)
-{
-    ngx_str_t  name;
-
-    name = *key;
-
-    return (ngx_http_sp_llm_persona_t *)
-               ngx_str_rbtree_lookup(&ngx_http_sp_llm_cache.rbtree, &name,
-                                     ngx_crc32_short(key->data, key->len));
-}
-
+/* who sends the same key again is given this answer, wherever it is from */
 
 static void
-ngx_http_sp_llm_cache_delete(ngx_http_sp_llm_persona_t *persona)
+ngx_http_sp_llm_cache_flight(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_replay_t *entry)
 {
-    ngx_rbtree_delete(&ngx_http_sp_llm_cache.rbtree, &persona->sn.node);
-    ngx_queue_remove(&persona->queue);
+    ngx_str_t  *type;
 
-    ngx_http_sp_llm_cache.n--;
+    type = &ctx->request->headers_out.content_type;
 
-    ngx_free(persona);
+    type->data = (u_char *) entry->type.data;
+    type->len = entry->type.len;
+
+    ngx_memzero(&ctx->capture, sizeof(ngx_http_sp_llm_capture_t));
+
+    ctx->capture.data = (u_char *) entry->body.data;
+    ctx->capture.len = entry->body.len;
+    ctx->capture.whole = 1;
+
+    ngx_http_sp_llm_flight_end(ctx->flight, ngx_http_sp_turn(ctx->request));
+}
+
+
+/* RFC 9211; NGX_DECLINED, or NGX_ERROR */
+
+static ngx_int_t
+ngx_http_sp_llm_cache_status(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_http_sp_llm_cache_e status, const char *value)
+{
+    ngx_str_t  text;
+
+    ctx->cache->status = status;
+
+    text.data = (u_char *) value;
+    text.len = ngx_strlen(value);
+
+    return (ngx_http_sp_add_header(ctx->request, "Cache-Status", &text)
+            == NGX_OK)
+           ? NGX_DECLINED : NGX_ERROR;
+}
+
+
+/* the answer has ended, its last bytes are still to be passed on */
+
+void
+ngx_http_sp_llm_cache_keep(ngx_http_sp_llm_ctx_t *ctx)
+{
+    sp_replay_t               entry;
+    const ngx_str_t          *type;
+    ngx_http_sp_llm_cache_t  *cache;
+
+    cache = ctx->cache;
+
+    if (cache == NULL || !cache->keep) {
+        return;
+    }
+
+    cache->keep = 0;
+
+    if (!ngx_http_sp_llm_cache_whole(ctx)) {
+        return;
+    }
+
+    type = &ctx->request->headers_out.content_type;
+
+    ngx_memzero(&entry, sizeof(sp_replay_t));
+
+    entry.state = SP_REPLAY_ANSWER;
+    ngx_memcpy(entry.fingerprint, cache->key, NGX_HTTP_SP_LLM_HASH);
+    entry.type.data = (char *) type->data;
+    entry.type.len = type->len;
+    entry.body.data = (char *) ctx->capture.data;
+    entry.body.len = ctx->capture.len;
+    entry.text.data = (char *) ctx->turn->assistant_text.data;
+    entry.text.len = ctx->turn->assistant_text.len;
+    entry.finish.data = (char *) ctx->turn->finish_reason.data;
+    entry.finish.len = ctx->turn->finish_reason.len;
+
+    ngx_http_sp_llm_store_set(cache, &entry);
+}
+
+
+/*
+ * Each choice has come to its own end: what was cut by a limit, declined or
+ * ended by a filter is no answer for others, nor is one that was refused.
+ */
+
+static ngx_uint_t
+ngx_http_sp_llm_cache_whole(const ngx_http_sp_llm_ctx_t *ctx)
+{
+    return ctx->turn != NULL
+           && ctx->turn->finish == NGX_HTTP_SP_TURN_COMPLETE
+           && ctx->turn->error == NGX_HTTP_SP_TURN_OK
+           && !ctx->response.curtailed
+           && (ctx->check.chat == NULL || ngx_http_sp_llm_finished(ctx))
+           && !ctx->capture.over
+           && ctx->capture.len <= ctx->cache->store->size;
+}
+
+
+void
+ngx_http_sp_llm_cache_end(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_sp_llm_main_conf_t  *lmcf;
+
+    if (ctx->cache != NULL && ctx->cache->status != NGX_HTTP_SP_LLM_CACHE_NONE)
+    {
+        lmcf = ngx_http_get_module_main_conf(ctx->request,
+                                             ngx_http_sp_llm_module);
+
+        ngx_sp_metric_add(lmcf->cached[ctx->cache->status], 1);
+    }
 }

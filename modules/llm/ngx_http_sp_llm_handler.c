@@ -62,6 +62,10 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
 
     rc = ngx_http_sp_llm_replay(ctx);
 
+    if (rc == NGX_DECLINED) {
+        rc = ngx_http_sp_llm_cache(ctx);
+    }
+
     if (rc != NGX_DECLINED) {
         return rc;
     }
@@ -75,6 +79,8 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
     if (rc != NGX_OK) {
         return rc;
     }
+
+    ngx_http_sp_llm_capture(ctx);
 
     return ngx_http_sp_llm_start(r, ctx);
 }

@@ -138,6 +138,13 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       0,
       NULL },
 
+    { ngx_string("llm_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sp_llm_cache_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("llm_characters"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_sp_llm_characters,
@@ -457,6 +464,7 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     llcf->signer = NGX_CONF_UNSET_PTR;
     llcf->keepalive = NGX_CONF_UNSET_MSEC;
     llcf->idempotency = NGX_CONF_UNSET_PTR;
+    llcf->cache = NGX_CONF_UNSET_PTR;
     llcf->characters = NGX_CONF_UNSET_PTR;
     llcf->character_timeout = NGX_CONF_UNSET_MSEC;
     llcf->character_cache = NGX_CONF_UNSET_MSEC;
@@ -483,6 +491,7 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->signer, prev->signer, NULL);
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
     ngx_conf_merge_ptr_value(conf->idempotency, prev->idempotency, NULL);
+    ngx_conf_merge_ptr_value(conf->cache, prev->cache, NULL);
     ngx_conf_merge_ptr_value(conf->characters, prev->characters, NULL);
     ngx_conf_merge_msec_value(conf->character_timeout,
                               prev->character_timeout, 1000);
@@ -522,12 +531,12 @@ ngx_http_sp_llm_init_process(ngx_cycle_t *cycle)
 
     ngx_http_sp_llm_replay_init();
 
-    return ngx_http_sp_llm_cache_init(cycle);
+    return ngx_http_sp_llm_copies_init(cycle);
 }
 
 
 static void
 ngx_http_sp_llm_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_http_sp_llm_cache_exit();
+    ngx_http_sp_llm_copies_exit();
 }

@@ -119,7 +119,7 @@ ngx_http_sp_llm_persona_find(ngx_http_request_t *r,
     }
 
     for (i = 0; i < 2; i++) {
-        rc = ngx_http_sp_llm_cache_find(r->pool, &keys[i], &ctx->persona.text,
+        rc = ngx_http_sp_llm_copies_find(r->pool, &keys[i], &ctx->persona.text,
                                         &age);
         if (rc == NGX_ERROR
             || (rc == NGX_OK && age < ctx->check.conf->character_cache))
@@ -244,8 +244,8 @@ ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
     }
 
     if (ctx->persona.text.len == 0) {
-        ngx_http_sp_llm_cache_forget(&own);
-        ngx_http_sp_llm_cache_forget(&shared);
+        ngx_http_sp_llm_copies_forget(&own);
+        ngx_http_sp_llm_copies_forget(&shared);
 
         (void) ngx_http_sp_error(r, NGX_HTTP_NOT_FOUND,
                                  "character_not_found",
@@ -257,12 +257,12 @@ ngx_http_sp_llm_persona_loaded(ngx_http_request_t *r,
     /* one that was public, or was not, leaves no copy of that time */
 
     if (ctx->persona.shared) {
-        ngx_http_sp_llm_cache_forget(&own);
-        ngx_http_sp_llm_cache_store(&shared, &ctx->persona.text);
+        ngx_http_sp_llm_copies_forget(&own);
+        ngx_http_sp_llm_copies_store(&shared, &ctx->persona.text);
 
     } else {
-        ngx_http_sp_llm_cache_forget(&shared);
-        ngx_http_sp_llm_cache_store(&own, &ctx->persona.text);
+        ngx_http_sp_llm_copies_forget(&shared);
+        ngx_http_sp_llm_copies_store(&own, &ctx->persona.text);
     }
 
     return ngx_http_sp_llm_persona_ready(r, ctx);

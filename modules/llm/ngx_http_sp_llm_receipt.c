@@ -24,7 +24,6 @@ static ngx_int_t ngx_http_sp_llm_receipt_key(ngx_conf_t *cf, ngx_str_t *path,
 static ngx_int_t ngx_http_sp_llm_receipt_context(ngx_conf_t *cf,
     ngx_http_sp_llm_signer_t *signer);
 static void ngx_http_sp_llm_receipt_cleanup(void *data);
-static ngx_uint_t ngx_http_sp_llm_receipt_asked(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sp_llm_receipt_make(ngx_http_request_t *r,
     ngx_http_sp_llm_signer_t *signer, ngx_http_sp_turn_t *turn);
 static void ngx_http_sp_llm_receipt_text(ngx_http_request_t *r,
@@ -168,7 +167,7 @@ ngx_http_sp_llm_receipt(ngx_http_sp_llm_ctx_t *ctx)
 
     ngx_str_null(&ctx->turn->receipt);
 
-    if (signer == NULL || !ngx_http_sp_llm_receipt_asked(r)) {
+    if (!ngx_http_sp_llm_receipt_wanted(ctx)) {
         return NGX_OK;
     }
 
@@ -184,12 +183,19 @@ ngx_http_sp_llm_receipt(ngx_http_sp_llm_ctx_t *ctx)
 }
 
 
-static ngx_uint_t
-ngx_http_sp_llm_receipt_asked(ngx_http_request_t *r)
+ngx_uint_t
+ngx_http_sp_llm_receipt_wanted(const ngx_http_sp_llm_ctx_t *ctx)
 {
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t     *h;
+    ngx_http_request_t  *r;
 
     static ngx_str_t  name = ngx_string("X-Receipt");
+
+    if (ctx->check.conf->signer == NULL) {
+        return 0;
+    }
+
+    r = ctx->request;
 
     h = ngx_http_sp_next_header(&r->headers_in.headers, &name, NULL);
 

@@ -11,7 +11,6 @@
 
 #include "ngx_http_sp_llm_replay.h"
 
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 
 
@@ -26,13 +25,13 @@ static ngx_int_t ngx_http_sp_llm_replay_key(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_int_t ngx_http_sp_llm_replay_names(
     ngx_http_sp_llm_flight_t *flight, const ngx_str_t *key);
-static ngx_int_t ngx_http_sp_llm_replay_hash(const ngx_str_t *parts,
-    ngx_uint_t n, u_char *hash);
 static ngx_int_t ngx_http_sp_llm_replay_enter(
     ngx_http_sp_llm_flight_t *flight);
 static ngx_int_t ngx_http_sp_llm_replay_judge(
     ngx_http_sp_llm_flight_t *flight);
 static ngx_int_t ngx_http_sp_llm_replay_entry(
+    ngx_http_sp_llm_flight_t *flight, const sp_replay_t *entry);
+static ngx_int_t ngx_http_sp_llm_replay_again(
     ngx_http_sp_llm_flight_t *flight, const sp_replay_t *entry);
 static ngx_int_t ngx_http_sp_llm_replay_conflict(
     ngx_http_sp_llm_flight_t *flight);
@@ -217,10 +216,11 @@ static ngx_int_t
 ngx_http_sp_llm_replay_names(ngx_http_sp_llm_flight_t *flight,
     const ngx_str_t *key)
 {
-    u_char                        *p, hash[32];
+    u_char                        *p, name[NGX_HTTP_SP_LLM_HASH];
     ngx_int_t                      rc;
-    ngx_str_t                      asked[3], whose[2];
+    ngx_str_t                      body;
     ngx_http_request_t            *r;
+    ngx_http_sp_llm_hash_t         asked, whose;
     const ngx_http_sp_identity_t  *identity;
 
     r = flight->ctx->request;
@@ -234,29 +234,34 @@ ngx_http_sp_llm_replay_names(ngx_http_sp_llm_flight_t *flight,
                                  "or leave it out");
     }
 
-    rc = ngx_http_sp_body(r, &asked[2]);
+    rc = ngx_http_sp_body(r, &body);
 
     if (rc != NGX_OK) {
         return rc;
     }
 
-    whose[0] = identity->sub;
-    whose[1] = *key;
+    ngx_http_sp_llm_hash_begin(&whose);
+    ngx_http_sp_llm_hash_add(&whose, &identity->sub);
+    ngx_http_sp_llm_hash_add(&whose, key);
 
-    asked[0] = r->unparsed_uri;
-    asked[1].data = (u_char *) flight->ctx->check.dialect->name;
-    asked[1].len = ngx_strlen(flight->ctx->check.dialect->name);
+    ngx_http_sp_llm_hash_begin(&asked);
+    ngx_http_sp_llm_hash_add(&asked, &r->unparsed_uri);
+    ngx_http_sp_llm_hash_word(&asked, flight->ctx->check.dialect->name);
+    ngx_http_sp_llm_hash_add(&asked, &body);
 
-    if (ngx_http_sp_llm_replay_hash(whose, 2, hash) != NGX_OK
-        || ngx_http_sp_llm_replay_hash(asked, 3, flight->marker.fingerprint)
-           != NGX_OK
+    /* both, since each gives its memory back */
+
+    rc = ngx_http_sp_llm_hash_end(&whose, name);
+
+    if (ngx_http_sp_llm_hash_end(&asked, flight->marker.fingerprint) != NGX_OK
+        || rc != NGX_OK
         || RAND_bytes(flight->marker.owner, SP_REPLAY_OWNER) != 1)
     {
         return NGX_ERROR;
     }
 
     p = ngx_cpymem(flight->name, "idempotency:", sizeof("idempotency:") - 1);
-    (void) ngx_hex_dump(p, hash, sizeof(hash));
+    (void) ngx_hex_dump(p, name, sizeof(name));
 
     flight->sn.str.data = flight->name;
     flight->sn.str.len = NGX_HTTP_SP_LLM_NAME;
@@ -265,39 +270,6 @@ ngx_http_sp_llm_replay_names(ngx_http_sp_llm_flight_t *flight,
     flight->marker.state = SP_REPLAY_RUNNING;
 
     return NGX_OK;
-}
-
-
-/* SHA-256 of the parts, each behind its length */
-
-static ngx_int_t
-ngx_http_sp_llm_replay_hash(const ngx_str_t *parts, ngx_uint_t n,
-    u_char *hash)
-{
-    int          ok;
-    uint64_t     len;
-    EVP_MD_CTX  *md;
-    ngx_uint_t   i;
-
-    md = EVP_MD_CTX_new();
-    if (md == NULL) {
-        return NGX_ERROR;
-    }
-
-    ok = EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-
-    for (i = 0; ok == 1 && i < n; i++) {
-        len = parts[i].len;
-
-        ok = EVP_DigestUpdate(md, &len, sizeof(len)) == 1
-             && EVP_DigestUpdate(md, parts[i].data, parts[i].len) == 1;
-    }
-
-    ok = (ok == 1) && EVP_DigestFinal_ex(md, hash, NULL) == 1;
-
-    EVP_MD_CTX_free(md);
-
-    return ok ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -393,10 +365,44 @@ ngx_http_sp_llm_replay_entry(ngx_http_sp_llm_flight_t *flight,
         return ngx_http_sp_llm_replay_unkept(flight);
 
     default: /* SP_REPLAY_ANSWER */
-        ngx_http_sp_llm_replay_count(flight, NGX_HTTP_SP_LLM_REPLAY_SENT);
-
-        return ngx_http_sp_llm_replay_send(flight->ctx, entry);
+        return ngx_http_sp_llm_replay_again(flight, entry);
     }
+}
+
+
+/* no model is asked, so nothing is spent, and its turn was stored already */
+
+static ngx_int_t
+ngx_http_sp_llm_replay_again(ngx_http_sp_llm_flight_t *flight,
+    const sp_replay_t *entry)
+{
+    ngx_http_request_t     *r;
+    ngx_http_sp_turn_t     *turn;
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    static ngx_str_t  yes = ngx_string("true");
+
+    ctx = flight->ctx;
+    r = ctx->request;
+
+    ngx_http_sp_llm_replay_count(flight, NGX_HTTP_SP_LLM_REPLAY_SENT);
+
+    turn = ngx_http_sp_turn(r);
+    if (turn == NULL) {
+        return NGX_ERROR;
+    }
+
+    turn->alias = ctx->check.model->alias;
+    turn->stream = ctx->check.stream;
+    turn->finish = NGX_HTTP_SP_TURN_REPLAYED;
+    turn->status = NGX_HTTP_OK;
+
+    /* what cannot be accepted is logged by the core */
+
+    (void) ngx_http_sp_settle(r);
+
+    return (ngx_http_sp_add_header(r, "Idempotency-Replayed", &yes) == NGX_OK)
+           ? ngx_http_sp_llm_replay_send(ctx, entry) : NGX_ERROR;
 }
 
 
@@ -499,7 +505,13 @@ ngx_http_sp_llm_replay_end(ngx_http_request_t *r,
 
     ctx = ngx_http_sp_llm_find_ctx(r);
 
-    if (ctx != NULL && ctx->flight != NULL) {
+    if (ctx == NULL) {
+        return;
+    }
+
+    if (ctx->flight != NULL) {
         ngx_http_sp_llm_flight_end(ctx->flight, outcome->turn);
     }
+
+    ngx_http_sp_llm_cache_end(ctx);
 }

@@ -30,13 +30,30 @@ ngx_http_sp_llm_capture_init(void)
 }
 
 
-void
-ngx_http_sp_llm_capture(ngx_http_sp_llm_ctx_t *ctx, size_t max)
-{
-    ngx_memzero(&ctx->capture, sizeof(ngx_http_sp_llm_capture_t));
+/* as much as one of those who want it takes */
 
-    ctx->capture.max = max;
-    ctx->capture.on = 1;
+void
+ngx_http_sp_llm_capture(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_sp_llm_cache_t    *cache;
+    ngx_http_sp_llm_flight_t   *flight;
+    ngx_http_sp_llm_capture_t  *capture;
+
+    cache = ctx->cache;
+    flight = ctx->flight;
+    capture = &ctx->capture;
+
+    ngx_memzero(capture, sizeof(ngx_http_sp_llm_capture_t));
+
+    if (flight != NULL && flight->state == NGX_HTTP_SP_LLM_RUNNING) {
+        capture->max = flight->store->size;
+    }
+
+    if (cache != NULL && cache->keep) {
+        capture->max = ngx_max(capture->max, cache->store->size);
+    }
+
+    capture->on = (capture->max != 0);
 }
 
 
@@ -79,6 +96,8 @@ ngx_http_sp_llm_capture_filter(ngx_http_request_t *r, ngx_chain_t *in)
         if (ctx->flight != NULL) {
             ngx_http_sp_llm_flight_end(ctx->flight, ctx->turn);
         }
+
+        ngx_http_sp_llm_cache_keep(ctx);
     }
 
     return ngx_http_next_body_filter(r, in);

@@ -73,17 +73,36 @@ static ngx_int_t
 ngx_http_sp_llm_replay_arg(ngx_conf_t *cf, ngx_http_sp_llm_store_t *store,
     ngx_str_t *arg)
 {
+    ngx_int_t  rc;
+    ngx_str_t  value;
+
+    if (ngx_sp_conf_arg(arg, "wait=", &value)) {
+        return ngx_http_sp_llm_replay_time(cf, arg, &value, 0,
+                                           3600 * 1000, &store->wait);
+    }
+
+    rc = ngx_http_sp_llm_store_arg(cf, store, arg);
+
+    if (rc == NGX_DECLINED) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", expected ttl=TIME, "
+                           "wait=TIME or max_size=SIZE", arg);
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_sp_llm_store_arg(ngx_conf_t *cf, ngx_http_sp_llm_store_t *store,
+    ngx_str_t *arg)
+{
     ssize_t    size;
     ngx_str_t  value;
 
     if (ngx_sp_conf_arg(arg, "ttl=", &value)) {
         return ngx_http_sp_llm_replay_time(cf, arg, &value, 1000,
                                            7 * 24 * 3600 * 1000, &store->ttl);
-    }
-
-    if (ngx_sp_conf_arg(arg, "wait=", &value)) {
-        return ngx_http_sp_llm_replay_time(cf, arg, &value, 0,
-                                           3600 * 1000, &store->wait);
     }
 
     if (ngx_sp_conf_arg(arg, "max_size=", &value)) {
@@ -101,10 +120,7 @@ ngx_http_sp_llm_replay_arg(ngx_conf_t *cf, ngx_http_sp_llm_store_t *store,
         return NGX_OK;
     }
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\", expected ttl=TIME, "
-                       "wait=TIME or max_size=SIZE", arg);
-    return NGX_ERROR;
+    return NGX_DECLINED;
 }
 
 

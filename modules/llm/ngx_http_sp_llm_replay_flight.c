@@ -145,8 +145,6 @@ ngx_http_sp_llm_flight_run(ngx_http_sp_llm_flight_t *flight)
 {
     flight->state = NGX_HTTP_SP_LLM_RUNNING;
 
-    ngx_http_sp_llm_capture(flight->ctx, flight->store->size);
-
     if (flight->timer.timer_set) {
         ngx_del_timer(&flight->timer);
     }
@@ -229,15 +227,17 @@ ngx_http_sp_llm_flight_answer(ngx_http_sp_llm_flight_t *flight,
     capture = &flight->ctx->capture;
     type = &flight->ctx->request->headers_out.content_type;
 
-    if (turn == NULL || turn->finish != NGX_HTTP_SP_TURN_COMPLETE
-        || !capture->whole)
+    if (turn == NULL || !capture->whole
+        || (turn->finish != NGX_HTTP_SP_TURN_COMPLETE
+            && turn->finish != NGX_HTTP_SP_TURN_CACHED))
     {
         ngx_http_sp_llm_store_put(flight, NULL, 0);
         return;
     }
 
     entry = flight->marker;
-    entry.state = capture->over ? SP_REPLAY_UNKEPT : SP_REPLAY_ANSWER;
+    entry.state = (capture->over || capture->len > flight->store->size)
+                  ? SP_REPLAY_UNKEPT : SP_REPLAY_ANSWER;
     entry.type.data = (char *) type->data;
     entry.type.len = type->len;
     entry.body.data = (char *) capture->data;

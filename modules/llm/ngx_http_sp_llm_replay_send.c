@@ -2,15 +2,13 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * A kept answer: a stream at once, whatever time the first one took.  No model
- * is asked, so nothing is spent, and its turn was stored already.
+ * A kept answer, sent: a stream at once, whatever time the first one took.
  */
 
 
 #include "ngx_http_sp_llm_replay.h"
 
 
-static ngx_int_t ngx_http_sp_llm_replay_turn(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_replay_stream(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *body);
 
@@ -22,8 +20,6 @@ ngx_http_sp_llm_replay_send(ngx_http_sp_llm_ctx_t *ctx,
     char                *type;
     ngx_str_t            body;
     ngx_http_request_t  *r;
-
-    static ngx_str_t  yes = ngx_string("true");
 
     r = ctx->request;
 
@@ -38,38 +34,9 @@ ngx_http_sp_llm_replay_send(ngx_http_sp_llm_ctx_t *ctx,
     body.data = (u_char *) entry->body.data;
     body.len = entry->body.len;
 
-    if (ngx_http_sp_llm_replay_turn(ctx) != NGX_OK
-        || ngx_http_sp_add_header(r, "Idempotency-Replayed", &yes) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     return ctx->check.stream
            ? ngx_http_sp_llm_replay_stream(ctx, &body)
            : ngx_http_sp_send(r, NGX_HTTP_OK, type, &body);
-}
-
-
-static ngx_int_t
-ngx_http_sp_llm_replay_turn(ngx_http_sp_llm_ctx_t *ctx)
-{
-    ngx_http_sp_turn_t  *turn;
-
-    turn = ngx_http_sp_turn(ctx->request);
-    if (turn == NULL) {
-        return NGX_ERROR;
-    }
-
-    turn->alias = ctx->check.model->alias;
-    turn->stream = ctx->check.stream;
-    turn->finish = NGX_HTTP_SP_TURN_REPLAYED;
-    turn->status = NGX_HTTP_OK;
-
-    /* what cannot be accepted is logged by the core */
-
-    (void) ngx_http_sp_settle(ctx->request);
-
-    return NGX_OK;
 }
 
 

@@ -16,8 +16,7 @@
 /* of what was said, but is not at hand as a text */
 #define ngx_http_sp_llm_tokens(len)  (((len) + 3) / 4)
 
-static void ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
-    const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn);
+static ngx_uint_t ngx_http_sp_llm_paused(const sp_slice_t *reason);
 static ngx_int_t ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx,
@@ -69,7 +68,7 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
-static void
+void
 ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
     const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn)
 {
@@ -143,6 +142,10 @@ ngx_http_sp_llm_note_delta(ngx_http_sp_llm_ctx_t *ctx,
         return ngx_http_sp_llm_note_finish(ctx, delta);
     }
 
+    if (delta->kind == SP_DELTA_REFUSAL) {
+        ctx->response.curtailed = 1;
+    }
+
     if (delta->kind != SP_DELTA_TEXT || delta->choice != 0) {
         return NGX_OK;
     }
@@ -173,6 +176,12 @@ ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
         response->nfinished++;
     }
 
+    if ((delta->finish != SP_FINISH_STOP && delta->finish != SP_FINISH_TOOLS)
+        || ngx_http_sp_llm_paused(&delta->text))
+    {
+        response->curtailed = 1;
+    }
+
     if (delta->choice != 0 || delta->text.len == 0) {
         return NGX_OK;
     }
@@ -188,6 +197,18 @@ ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
                                                delta->text.len);
 
     return NGX_OK;
+}
+
+
+/* Anthropic's: the client is to ask for the rest of it */
+
+static ngx_uint_t
+ngx_http_sp_llm_paused(const sp_slice_t *reason)
+{
+    static const char  paused[] = "pause_turn";
+
+    return reason->len == sizeof(paused) - 1
+           && ngx_memcmp(reason->data, paused, sizeof(paused) - 1) == 0;
 }
 
 

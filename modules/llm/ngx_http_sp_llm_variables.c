@@ -2,16 +2,18 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * What the gateway itself has counted, for logs.
+ * What the gateway itself has counted and decided, for logs.
  */
 
 
-#include "ngx_http_sp_llm.h"
+#include "ngx_http_sp_llm_replay.h"
 
 
 static ngx_int_t ngx_http_sp_llm_variable_tokens(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_sp_llm_variable_tokenizer(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_sp_llm_variable_cache(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_http_sp_llm_ctx_t *ngx_http_sp_llm_variable_ctx(
     ngx_http_request_t *r, ngx_http_variable_value_t *v);
@@ -25,6 +27,9 @@ static ngx_http_variable_t  ngx_http_sp_llm_variables[] = {
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("llm_tokenizer"), NULL, ngx_http_sp_llm_variable_tokenizer,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("llm_cache_status"), NULL, ngx_http_sp_llm_variable_cache,
       0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
@@ -87,6 +92,45 @@ ngx_http_sp_llm_variable_tokenizer(ngx_http_request_t *r,
 
     ngx_http_sp_llm_variable_set(v, tokenizer->name.data,
                                  tokenizer->name.len);
+
+    return NGX_OK;
+}
+
+
+/* in the words of $upstream_cache_status */
+
+static ngx_int_t
+ngx_http_sp_llm_variable_cache(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t               word;
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_llm_find_ctx(r);
+
+    if (ctx == NULL
+        || ctx->cache == NULL
+        || ctx->cache->status == NGX_HTTP_SP_LLM_CACHE_NONE)
+    {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    switch (ctx->cache->status) {
+
+    case NGX_HTTP_SP_LLM_CACHE_HIT:
+        ngx_str_set(&word, "HIT");
+        break;
+
+    case NGX_HTTP_SP_LLM_CACHE_MISS:
+        ngx_str_set(&word, "MISS");
+        break;
+
+    default: /* NGX_HTTP_SP_LLM_CACHE_BYPASS, _UNAVAILABLE */
+        ngx_str_set(&word, "BYPASS");
+    }
+
+    ngx_http_sp_llm_variable_set(v, word.data, word.len);
 
     return NGX_OK;
 }

@@ -17,6 +17,7 @@
 #include "ngx_http_sp_core.h"
 
 #include "sp_match.h"
+#include "sp_siphash.h"
 #include "sp_unicode.h"
 
 
@@ -64,6 +65,8 @@ typedef struct {
     ngx_array_t                  *terms;     /* ..._term_t */
     ngx_array_t                  *literals;  /* sp_match_term_t, the same */
     const sp_match_t             *match;     /* NULL: no rules */
+    ngx_str_t                     policy;    /* a digest of all files */
+    u_char                        digest[SP_SIPHASH_LEN];
     ngx_sp_metric_t              *scanned[2];  /* by direction */
 } ngx_http_sp_moderation_main_conf_t;
 

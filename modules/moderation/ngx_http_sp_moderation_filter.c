@@ -40,6 +40,7 @@ static ngx_int_t ngx_http_sp_moderation_rest(
     ngx_http_sp_moderation_text_t *mod, ngx_http_sp_text_t *text,
     uint64_t from);
 static void ngx_http_sp_moderation_close(void *state);
+static const ngx_str_t *ngx_http_sp_moderation_policy(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sp_moderation_judge(
     ngx_http_sp_moderation_text_t *mod, ngx_http_sp_text_t *text);
 static ngx_uint_t ngx_http_sp_moderation_excepted(
@@ -65,7 +66,8 @@ const ngx_http_sp_filter_t  ngx_http_sp_moderation_filter = {
     ngx_http_sp_moderation_wants,
     ngx_http_sp_moderation_open,
     ngx_http_sp_moderation_feed,
-    ngx_http_sp_moderation_close
+    ngx_http_sp_moderation_close,
+    ngx_http_sp_moderation_policy
 };
 
 
@@ -216,6 +218,17 @@ static void
 ngx_http_sp_moderation_close(void *state)
 {
     ngx_http_sp_moderation_done(state);
+}
+
+
+static const ngx_str_t *
+ngx_http_sp_moderation_policy(ngx_http_request_t *r)
+{
+    const ngx_http_sp_moderation_main_conf_t  *mmcf;
+
+    mmcf = ngx_http_get_module_main_conf(r, ngx_http_sp_moderation_module);
+
+    return &mmcf->policy;
 }
 
 

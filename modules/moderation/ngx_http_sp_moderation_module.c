@@ -241,6 +241,7 @@ ngx_http_sp_moderation_create_main_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     mmcf->match = NULL;
+     *     mmcf->digest = { 0 };
      *     mmcf->scanned = { NULL, NULL };
      */
 
@@ -255,6 +256,9 @@ ngx_http_sp_moderation_create_main_conf(ngx_conf_t *cf)
     {
         return NULL;
     }
+
+    mmcf->policy.data = mmcf->digest;
+    mmcf->policy.len = SP_SIPHASH_LEN;
 
     return mmcf;
 }

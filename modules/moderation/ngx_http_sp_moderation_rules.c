@@ -48,10 +48,16 @@ ngx_http_sp_moderation_load(ngx_conf_t *cf,
     ngx_int_t                         rc;
     ngx_str_t                         content;
     ngx_http_sp_moderation_parser_t   parser;
+    uint8_t                           former[SP_SIPHASH_LEN];
 
     if (ngx_http_sp_moderation_read(cf, file, &content) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    /* those of the files before go into that of this one */
+
+    ngx_memcpy(former, mmcf->digest, SP_SIPHASH_LEN);
+    sp_siphash(mmcf->digest, former, content.data, content.len);
 
     ngx_memzero(&parser, sizeof(ngx_http_sp_moderation_parser_t));
 

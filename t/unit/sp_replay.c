@@ -27,6 +27,10 @@ make(sp_replay_t *entry, char *dst)
     entry->type.len = 4;
     entry->body.data = "data: {}\n\n";
     entry->body.len = 10;
+    entry->text.data = "Hello";
+    entry->text.len = 5;
+    entry->finish.data = "stop";
+    entry->finish.len = 4;
 
     return sp_replay_write(entry, dst);
 }
@@ -48,6 +52,8 @@ main(void)
     TAP_OK(entry.owner[15] == 'o', "its owner");
     same(&entry.type, "text", "type");
     same(&entry.body, "data: {}\n\n", "body");
+    same(&entry.text, "Hello", "what was said");
+    same(&entry.finish, "stop", "its end");
 
     entry.type.len = 0;
     bad = sp_replay_write(&entry, bare);
@@ -65,7 +71,7 @@ main(void)
     TAP_OK(sp_replay_read(&entry, data, len) != 0, "a size over the rest");
 
     (void) make(&entry, data);
-    data[3] = '2';
+    data[3] = '1';
     TAP_OK(sp_replay_read(&entry, data, len) != 0, "another version");
 
     (void) make(&entry, data);

@@ -79,7 +79,7 @@ declare
 begin
     if not coalesce((turn ->> 'store')::boolean, false)
        or turn_user is null or turn_char is null
-       or turn ->> 'outcome' not in ('complete', 'partial')
+       or turn ->> 'outcome' not in ('complete', 'partial', 'cached')
        or question = '' or answer = ''
     then
         return;

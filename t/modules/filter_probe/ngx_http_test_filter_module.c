@@ -37,11 +37,11 @@ static const ngx_http_sp_filter_t  ngx_http_test_filters[] = {
 
     { NGX_HTTP_SP_ABI, ngx_string("angles"), 500, NGX_HTTP_SP_OUTPUT,
       sizeof(ngx_http_test_filter_state_t), ngx_http_test_filter_wants, NULL,
-      ngx_http_test_filter_angles, NULL },
+      ngx_http_test_filter_angles, NULL, NULL },
 
     { NGX_HTTP_SP_ABI, ngx_string("parens"), 600, NGX_HTTP_SP_OUTPUT,
       sizeof(ngx_http_test_filter_state_t), ngx_http_test_filter_wants, NULL,
-      ngx_http_test_filter_parens, NULL }
+      ngx_http_test_filter_parens, NULL, NULL }
 };
 
 

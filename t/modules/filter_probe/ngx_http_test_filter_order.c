@@ -27,10 +27,10 @@ static void ngx_http_test_order_end_beta(ngx_http_request_t *r,
 static const ngx_http_sp_filter_t  ngx_http_test_order_filters[] = {
 
     { NGX_HTTP_SP_ABI, ngx_string("beta"), 700, NGX_HTTP_SP_INPUT, 1,
-      ngx_http_test_filter_wants, NULL, ngx_http_test_order_beta, NULL },
+      ngx_http_test_filter_wants, NULL, ngx_http_test_order_beta, NULL, NULL },
 
     { NGX_HTTP_SP_ABI, ngx_string("alpha"), 700, NGX_HTTP_SP_INPUT, 1,
-      ngx_http_test_filter_wants, NULL, ngx_http_test_order_alpha, NULL }
+      ngx_http_test_filter_wants, NULL, ngx_http_test_order_alpha, NULL, NULL }
 };
 
 
