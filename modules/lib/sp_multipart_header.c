@@ -64,8 +64,14 @@ sp_multipart_boundary(const char *type, size_t len, sp_slice_t *boundary)
             break;
         }
 
-        if (!sp_multipart_is(&name, "boundary")) {
+        if (name.len < 8 || strncasecmp(name.data, "boundary", 8) != 0) {
             continue;
+        }
+
+        /* in pieces, or encoded (RFC 2231): not everybody reads that */
+
+        if (name.len != 8) {
+            return SP_MULTIPART_NO_BOUNDARY;
         }
 
         if (boundary->data != NULL) {

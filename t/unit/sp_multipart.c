@@ -126,6 +126,8 @@ static const struct {
     { "multipart/form-data; boundary=\"a\\b\"", SP_MULTIPART_NO_BOUNDARY },
     { "multipart/form-data; boundary=a; boundary=b",
       SP_MULTIPART_NO_BOUNDARY },
+    { "multipart/form-data; boundary=a; boundary*=utf-8''b",
+      SP_MULTIPART_NO_BOUNDARY },
     { "multipart/form-data; boundary=\xc3\xa9", SP_MULTIPART_NO_BOUNDARY },
     { "multipart/form-data, boundary=a", SP_MULTIPART_TYPE },
     { "multipart/form-database; boundary=a", SP_MULTIPART_TYPE },
