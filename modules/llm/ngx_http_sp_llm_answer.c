@@ -227,7 +227,6 @@ ngx_http_sp_llm_content_encoding(ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
-
 static ngx_int_t
 ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 {
@@ -346,6 +345,27 @@ ngx_http_sp_llm_stream_header(ngx_http_sp_llm_ctx_t *ctx)
 #endif
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sp_llm_send_stream_header(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->disable_not_modified = 1;
+
+    if (ngx_http_sp_llm_stream_header(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+
+    return ngx_http_send_header(r);
 }
 
 
