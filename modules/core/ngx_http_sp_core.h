@@ -7,6 +7,7 @@
  *     ngx_http_sp_core_step.h      steps, content handlers, end hooks,
  *                                  contexts, ops
  *     ngx_http_sp_core_request.h   body, identity, answers
+ *     ngx_http_sp_core_form.h      bodies that are multipart/form-data
  *     ngx_http_sp_core_filter.h    texts that are judged as they flow
  *     ngx_http_sp_core_trace.h     the trace that a request belongs to
  *     ngx_http_sp_core_chat.h      what goes into a prompt, turns
@@ -82,6 +83,7 @@ static const char *const  ngx_http_sp_load_order
 
 #include "ngx_http_sp_core_step.h"
 #include "ngx_http_sp_core_request.h"
+#include "ngx_http_sp_core_form.h"
 #include "ngx_http_sp_core_filter.h"
 #include "ngx_http_sp_core_trace.h"
 #include "ngx_http_sp_core_chat.h"

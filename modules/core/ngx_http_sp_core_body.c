@@ -12,7 +12,7 @@
 
 /* without "body_max_size"; 1m is NGINX's own default as well */
 #define NGX_HTTP_SP_BODY_MAX   (1024 * 1024)
-#define NGX_HTTP_SP_BODY_CHAT  (32 * 1024 * 1024)
+#define NGX_HTTP_SP_BODY_LARGE  (32 * 1024 * 1024)
 
 
 static ngx_http_request_body_filter_pt  ngx_http_next_request_body_filter;
@@ -26,7 +26,6 @@ static ngx_int_t ngx_http_sp_body_limit_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static void ngx_http_sp_body_drop(ngx_http_request_t *r);
 static void ngx_http_sp_body_main_reader(ngx_http_request_t *r);
-static ngx_int_t ngx_http_sp_body_limit(ngx_http_request_t *r, off_t size);
 static ngx_int_t ngx_http_sp_body_collect(ngx_http_request_t *r,
     ngx_str_t *data);
 static ngx_int_t ngx_http_sp_body_copy(ngx_http_request_t *r,
@@ -45,7 +44,7 @@ ngx_http_sp_body_init(ngx_conf_t *cf)
 }
 
 
-/* images ride in chats */
+/* images ride in chats, files in forms */
 
 static size_t
 ngx_http_sp_body_max(const ngx_http_sp_core_loc_conf_t *lcf)
@@ -54,8 +53,8 @@ ngx_http_sp_body_max(const ngx_http_sp_core_loc_conf_t *lcf)
         return lcf->body_max_size;
     }
 
-    return (lcf->dialect != NULL) ? NGX_HTTP_SP_BODY_CHAT
-                                  : NGX_HTTP_SP_BODY_MAX;
+    return (lcf->dialect != NULL || lcf->form) ? NGX_HTTP_SP_BODY_LARGE
+                                               : NGX_HTTP_SP_BODY_MAX;
 }
 
 
@@ -68,7 +67,7 @@ ngx_http_sp_body_merge(ngx_conf_t *cf, ngx_http_sp_core_loc_conf_t *conf)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (conf->dialect != NULL
+    if ((conf->dialect != NULL || conf->form)
         && clcf->client_max_body_size == NGX_HTTP_SP_BODY_MAX
         && ngx_http_sp_body_max(conf) > NGX_HTTP_SP_BODY_MAX)
     {
@@ -96,29 +95,17 @@ ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *data)
 
     body = &ctx->body;
 
-    if (!body->asked) {
+    if (!body->asked && r != r->main && !ngx_http_sp_decides(r)) {
 
-        if (r != r->main && !ngx_http_sp_decides(r)) {
+        /* it goes beside the main request: what that one has read */
 
-            /* it goes beside the main request: what that one has read */
-
-            return ngx_http_sp_body_collect(r, data);
-        }
-
-        rc = ngx_http_sp_body_read(r, ctx);
-
-        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            body->error = rc;
-        }
+        return ngx_http_sp_body_collect(r, data);
     }
 
-    if (body->error != NGX_OK) {
-        ngx_http_sp_error_share(r);
-        return body->error;
-    }
+    rc = ngx_http_sp_body_wait(r);
 
-    if (!body->done) {
-        return NGX_AGAIN;
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (!body->ready) {
@@ -138,9 +125,40 @@ ngx_http_sp_body(ngx_http_request_t *r, ngx_str_t *data)
 }
 
 
+ngx_int_t
+ngx_http_sp_body_wait(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_sp_core_ctx_t  *ctx;
+    ngx_http_sp_body_ctx_t  *body;
+
+    ctx = ngx_http_sp_core_ctx(r->main);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body = &ctx->body;
+
+    if (!body->asked) {
+        rc = ngx_http_sp_body_read(r, ctx);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            body->error = rc;
+        }
+    }
+
+    if (body->error != NGX_OK) {
+        ngx_http_sp_error_share(r);
+        return body->error;
+    }
+
+    return body->done ? NGX_OK : NGX_AGAIN;
+}
+
+
 /* a later location, or that of a subrequest, may take less */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sp_body_limit(ngx_http_request_t *r, off_t size)
 {
     off_t                         max;
@@ -284,6 +302,7 @@ ngx_http_sp_body_main_reader(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_sp_body_limit_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
+    ngx_int_t                rc;
     ngx_chain_t             *cl;
     ngx_http_sp_core_ctx_t  *ctx;
 
@@ -298,6 +317,15 @@ ngx_http_sp_body_limit_filter(ngx_http_request_t *r, ngx_chain_t *in)
         if (ctx->body.seen > ctx->body.max) {
             ctx->body.error = ngx_http_sp_body_too_large(r, ctx->body.max);
             return ctx->body.error;
+        }
+
+        if (ctx->body.form != NULL && !ctx->body.form_late) {
+            rc = ngx_http_sp_form_feed(r, ctx->body.form, in);
+
+            if (rc != NGX_OK) {
+                ctx->body.error = rc;
+                return rc;
+            }
         }
     }
 

@@ -86,6 +86,7 @@ typedef enum {
     NGX_HTTP_SP_CALL_EXTRACTION,
     NGX_HTTP_SP_CALL_IMAGE,
     NGX_HTTP_SP_CALL_SPEECH,
+    NGX_HTTP_SP_CALL_TRANSCRIPTION,
     NGX_HTTP_SP_CALLS
 } ngx_http_sp_call_e;
 
@@ -127,9 +128,10 @@ struct ngx_http_sp_turn_s {
     int64_t                   reasoning_tokens;
     int64_t                   estimated_prompt_tokens;
     int64_t                   estimated_completion_tokens;
-    int64_t                   units;           /* images of the answer, or
+    int64_t                   units;           /* images of the answer,
                                                   characters that were to be
-                                                  spoken; -1: neither */
+                                                  spoken, or seconds that were
+                                                  heard; -1: none */
     int64_t                   cost;            /* 10^-9 of the currency; -1:
                                                   there is no price */
     ngx_str_t                 currency;

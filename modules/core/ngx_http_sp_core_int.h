@@ -102,6 +102,7 @@ typedef struct {
     ngx_str_t                      content_file;
     ngx_uint_t                     content_line;
     const sp_dialect_t            *dialect;       /* of clients, or NULL */
+    ngx_uint_t                     form;          /* bodies are forms */
     const sp_dialect_t            *error_dialect;
     ngx_uint_t                     error_format;
     size_t                         body_max_size;
@@ -129,6 +130,7 @@ typedef struct {
     sp_chat_request_t             *chat;
     sp_chat_request_t             *renewed;   /* holds what chat points to */
     const sp_dialect_t            *dialect;   /* of chat */
+    ngx_http_sp_form_t            *form;      /* NULL: nobody wants one */
     off_t                          max;
     off_t                          seen;      /* bytes read so far */
     unsigned                       asked:1;
@@ -136,6 +138,7 @@ typedef struct {
     unsigned                       calling:1; /* inside of the read call */
     unsigned                       done:1;    /* read */
     unsigned                       ready:1;   /* collected in "data" */
+    unsigned                       form_late:1;     /* not read as it came */
 } ngx_http_sp_body_ctx_t;
 
 
@@ -294,9 +297,31 @@ ngx_int_t ngx_http_sp_identity_begin(ngx_http_request_t *r);
 void ngx_http_sp_identity_end(ngx_http_sp_core_ctx_t *ctx);
 void ngx_http_sp_identity_hand_up(ngx_http_request_t *r);
 
+/* ngx_http_sp_core_form.c */
+
+ngx_int_t ngx_http_sp_form_feed(ngx_http_request_t *r,
+    ngx_http_sp_form_t *form, const ngx_chain_t *in);
+ngx_int_t ngx_http_sp_form_edit(ngx_http_request_t *r,
+    ngx_http_sp_form_t *form, ngx_http_sp_form_field_t *field,
+    const ngx_str_t *value);
+
+
+/* ngx_http_sp_core_json.c */
+
+/* NGX_OK, or the status of a refusal: bodies are not compressed */
+ngx_int_t ngx_http_sp_body_encoding(ngx_http_request_t *r);
+
+
 /* ngx_http_sp_core_body.c */
 
 ngx_int_t ngx_http_sp_body_init(ngx_conf_t *cf);
+
+/* it is read, and not collected: NGX_OK, NGX_AGAIN or a status */
+ngx_int_t ngx_http_sp_body_wait(ngx_http_request_t *r);
+
+/* NGX_OK, or the status of a refusal */
+ngx_int_t ngx_http_sp_body_limit(ngx_http_request_t *r, off_t size);
+
 void ngx_http_sp_body_merge(ngx_conf_t *cf, ngx_http_sp_core_loc_conf_t *conf);
 void ngx_http_sp_body_abandon(ngx_http_request_t *r,
     ngx_http_sp_core_ctx_t *ctx);

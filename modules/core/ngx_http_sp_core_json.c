@@ -116,10 +116,7 @@ ngx_http_sp_body_is_json(const ngx_str_t *type)
 static ngx_int_t
 ngx_http_sp_body_headers(ngx_http_request_t *r)
 {
-    ngx_list_t       *headers;
     ngx_table_elt_t  *h;
-
-    static const ngx_str_t  name = ngx_string("content-encoding");
 
     h = r->headers_in.content_type;
 
@@ -129,6 +126,18 @@ ngx_http_sp_body_headers(ngx_http_request_t *r)
                                  "the Content-Type must be "
                                  "\"application/json\"");
     }
+
+    return ngx_http_sp_body_encoding(r);
+}
+
+
+ngx_int_t
+ngx_http_sp_body_encoding(ngx_http_request_t *r)
+{
+    ngx_list_t       *headers;
+    ngx_table_elt_t  *h;
+
+    static const ngx_str_t  name = ngx_string("content-encoding");
 
     headers = &r->headers_in.headers;
 

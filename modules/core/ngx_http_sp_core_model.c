@@ -44,7 +44,7 @@ static void ngx_http_sp_model_draw(const ngx_http_sp_target_t **targets,
 
 
 static const char  *const ngx_http_sp_model_kinds[] = {
-    "chat", "embedding", "image", "speech"
+    "chat", "embedding", "image", "speech", "transcription"
 };
 
 
@@ -184,7 +184,7 @@ ngx_http_sp_model_get(ngx_conf_t *cf, const ngx_str_t *alias)
 
 
 /*
- * model REAL [as=ALIAS] [kind=chat|embedding|image|speech]
+ * model REAL [as=ALIAS] [kind=chat|embedding|image|speech|transcription]
  *       [context=TOKENS] [output=TOKENS] [capabilities=LIST]
  *       [tokenizer=NAME|off] [weight=NUMBER] [backup] [internal] [price=...]
  */
@@ -295,8 +295,8 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid parameter \"%V\" of \"model\", expected "
                        "as=ALIAS, kind=chat, kind=embedding, kind=image, "
-                       "kind=speech, context=TOKENS, output=TOKENS, "
-                       "capabilities=LIST, tokenizer=NAME, weight=NUMBER, "
+                       "kind=speech, kind=transcription, context=TOKENS, "
+                       "output=TOKENS, capabilities=LIST, tokenizer=NAME, weight=NUMBER, "
                        "price=INPUT/OUTPUT, backup or internal", arg);
 
     return NGX_ERROR;

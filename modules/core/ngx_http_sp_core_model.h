@@ -29,6 +29,7 @@ typedef enum {
     NGX_HTTP_SP_MODEL_EMBEDDING,
     NGX_HTTP_SP_MODEL_IMAGE,
     NGX_HTTP_SP_MODEL_SPEECH,
+    NGX_HTTP_SP_MODEL_TRANSCRIPTION,    /* into another language as well */
     NGX_HTTP_SP_MODEL_KINDS
 } ngx_http_sp_model_kind_e;
 

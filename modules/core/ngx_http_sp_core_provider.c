@@ -191,11 +191,18 @@ static const ngx_sp_metric_slot_t  ngx_http_sp_provider_metrics[] = {
     ngx_http_sp_provider_slots(NGX_HTTP_SP_CALL_EXTRACTION, "extraction"),
     ngx_http_sp_provider_slots(NGX_HTTP_SP_CALL_IMAGE, "image"),
     ngx_http_sp_provider_slots(NGX_HTTP_SP_CALL_SPEECH, "speech"),
+    ngx_http_sp_provider_slots(NGX_HTTP_SP_CALL_TRANSCRIPTION,
+                               "transcription"),
 
     { NGX_SP_COUNTER, NGX_HTTP_SP_PROVIDER_REQUESTS,
       "kind=\"speech\",outcome=\"partial\"",
       offsetof(ngx_http_sp_provider_t,
                calls[NGX_HTTP_SP_CALL_SPEECH].partial) },
+
+    { NGX_SP_COUNTER, NGX_HTTP_SP_PROVIDER_REQUESTS,
+      "kind=\"transcription\",outcome=\"partial\"",
+      offsetof(ngx_http_sp_provider_t,
+               calls[NGX_HTTP_SP_CALL_TRANSCRIPTION].partial) },
 
     { NGX_SP_COUNTER, "sallyport_llm_unterminated_total",
       "Complete streams that a provider ended without saying so.", "",
@@ -366,6 +373,8 @@ ngx_http_sp_provider_check(ngx_conf_t *cf, ngx_http_sp_provider_t *provider)
     has[NGX_HTTP_SP_MODEL_EMBEDDING] = provider->dialect->write_embed != NULL;
     has[NGX_HTTP_SP_MODEL_IMAGE] = provider->dialect->images != NULL;
     has[NGX_HTTP_SP_MODEL_SPEECH] = provider->dialect->speech != NULL;
+    has[NGX_HTTP_SP_MODEL_TRANSCRIPTION] =
+                                   provider->dialect->transcriptions != NULL;
 
     if (provider->endpoint.url.url.data == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

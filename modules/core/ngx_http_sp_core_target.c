@@ -113,7 +113,7 @@ ngx_http_sp_target_operation(ngx_http_sp_model_kind_e kind)
     case NGX_HTTP_SP_MODEL_EMBEDDING:
         return "embeddings";
 
-    default: /* NGX_HTTP_SP_MODEL_IMAGE, NGX_HTTP_SP_MODEL_SPEECH */
+    default: /* NGX_HTTP_SP_MODEL_IMAGE, _SPEECH, _TRANSCRIPTION */
         return "generate_content";
     }
 }

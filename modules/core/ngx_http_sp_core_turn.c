@@ -290,7 +290,8 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
     ngx_time_t  *tp;
 
     static const char  *kinds[] = {
-        "chat", "embedding", "extraction", "image", "speech"
+        "chat", "embedding", "extraction", "image", "speech",
+        "transcription"
     };
 
     ngx_http_sp_turn_text_t  texts[] = {

@@ -22,6 +22,7 @@ sp_event_init(sp_event_t *event)
     event->cached_tokens = -1;
     event->cache_write_tokens = -1;
     event->reasoning_tokens = -1;
+    event->seconds = -1;
 }
 
 
@@ -33,6 +34,7 @@ sp_event_merge(sp_event_t *totals, const sp_event_t *event)
     sp_event_replace(&totals->cached_tokens, event->cached_tokens);
     sp_event_replace(&totals->cache_write_tokens, event->cache_write_tokens);
     sp_event_replace(&totals->reasoning_tokens, event->reasoning_tokens);
+    sp_event_replace(&totals->seconds, event->seconds);
 }
 
 

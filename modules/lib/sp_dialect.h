@@ -95,6 +95,8 @@ typedef struct {
     int64_t               reasoning_tokens;
 
     int64_t               images;        /* that are complete with it */
+    int64_t               seconds;       /* of audio that was heard, as told,
+                                            rounded up; -1: not said */
 
     unsigned              has_error:1;
     unsigned              has_usage:1;
@@ -214,10 +216,12 @@ struct sp_dialect_s {
     const char *const    *bulky;         /* see sp_json_limits_t; or NULL */
     const sp_dialect_t   *like;          /* but for path and headers it is
                                             that one; or NULL */
-    const sp_dialect_t   *images;        /* its API of images, of speech: no
+    const sp_dialect_t   *images;        /* its API of images, ...: no
                                             dialect by itself, a request
                                             has no chat; or NULL */
     const sp_dialect_t   *speech;
+    const sp_dialect_t   *transcriptions;    /* requests are forms */
+    const sp_dialect_t   *translations;
     const char           *keepalive;     /* says nothing, between any events
                                             of a stream, before the first one
                                             too, and ends with LF; or NULL */

@@ -30,6 +30,8 @@ const sp_dialect_t  sp_openai = {
     .bulky = sp_openai_bulky,
     .images = &sp_openai_images,
     .speech = &sp_openai_speech,
+    .transcriptions = &sp_openai_transcriptions,
+    .translations = &sp_openai_translations,
 
     /* with a blank line behind it a client may take it for an event */
     .keepalive = ": ping\n",

@@ -60,6 +60,8 @@ void sp_openai_write_error(const sp_dialect_error_t *error, sp_out_t *out);
 /* sp_openai_media.c */
 extern const sp_dialect_t  sp_openai_images;
 extern const sp_dialect_t  sp_openai_speech;
+extern const sp_dialect_t  sp_openai_transcriptions;
+extern const sp_dialect_t  sp_openai_translations;
 
 /* sp_openai_embed.c */
 void sp_openai_write_embed(const sp_embed_t *embed, sp_out_t *out);

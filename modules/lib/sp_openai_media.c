@@ -2,9 +2,10 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * Images and speech as OpenAI has them: POST /images/generations, POST
- * /audio/speech.  Requests pass but for their model; of an answer only what
- * it has cost and whether it is whole is read.
+ * Images, speech and transcriptions as OpenAI has them: POST
+ * /images/generations, /audio/speech, /audio/transcriptions and
+ * /audio/translations.  Requests pass but for their model; of an answer only
+ * what it has cost and whether it is whole is read.
  */
 
 
@@ -16,12 +17,25 @@
 
 static void sp_openai_images_path(const sp_call_t *call, sp_out_t *out);
 static void sp_openai_speech_path(const sp_call_t *call, sp_out_t *out);
+static void sp_openai_transcriptions_path(const sp_call_t *call,
+    sp_out_t *out);
+static void sp_openai_translations_path(const sp_call_t *call,
+    sp_out_t *out);
 static void sp_openai_media_end(sp_writer_t *w, const sp_event_t *usage,
     sp_out_t *out);
 static int sp_openai_media_event(void *state, const sp_sse_event_t *sse,
     sp_delta_pt sink, void *data, sp_event_t *event);
 static int sp_openai_media_answer(const char *text, size_t len,
     sp_delta_pt sink, void *data, sp_event_t *event);
+static int sp_openai_audio_event(void *state, const sp_sse_event_t *sse,
+    sp_delta_pt sink, void *data, sp_event_t *event);
+static int sp_openai_audio_answer(const char *text, size_t len,
+    sp_delta_pt sink, void *data, sp_event_t *event);
+static int sp_openai_audio_member(sp_scan_t *s, const char *key, size_t len,
+    void *data);
+static int sp_openai_audio_seconds(sp_scan_t *s, int64_t *seconds);
+static int sp_openai_media_object(const char *text, size_t len,
+    sp_scan_member_pt member, sp_event_t *event);
 static int sp_openai_media_member(sp_scan_t *s, const char *key, size_t len,
     void *data);
 static int sp_openai_media_type(sp_scan_t *s, sp_event_t *event);
@@ -67,6 +81,45 @@ const sp_dialect_t  sp_openai_speech = {
 };
 
 
+/* the boundary of a form is the client's */
+
+static const char *const  sp_openai_form_headers[] = { "content-type", NULL };
+
+
+const sp_dialect_t  sp_openai_transcriptions = {
+    .name = "openai",
+    .type = "application/json",
+    .stream_type = "text/event-stream",
+    .headers = sp_openai_form_headers,
+
+    .write_end = sp_openai_media_end,
+    .write_error = sp_openai_write_error,
+
+    .write_path = sp_openai_transcriptions_path,
+    .edit_size = sp_openai_edit_size,
+    .edit = sp_openai_edit,
+    .scan_event = sp_openai_audio_event,
+    .scan_answer = sp_openai_audio_answer
+};
+
+
+const sp_dialect_t  sp_openai_translations = {
+    .name = "openai",
+    .type = "application/json",
+    .stream_type = "text/event-stream",
+    .headers = sp_openai_form_headers,
+
+    .write_end = sp_openai_media_end,
+    .write_error = sp_openai_write_error,
+
+    .write_path = sp_openai_translations_path,
+    .edit_size = sp_openai_edit_size,
+    .edit = sp_openai_edit,
+    .scan_event = sp_openai_audio_event,
+    .scan_answer = sp_openai_audio_answer
+};
+
+
 static void
 sp_openai_images_path(const sp_call_t *call, sp_out_t *out)
 {
@@ -82,6 +135,24 @@ sp_openai_speech_path(const sp_call_t *call, sp_out_t *out)
     (void) call;
 
     sp_out_str(out, "/audio/speech");
+}
+
+
+static void
+sp_openai_transcriptions_path(const sp_call_t *call, sp_out_t *out)
+{
+    (void) call;
+
+    sp_out_str(out, "/audio/transcriptions");
+}
+
+
+static void
+sp_openai_translations_path(const sp_call_t *call, sp_out_t *out)
+{
+    (void) call;
+
+    sp_out_str(out, "/audio/translations");
 }
 
 
@@ -118,10 +189,130 @@ static int
 sp_openai_media_answer(const char *text, size_t len, sp_delta_pt sink,
     void *data, sp_event_t *event)
 {
-    sp_scan_t  s;
-
     (void) sink;
     (void) data;
+
+    return sp_openai_media_object(text, len, sp_openai_media_member, event);
+}
+
+
+static int
+sp_openai_audio_event(void *state, const sp_sse_event_t *sse,
+    sp_delta_pt sink, void *data, sp_event_t *event)
+{
+    if (sse->data_len >= 6 && memcmp(sse->data, "[DONE]", 6) == 0) {
+        return sp_openai_media_event(state, sse, sink, data, event);
+    }
+
+    return sp_openai_audio_answer(sse->data, sse->data_len, sink, data,
+                                  event);
+}
+
+
+static int
+sp_openai_audio_answer(const char *text, size_t len, sp_delta_pt sink,
+    void *data, sp_event_t *event)
+{
+    (void) sink;
+    (void) data;
+
+    return sp_openai_media_object(text, len, sp_openai_audio_member, event);
+}
+
+
+/*
+ * A whole transcript tells how long it was, in a number or in a string; its
+ * usage tells what of it is paid for.
+ */
+
+static int
+sp_openai_audio_member(sp_scan_t *s, const char *key, size_t len, void *data)
+{
+    int64_t      seconds;
+    sp_event_t  *event = data;
+
+    if (sp_scan_is(key, len, "text") && sp_scan_at(s, '"')) {
+        event->has_answer = 1;
+        return sp_scan_skip(s);
+    }
+
+    if (sp_scan_is(key, len, "duration")) {
+        seconds = -1;
+
+        if (sp_openai_audio_seconds(s, &seconds) != 0) {
+            return -1;
+        }
+
+        if (event->seconds < 0) {
+            event->seconds = seconds;
+        }
+
+        return 0;
+    }
+
+    return sp_openai_media_member(s, key, len, data);
+}
+
+
+/* a decimal, rounded up; what is none is skipped and *seconds kept */
+
+static int
+sp_openai_audio_seconds(sp_scan_t *s, int64_t *seconds)
+{
+    int          point, rest;
+    int64_t      n;
+    const char  *last, *p;
+
+    p = s->pos;
+
+    if (sp_scan_skip(s) != 0) {
+        return -1;
+    }
+
+    last = s->pos;
+
+    if (last - p > 2 && *p == '"') {
+        p++;
+        last--;
+    }
+
+    n = 0;
+    point = 0;
+    rest = 0;
+
+    /* a year and some days at most */
+
+    if (p == last || *p == '.' || last - p > 24) {
+        return 0;
+    }
+
+    for ( /* void */ ; p < last; p++) {
+
+        if (*p == '.' && !point) {
+            point = 1;
+
+        } else if (*p < '0' || *p > '9' || n > 9999999) {
+            return 0;
+
+        } else if (point) {
+            rest |= (*p != '0');
+
+        } else {
+            n = n * 10 + (*p - '0');
+        }
+    }
+
+    *seconds = n + rest;
+
+    return 0;
+}
+
+
+static int
+sp_openai_media_object(const char *text, size_t len,
+    sp_scan_member_pt member, sp_event_t *event)
+{
+    sp_scan_t  s;
 
     sp_event_init(event);
 
@@ -131,7 +322,7 @@ sp_openai_media_answer(const char *text, size_t len, sp_delta_pt sink,
 
     sp_scan_space(&s);
 
-    if (sp_scan_object(&s, sp_openai_media_member, event) != 0) {
+    if (sp_scan_object(&s, member, event) != 0) {
         return -1;
     }
 
@@ -186,7 +377,9 @@ sp_openai_media_type(sp_scan_t *s, sp_event_t *event)
         event->has_answer = 1;
         event->images = 1;
 
-    } else if (sp_scan_is(type, len, "speech.audio.done")) {
+    } else if (sp_scan_is(type, len, "speech.audio.done")
+               || sp_scan_is(type, len, "transcript.text.done"))
+    {
         event->has_answer = 1;
         event->done = 1;
     }
@@ -221,6 +414,10 @@ sp_openai_media_usage(sp_scan_t *s, const char *key, size_t len, void *data)
 
     if (sp_scan_is(key, len, "output_tokens")) {
         return sp_scan_integer(s, &event->completion_tokens);
+    }
+
+    if (sp_scan_is(key, len, "seconds")) {
+        return sp_openai_audio_seconds(s, &event->seconds);
     }
 
     if (sp_scan_is(key, len, "input_tokens_details") && sp_scan_at(s, '{')) {

@@ -87,6 +87,9 @@ typedef struct {
 typedef struct {
     ngx_http_sp_model_t          *model;        /* of llm_pass; NULL: off */
     ngx_http_sp_model_kind_e      kind;         /* of the location's models */
+    ngx_array_t                  *types;        /* ngx_str_t, of files by the
+                                                   ends of their names; NULL:
+                                                   any */
 
     ngx_uint_t                    system;
     ngx_uint_t                    message_limit;
@@ -97,6 +100,7 @@ typedef struct {
     ngx_msec_t                    keepalive;    /* 0: off */
     ngx_http_sp_llm_store_t      *idempotency;  /* NULL: off */
     ngx_http_sp_llm_store_t      *cache;        /* NULL: off */
+    ngx_uint_t                    translations; /* not transcriptions */
 
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
@@ -126,10 +130,17 @@ typedef struct {
     const sp_dialect_t           *dialect;      /* the client's */
     ngx_int_t                     images;       /* asked for; 0: none are */
     ngx_int_t                     characters;   /* to be spoken */
+    ngx_http_sp_form_t           *form;         /* NULL: it was JSON */
 
     unsigned                      done:1;
     unsigned                      stream:1;
-    unsigned                      raw:1;        /* the answer is audio */
+    unsigned                      raw:1;        /* the answer is audio, or
+                                                   text: bytes */
+
+    /* of a transcription; what comes instead is known by its type */
+
+    unsigned                      as_stream:1;  /* a stream was asked for */
+    unsigned                      as_text:1;    /* srt, vtt, plain text */
 } ngx_http_sp_llm_check_t;
 
 
@@ -310,25 +321,40 @@ ngx_int_t ngx_http_sp_llm_check(ngx_http_request_t *r);
 ngx_int_t ngx_http_sp_llm_check_model(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, const char *name, size_t len);
 
-/* ngx_http_sp_llm_media.c: images and speech */
+/* ngx_http_sp_llm_media.c: images, speech and transcriptions */
 
 /* the table of an API in the place of that of its dialect */
 const sp_dialect_t *ngx_http_sp_llm_api(const sp_dialect_t *dialect,
-    ngx_http_sp_model_kind_e kind);
+    const ngx_http_sp_llm_loc_conf_t *conf);
 
 ngx_int_t ngx_http_sp_llm_check_media(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_media_turn(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 
-/* of an answer that is audio */
+ngx_int_t ngx_http_sp_llm_media_invalid(ngx_http_request_t *r,
+    const sp_chat_error_t *error);
+
+/* of an answer that is bytes */
 ngx_int_t ngx_http_sp_llm_media_type(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_str_t *value);
 ngx_int_t ngx_http_sp_llm_media_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
     u_char *last);
 ngx_int_t ngx_http_sp_llm_media_complete(ngx_http_sp_llm_ctx_t *ctx);
 
+ngx_uint_t ngx_http_sp_llm_media_empty(const ngx_http_sp_llm_ctx_t *ctx,
+    size_t len);
+
 void ngx_http_sp_llm_media_units(ngx_http_sp_llm_ctx_t *ctx);
+
+/* ngx_http_sp_llm_form.c: transcriptions, whose requests are forms */
+char *ngx_http_sp_llm_types_conf(ngx_conf_t *cf,
+    ngx_http_sp_llm_loc_conf_t *llcf, const ngx_str_t *list);
+ngx_int_t ngx_http_sp_llm_check_form(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+
+/* by the content type: a stream, JSON or text, whatever was asked for */
+void ngx_http_sp_llm_form_type(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_persona.c */
 ngx_int_t ngx_http_sp_llm_persona(ngx_http_request_t *r);

@@ -177,8 +177,11 @@ ngx_http_sp_llm_content_type(ngx_http_sp_llm_ctx_t *ctx,
 {
     size_t  len;
 
-    if (ctx->check.raw) {
-        return ngx_http_sp_llm_media_type(ctx, value);
+    if (ctx->check.raw || ctx->check.form != NULL) {
+
+        if (ngx_http_sp_llm_media_type(ctx, value) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     for (len = 0; len < value->len; len++) {
@@ -193,6 +196,10 @@ ngx_http_sp_llm_content_type(ngx_http_sp_llm_ctx_t *ctx,
     ctx->attempt.json_type = ngx_http_sp_llm_is_type(
                                           ctx->attempt.dialect->type,
                                           value->data, len);
+
+    if (ctx->check.form != NULL) {
+        ngx_http_sp_llm_form_type(ctx);
+    }
 
     return NGX_OK;
 }
@@ -386,7 +393,8 @@ ngx_http_sp_llm_begins(ngx_http_sp_llm_ctx_t *ctx)
     }
 
     if (ctx->check.chat == NULL) {
-        return (ctx->check.raw && piece.len == 0) ? NGX_DECLINED : NGX_OK;
+        return ngx_http_sp_llm_media_empty(ctx, piece.len) ? NGX_DECLINED
+                                                           : NGX_OK;
     }
 
     return ctx->check.stream ? ngx_http_sp_llm_first(ctx, &piece, more)

@@ -15,6 +15,8 @@ static ngx_int_t ngx_http_sp_llm_embeddings(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_media(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_form(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx, sp_chat_edit_t *edit);
 static size_t ngx_http_sp_llm_input(sp_tokens_t *tokens,
     const json_t *input);
 static ngx_int_t ngx_http_sp_llm_blocks(ngx_http_request_t *r,
@@ -100,7 +102,7 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
     attempt->entry = entry;
     attempt->target = entry->target;
     attempt->dialect = ngx_http_sp_llm_api(entry->target->provider->dialect,
-                                           ctx->check.conf->kind);
+                                           ctx->check.conf);
     attempt->translated = ((attempt->dialect != ctx->check.dialect
                             && attempt->dialect->like != ctx->check.dialect)
                            || attempt->dialect->edit == NULL);
@@ -151,7 +153,47 @@ ngx_http_sp_llm_media(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 
     ngx_memzero(&edit, sizeof(sp_chat_edit_t));
 
-    return ngx_http_sp_llm_write_body(r, ctx, &edit);
+    return (ctx->check.form != NULL)
+           ? ngx_http_sp_llm_form(r, ctx, &edit)
+           : ngx_http_sp_llm_write_body(r, ctx, &edit);
+}
+
+
+/* the file goes out from where it lies */
+
+static ngx_int_t
+ngx_http_sp_llm_form(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
+    sp_chat_edit_t *edit)
+{
+    off_t             length;
+    sp_call_t         call;
+    const ngx_str_t  *model;
+
+    static const ngx_str_t  name = ngx_string("model");
+
+    model = &ctx->attempt.target->name;
+
+    edit->model = (char *) model->data;
+    edit->model_len = model->len;
+
+    ngx_memzero(&call, sizeof(sp_call_t));
+
+    call.edit = edit;
+    call.options = &ctx->attempt.target->provider->options;
+    call.stream = ctx->check.stream;
+
+    ctx->relay.body = ngx_http_sp_form_body(r, ctx->check.form, &name, model,
+                                            &length);
+
+    if (ctx->relay.body == NULL
+        || ngx_http_sp_llm_head(r, ctx, &call, (size_t) length) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx->relay.request->buf->flush = 1;
+
+    return NGX_OK;
 }
 
 

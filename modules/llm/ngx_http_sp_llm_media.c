@@ -2,8 +2,8 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * Images and speech: requests that pass but for their model, and answers
- * that may be audio, of which nothing is read.
+ * Images, speech and transcriptions: requests that pass but for their model,
+ * and answers that may be audio or text, of which nothing is read.
  */
 
 
@@ -23,8 +23,8 @@ static ngx_int_t ngx_http_sp_llm_check_speech(ngx_http_request_t *r,
 static ngx_int_t ngx_http_sp_llm_media_text(ngx_http_request_t *r,
     const json_t *root, const sp_chat_error_t *error, const char **text,
     size_t *len);
-static ngx_int_t ngx_http_sp_llm_media_invalid(ngx_http_request_t *r,
-    const sp_chat_error_t *error);
+static ngx_uint_t ngx_http_sp_llm_media_takes(
+    const ngx_http_sp_llm_ctx_t *ctx, const u_char *type, size_t len);
 
 
 static const sp_chat_error_t  ngx_http_sp_llm_media_object =
@@ -58,15 +58,19 @@ static const sp_chat_error_t  ngx_http_sp_llm_media_format =
 
 const sp_dialect_t *
 ngx_http_sp_llm_api(const sp_dialect_t *dialect,
-    ngx_http_sp_model_kind_e kind)
+    const ngx_http_sp_llm_loc_conf_t *conf)
 {
-    switch (kind) {
+    switch (conf->kind) {
 
     case NGX_HTTP_SP_MODEL_IMAGE:
         return dialect->images;
 
     case NGX_HTTP_SP_MODEL_SPEECH:
         return dialect->speech;
+
+    case NGX_HTTP_SP_MODEL_TRANSCRIPTION:
+        return conf->translations ? dialect->translations
+                                  : dialect->transcriptions;
 
     default:
         return dialect;
@@ -109,7 +113,7 @@ ngx_http_sp_llm_check_media(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 
     ctx->check.chat = NULL;
     ctx->check.dialect = ngx_http_sp_llm_api(&sp_openai,
-                                             ctx->check.conf->kind);
+                                             ctx->check.conf);
 
     rc = (ctx->check.conf->kind == NGX_HTTP_SP_MODEL_IMAGE)
          ? ngx_http_sp_llm_check_images(r, ctx, root)
@@ -211,7 +215,7 @@ ngx_http_sp_llm_media_text(ngx_http_request_t *r, const json_t *root,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sp_llm_media_invalid(ngx_http_request_t *r,
     const sp_chat_error_t *error)
 {
@@ -227,6 +231,11 @@ ngx_http_sp_llm_media_invalid(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_sp_llm_media_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 {
+    if (ctx->check.form != NULL) {
+        ctx->check.stream = ctx->check.as_stream;
+        ctx->check.raw = 0;
+    }
+
     if (ngx_http_sp_llm_turn(r, ctx, 0) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -237,15 +246,11 @@ ngx_http_sp_llm_media_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
 }
 
 
-/* audio, or bytes of which nothing is said: neither a page nor a script */
-
 ngx_int_t
 ngx_http_sp_llm_media_type(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *value)
 {
     size_t   len;
     u_char  *p;
-
-    static const u_char  bytes[] = "application/octet-stream";
 
     for (len = 0; len < value->len; len++) {
         if (value->data[len] == ';' || value->data[len] == ' ') {
@@ -253,11 +258,9 @@ ngx_http_sp_llm_media_type(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *value)
         }
     }
 
-    if ((len <= 6 || ngx_strncasecmp(value->data, (u_char *) "audio/", 6) != 0)
-        && (len != sizeof(bytes) - 1
-            || ngx_strncasecmp(value->data, (u_char *) bytes, len) != 0))
-    {
-        ctx->attempt.type.len = 0;
+    ctx->attempt.type.len = 0;
+
+    if (!ngx_http_sp_llm_media_takes(ctx, value->data, len)) {
         return NGX_OK;
     }
 
@@ -272,6 +275,52 @@ ngx_http_sp_llm_media_type(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *value)
     ctx->attempt.type.len = value->len;
 
     return NGX_OK;
+}
+
+
+/*
+ * Audio, or bytes of which nothing is said; text as a transcript has it:
+ * neither a page nor a script.
+ */
+
+static ngx_uint_t
+ngx_http_sp_llm_media_takes(const ngx_http_sp_llm_ctx_t *ctx,
+    const u_char *type, size_t len)
+{
+    ngx_uint_t  i;
+
+    static const ngx_str_t  texts[] = {
+        ngx_string("text/plain"),
+        ngx_string("text/vtt"),
+        ngx_string("text/srt"),
+        ngx_string("application/x-subrip"),
+        ngx_null_string
+    };
+
+    static const ngx_str_t  sounds[] = {
+        ngx_string("application/octet-stream"),
+        ngx_null_string
+    };
+
+    const ngx_str_t  *types;
+
+    types = (ctx->check.form != NULL) ? texts : sounds;
+
+    if (types == sounds && len > 6
+        && ngx_strncasecmp((u_char *) type, (u_char *) "audio/", 6) == 0)
+    {
+        return 1;
+    }
+
+    for (i = 0; types[i].len != 0; i++) {
+        if (types[i].len == len
+            && ngx_strncasecmp((u_char *) type, types[i].data, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -298,10 +347,19 @@ ngx_http_sp_llm_media_feed(ngx_http_sp_llm_ctx_t *ctx, u_char *p,
 ngx_int_t
 ngx_http_sp_llm_media_complete(ngx_http_sp_llm_ctx_t *ctx)
 {
-    return (ctx->response.bytes != 0)
+    return !ngx_http_sp_llm_media_empty(ctx, ctx->response.bytes)
            ? ngx_http_sp_llm_settle(ctx, NGX_HTTP_SP_TURN_COMPLETE,
                                     NGX_HTTP_OK)
            : NGX_DECLINED;
+}
+
+
+/* silence has a transcript, and it may be of no bytes at all */
+
+ngx_uint_t
+ngx_http_sp_llm_media_empty(const ngx_http_sp_llm_ctx_t *ctx, size_t len)
+{
+    return ctx->check.raw && len == 0 && ctx->check.form == NULL;
 }
 
 
@@ -325,5 +383,9 @@ ngx_http_sp_llm_media_units(ngx_http_sp_llm_ctx_t *ctx)
         && turn->finish != NGX_HTTP_SP_TURN_FAILED)
     {
         turn->units = ctx->check.characters;
+    }
+
+    if (turn->kind == NGX_HTTP_SP_CALL_TRANSCRIPTION) {
+        turn->units = ctx->response.totals.seconds;
     }
 }

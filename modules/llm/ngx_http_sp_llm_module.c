@@ -9,6 +9,8 @@
 
 static char *ngx_http_sp_llm_pass_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static char *ngx_http_sp_llm_form_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 static ngx_int_t ngx_http_sp_llm_pass_dialect(ngx_conf_t *cf);
 static char *ngx_http_sp_llm_models_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
@@ -72,6 +74,20 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       ngx_http_sp_llm_pass_directive,
       NGX_HTTP_LOC_CONF_OFFSET,
       NGX_HTTP_SP_MODEL_SPEECH,
+      NULL },
+
+    { ngx_string("llm_transcriptions"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_sp_llm_form_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("llm_translations"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_sp_llm_form_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      1,
       NULL },
 
     { ngx_string("llm_models"),
@@ -271,6 +287,49 @@ ngx_http_sp_llm_pass_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     {
         return NGX_CONF_ERROR;
     }
+
+    return ngx_http_sp_set_content(cf, ngx_http_sp_llm_handler, NGX_HTTP_POST);
+}
+
+
+/* llm_transcriptions ALIAS [types=LIST]; llm_translations the same */
+
+static char *
+ngx_http_sp_llm_form_directive(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_llm_loc_conf_t *llcf = conf;
+
+    ngx_str_t  *value, list;
+
+    if (llcf->model != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 3) {
+
+        if (!ngx_sp_conf_arg(&value[2], "types=", &list)) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%V\" of \"%V\", expected "
+                               "types=LIST", &value[2], &value[0]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_http_sp_llm_types_conf(cf, llcf, &list) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    llcf->translations = cmd->offset;
+    llcf->kind = NGX_HTTP_SP_MODEL_TRANSCRIPTION;
+    llcf->model = ngx_http_sp_model(cf, &value[1], llcf->kind, 0);
+
+    if (llcf->model == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_http_sp_conf_form(cf);
 
     return ngx_http_sp_set_content(cf, ngx_http_sp_llm_handler, NGX_HTTP_POST);
 }

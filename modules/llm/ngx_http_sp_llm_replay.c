@@ -234,6 +234,13 @@ ngx_http_sp_llm_replay_names(ngx_http_sp_llm_flight_t *flight,
                                  "or leave it out");
     }
 
+    if (flight->ctx->check.form != NULL) {
+        return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST,
+                                 "idempotency_unsupported",
+                                 "a form with a file is not sent again under "
+                                 "an \"Idempotency-Key\": leave it out");
+    }
+
     rc = ngx_http_sp_body(r, &body);
 
     if (rc != NGX_OK) {

@@ -54,6 +54,9 @@ ngx_http_sp_llm_call_kind(ngx_http_sp_model_kind_e kind)
     case NGX_HTTP_SP_MODEL_SPEECH:
         return NGX_HTTP_SP_CALL_SPEECH;
 
+    case NGX_HTTP_SP_MODEL_TRANSCRIPTION:
+        return NGX_HTTP_SP_CALL_TRANSCRIPTION;
+
     default: /* NGX_HTTP_SP_MODEL_CHAT */
         return NGX_HTTP_SP_CALL_CHAT;
     }
@@ -88,12 +91,16 @@ ngx_http_sp_llm_check(ngx_http_request_t *r)
     ctx->request = r;
     ctx->check.conf = llcf;
     ctx->check.dialect = ngx_http_sp_client_dialect(r);
+    ctx->check.form = NULL;
 
     if (llcf->kind == NGX_HTTP_SP_MODEL_CHAT) {
         rc = ngx_http_sp_llm_check_chat(r, ctx);
 
     } else if (llcf->kind == NGX_HTTP_SP_MODEL_EMBEDDING) {
         rc = ngx_http_sp_llm_check_embeddings(r, ctx);
+
+    } else if (llcf->kind == NGX_HTTP_SP_MODEL_TRANSCRIPTION) {
+        rc = ngx_http_sp_llm_check_form(r, ctx);
 
     } else {
         rc = ngx_http_sp_llm_check_media(r, ctx);

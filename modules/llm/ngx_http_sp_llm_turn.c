@@ -108,6 +108,10 @@ ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx, const sp_event_t *event)
 
     ctx->response.images += event->images;
 
+    if (event->seconds >= 0) {
+        ctx->response.totals.seconds = event->seconds;
+    }
+
     if (turn == NULL || !event->has_usage) {
         return;
     }

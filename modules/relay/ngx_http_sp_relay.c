@@ -49,6 +49,7 @@ ngx_http_sp_relay_start(ngx_http_sp_relay_t *relay)
     u->input_filter = ngx_http_sp_relay_filter;
     u->input_filter_ctx = relay;
 
+    ngx_http_sp_relay_send_init(relay);
     ngx_http_sp_relay_aim(relay);
 
     relay->stopped = 0;

@@ -114,7 +114,9 @@ typedef enum {
 typedef struct {
     /*
      * Sets relay->endpoint and relay->request: bufs in memory that begin at
-     * "start", because they may be sent again.  NGX_OK; NGX_DECLINED: there
+     * "start", because they may be sent again; and relay->body, what follows
+     * them, of any bufs, which are only read.  Whether there is one is the
+     * same for all endpoints.  NGX_OK; NGX_DECLINED: there
      * is no further endpoint; NGX_ERROR.
      */
     ngx_int_t                    (*next)(ngx_http_sp_relay_t *relay);
@@ -166,6 +168,15 @@ typedef struct {
 } ngx_http_sp_relay_peek_t;
 
 
+/* see _send.c */
+typedef struct {
+    const ngx_chain_t             *next;      /* what is left of the body */
+    off_t                          sent;      /* of its first buf */
+    u_char                        *data;      /* of a file */
+    ngx_buf_t                      buf;
+} ngx_http_sp_relay_send_t;
+
+
 /* one request; memory of the request, zeroed, kept by its owner */
 
 struct ngx_http_sp_relay_s {
@@ -176,6 +187,7 @@ struct ngx_http_sp_relay_s {
 
     ngx_http_sp_relay_endpoint_t  *endpoint;
     ngx_chain_t                   *request;
+    ngx_chain_t                   *body;      /* NULL: none behind it */
     ngx_msec_t                     deadline;  /* ngx_current_msec, of all
                                                  endpoints; 0: none */
 
@@ -192,6 +204,7 @@ struct ngx_http_sp_relay_s {
 
     ngx_http_chunked_t             chunked;
     ngx_http_sp_relay_peek_t       peeked;
+    ngx_http_sp_relay_send_t       send;
     ngx_event_get_peer_pt          get_peer;
     ngx_event_free_peer_pt         free_peer;
     ngx_uint_t                     repeats;   /* of stale connections */
@@ -222,6 +235,13 @@ ngx_uint_t ngx_http_sp_relay_peek(ngx_http_sp_relay_t *relay,
 /* ngx_http_sp_relay.c: the upstream is for relay->endpoint from now on */
 
 void ngx_http_sp_relay_aim(ngx_http_sp_relay_t *relay);
+
+/* ngx_http_sp_relay_send.c: relay->body goes out behind the request */
+
+void ngx_http_sp_relay_send_init(ngx_http_sp_relay_t *relay);
+
+/* a connection begins: nothing was sent on it */
+void ngx_http_sp_relay_send_again(ngx_http_sp_relay_t *relay);
 
 /* ngx_http_sp_relay_timer.c */
 

@@ -136,6 +136,7 @@ ngx_http_sp_relay_get_peer(ngx_peer_connection_t *pc, void *data)
         rc = relay->get_peer(pc, pc->data);
 
         if (rc != NGX_BUSY) {
+            ngx_http_sp_relay_send_again(relay);
             ngx_http_sp_relay_arm(relay);
             return rc;
         }

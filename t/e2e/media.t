@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# Images and speech with OpenAI's SDK, unmodified.
+# Images, speech and transcriptions with OpenAI's SDK, unmodified.
 
 use strict;
 use warnings;
@@ -21,9 +21,12 @@ my ($t, $p) = Sallyport::Llm::gateway(read_timeout => '5s',
         url http://127.0.0.1:%%PORT1%%/v1; key_file %%DIR%%/key;
         model real-image as=image kind=image;
         model real-voice as=voice kind=speech;
+        model real-ear as=ear kind=transcription;
     }',
     server => 'location = /v1/images/generations { llm_images image; }
-               location = /v1/audio/speech { llm_speech voice; }');
+               location = /v1/audio/speech { llm_speech voice; }
+               location = /v1/audio/transcriptions { llm_transcriptions ear; }
+               location = /v1/audio/translations { llm_translations ear; }');
 
 my $script = "$FindBin::Bin/openai_media.mjs";
 my $tap = `timeout 120 node '$script' http://127.0.0.1:@{[ $t->port ]} token 2>&1`;

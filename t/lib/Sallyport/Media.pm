@@ -1,7 +1,7 @@
 package Sallyport::Media;
 
-# The fake provider's images and speech: what the prompt, or the input, asks
-# for.
+# The fake provider's images, speech and transcriptions: what the prompt, or the
+# input, asks for.
 
 use strict;
 use warnings;
@@ -12,7 +12,7 @@ use JSON::PP;
 my $json = JSON::PP->new->canonical->utf8;
 
 
-sub is_media { $_[0] =~ m{/(?:images/generations|audio/speech)[ ?]} }
+sub is_media { $_[0] =~ m{/(?:images/generations|audio/(?:speech|trans\w+))[ ?]} }
 
 
 # what is asked for, in place of a user message
@@ -35,7 +35,8 @@ sub plan {
     my ($line, $request, $name, %arg) = @_;
 
     return $line =~ /images/ ? images($request, $name, %arg)
-                             : speech($request, $name, %arg);
+           : $line =~ /speech/ ? speech($request, $name, %arg)
+                               : transcript($request, $name, %arg);
 }
 
 
@@ -76,6 +77,42 @@ sub speech {
 
     return whole($arg{type} || 'audio/mpeg',
                  $name eq 'empty' ? '' : audio($arg{size} || 3000), $name);
+}
+
+
+# the text is the hash of the file: who reads it knows that the file came whole
+
+sub transcript {
+    my ($request, $name, %arg) = @_;
+
+    my $text = ref $request->{file} ? $request->{file}{sha256} : 'no file';
+    my $format = $request->{response_format} || 'json';
+    my $usage = $name eq 'tokens'
+        ? { type => 'tokens', input_tokens => 14, output_tokens => 7,
+            input_token_details => { text_tokens => 4, audio_tokens => 10 } }
+        : { type => 'duration', seconds => 12 };
+
+    return stream($name,
+                  (map { [ 'transcript.text.delta', { delta => $_ } ] }
+                   substr($text, 0, 9), substr($text, 9)),
+                  [ 'transcript.text.done', { text => $text, usage => $usage } ])
+        if ($request->{stream} || '') eq 'true' && $name ne 'whole';
+
+    return whole($arg{type} || 'text/plain; charset=utf-8',
+                 $name eq 'empty' ? '' : "$text\n", $name)
+        if $format =~ /^(?:text|srt|vtt)$/ && $name ne 'json';
+
+    my $answer = $name eq 'empty' ? { task => 'transcribe' }
+                 : $name eq 'error' ? { error => { message => 'no' } }
+                 : { text => $text };
+
+    $answer->{usage} = $usage if $name ne 'nousage' && $name ne 'empty';
+    $answer = { task => 'transcribe', duration => '8.47', text => $text,
+                segments => [ { id => 0, text => $text } ] }
+        if $format eq 'verbose_json';
+
+    return whole($arg{type} || 'application/json', $json->encode($answer),
+                 $name);
 }
 
 

@@ -90,6 +90,7 @@ use JSON::PP;
 use MIME::Base64;
 use POSIX ();
 use Sallyport::Anthropic;
+use Sallyport::Form;
 use Sallyport::Gemini;
 use Sallyport::Media;
 use Sallyport::Mood;
@@ -295,7 +296,9 @@ sub receive {
 
         # of a large body only what it is: the fake has no time to parse it
 
-        my $request = length $body > 1_000_000
+        my $form = Sallyport::Form::decode($headers{'content-type'} // '', $body);
+
+        my $request = $form ? $form : length $body > 1_000_000
             ? { large => length $body, sha256 => sha256_hex($body),
                 url => sha256_hex($body =~ m{"(data:[^"]*)"} ? $1 : '') }
             : eval { $json->decode($body) };
