@@ -151,6 +151,18 @@ is(status(in_chat($chats[0], $mira, $text)), $hit,
    'as it was: its former answer');
 is(status(chat($text)), $miss, 'without it: another one');
 
+# another answer to a message, or another branch
+
+$text = fresh();
+
+for my $parent ('root', $chats[0]) {
+    my @branch = ($text, metadata => { chat_id => $chats[0],
+                                       parent_id => $parent });
+
+    is(join(', ', map { status(chat(@branch)) } 1 .. 2), "$request, $request",
+       'a parent: the model is asked');
+}
+
 # headers of the client that a provider gets
 
 $text = fresh();
