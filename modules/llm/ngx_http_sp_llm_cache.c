@@ -17,6 +17,8 @@
 
 
 static ngx_int_t ngx_http_sp_llm_cache_begin(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_uint_t ngx_http_sp_llm_cache_another(
+    const sp_chat_request_t *chat);
 static ngx_uint_t ngx_http_sp_llm_cache_control(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_sp_llm_cache_directive(const ngx_str_t *word);
 static ngx_int_t ngx_http_sp_llm_cache_judge(ngx_http_sp_llm_ctx_t *ctx);
@@ -107,7 +109,9 @@ ngx_http_sp_llm_cache_begin(ngx_http_sp_llm_ctx_t *ctx)
 
     /* a receipt is of a model that was asked */
 
-    if (ngx_http_sp_llm_receipt_wanted(ctx)) {
+    if (ngx_http_sp_llm_receipt_wanted(ctx)
+        || ngx_http_sp_llm_cache_another(ctx->check.chat))
+    {
         asked = NGX_HTTP_SP_LLM_NO_STORE;
     }
 
@@ -132,6 +136,21 @@ ngx_http_sp_llm_cache_begin(ngx_http_sp_llm_ctx_t *ctx)
 
     return (ngx_http_sp_llm_store_get(ctx->request, cache) == NGX_OK)
            ? NGX_AGAIN : NGX_ERROR;
+}
+
+
+/*
+ * Who says which message of the chat comes before this one wants another
+ * answer to it, or another branch
+ */
+
+static ngx_uint_t
+ngx_http_sp_llm_cache_another(const sp_chat_request_t *chat)
+{
+    return chat != NULL
+           && json_object_get(json_object_get(chat->root, "metadata"),
+                              "parent_id")
+              != NULL;
 }
 
 

@@ -151,6 +151,18 @@ is(status(in_chat($chats[0], $mira, $text)), $hit,
    'as it was: its former answer');
 is(status(chat($text)), $miss, 'without it: another one');
 
+# another answer to a message, or another branch
+
+$text = fresh();
+
+for my $parent ('root', $chats[0]) {
+    my @branch = ($text, metadata => { chat_id => $chats[0],
+                                       parent_id => $parent });
+
+    is(join(', ', map { status(chat(@branch)) } 1 .. 2), "$request, $request",
+       'a parent: the model is asked');
+}
+
 # headers of the client that a provider gets
 
 $text = fresh();
@@ -257,6 +269,28 @@ is(!!again('fault words words=500', path => '/small'), !!0,
 is(!!again('fault words words=500 z=1', path => '/small', stream => \1), !!0,
    'nor a stream');
 is(!!again('fault words words=500'), !!1, 'up to it: kept');
+
+for my $opt (@http) {
+    my @big = map { chat('fault words words=20000', opt => $opt) } 1 .. 2;
+
+    is(status($big[1]), $hit, 'a long one: kept');
+    cmp_ok(length $big[1]{body}, '>', 100_000, 'long');
+    is($big[1]{body}, $big[0]{body}, 'and whole');
+}
+
+# at once: each asks for itself, and what they keep is one
+
+$text = 'fault late after=200 z=' . number();
+$before = asked();
+
+my @at_once = map {
+    $t->stream('POST', '/v1/chat/completions', headers($user),
+               text(Sallyport::Llm::body($text, stream => \1)))
+} 1 .. 20;
+
+is(scalar(grep { $_->rest =~ /\[DONE\]/ } @at_once), 20, '20 at once: answered');
+is(asked(), $before + 20, 'by the model');
+is(status(chat($text, stream => \1)), $hit, 'who comes later by the cache');
 
 # its time
 
