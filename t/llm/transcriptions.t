@@ -25,7 +25,8 @@ my ($t, $p) = Sallyport::Llm::gateway(http => <<"EOC", server => <<'EOS',
     turn_spool %%DIR%%/spool;
     moderation_rules %%DIR%%/test.rules;
     llm_provider ears { $head
-        model real-ear as=ear kind=transcription price=10/40;
+        model real-ear as=ear kind=transcription price=10/40
+                       unit_price=0.0001;
         model first as=pair kind=transcription;
     }
     llm_provider other { $head
@@ -103,7 +104,7 @@ like($p->last_request->{line}, qr{^POST /v1/audio/transcriptions }, 'its path');
 is($p->last_request->{headers}{authorization},
    'Bearer sk-test-0123456789abcdef', 'the operator\'s key');
 ok(!$res->{headers}{'set-cookie'}, 'no cookie of the provider');
-is(row(), 'transcription complete  12 - - - 200', 'seconds in its row');
+is(row(), 'transcription complete  12 - - 0.0012 200', 'seconds in its row');
 
 $res = ask([ model => 'ear' ], file($sound), [ prompt => 'fault tokens' ]);
 is($res->{json}{text}, $sum, 'the model before the file');
@@ -117,7 +118,7 @@ is_deeply([ @{ $p->last_request->{json} }{qw(model order)} ],
 $res = ask(file($sound), [ model => 'ear' ],
            [ response_format => 'verbose_json' ]);
 is($res->{json}{segments}[0]{text}, $sum, 'verbose_json: as it came');
-is(row(), 'transcription complete  9 - - - 200', 'its duration, rounded up');
+is(row(), 'transcription complete  9 - - 0.0009 200', 'its duration, rounded up');
 
 for my $format (qw(text srt vtt)) {
     $res = ask(file($sound), [ response_format => $format ]);
@@ -139,7 +140,7 @@ is("$res->{status} $res->{body}", '200 ', 'silence');
 $res = raw('/v1/audio/translations', Sallyport::Form::encode(file($sound)));
 is($res->{json}{text}, $sum, 'a translation');
 like($p->last_request->{line}, qr{^POST /v1/audio/translations }, 'its path');
-is(row(), 'transcription complete  12 - - - 200', 'a translation: its row');
+is(row(), 'transcription complete  12 - - 0.0012 200', 'a translation: its row');
 
 
 # -- where the body lies
@@ -195,7 +196,7 @@ for my $how ('plain', 'bytes') {
          "a stream, $how: whole");
 }
 
-is(row(), 'transcription complete  12 - - - 200', 'a stream: its row');
+is(row(), 'transcription complete  12 - - 0.0012 200', 'a stream: its row');
 
 $res = ask(file($sound), [ stream => 'true' ], [ prompt => 'fault whole' ]);
 is($res->{json}{text}, $sum, 'a model that knows no streams');
