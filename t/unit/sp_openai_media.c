@@ -79,6 +79,8 @@ static const struct {
     { "{\"type\":\"transcript.text.delta\",\"delta\":\"a\"}", 0, -1, "" },
     { "{\"type\":\"transcript.text.done\",\"text\":\"a\",\"usage\":"
       "{\"seconds\":3}}", 0, 3, "u1d" },
+    { "{\"type\":\"transcription.done\",\"text\":\"a\",\"usage\":"
+      "{\"prompt_audio_seconds\":7,\"prompt_tokens\":4}}", 0, 7, "u1d" },
     { "[DONE]", 0, -1, "d" },
     { "{\"error\":{\"message\":\"no\"}}", 0, -1, "e" },
     { "{\"duration\":}", -1, -1, "" },
