@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_sp_llm.h"
+#include "sp_scan.h"
 
 
 static void ngx_http_sp_llm_begin_answer(ngx_http_sp_relay_t *relay);
@@ -410,7 +411,9 @@ static ngx_int_t
 ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
     ngx_uint_t more)
 {
-    sp_event_t  what;
+    size_t       len;
+    sp_event_t   what;
+    const char  *error;
 
     if (more && (ctx->relay.length != -1
                  || ctx->request->upstream->headers_in.chunked))
@@ -422,7 +425,9 @@ ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
 
     if (!ctx->attempt.rewritten
         && !ngx_http_sp_llm_more(&ctx->relay)
-        && memmem(piece->data, piece->len, "\"error\"", 7) == NULL)
+        && sp_scan_find((char *) piece->data, piece->len, "error",
+                        &error, &len)
+           != 0)
     {
         return NGX_OK;
     }
