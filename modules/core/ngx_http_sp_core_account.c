@@ -2,7 +2,8 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * What a turn has cost: tokens by the prices of the target that was asked.
+ * What a turn has cost: tokens and units by the prices of the target that was
+ * asked.
  * The cost is part of the record: another price changes no row of old.
  */
 
@@ -78,20 +79,29 @@ ngx_http_sp_account(ngx_http_sp_turn_t *turn,
                       ngx_http_sp_share(turn->reasoning_tokens,
                                         tokens.output));
 
-    /* of images and speech some providers tell no tokens */
+    turn->cost = -1;
 
-    if (!target->priced
-        || (turn->kind >= NGX_HTTP_SP_CALL_IMAGE && turn->prompt_tokens < 0
-            && turn->completion_tokens < 0))
+    /* of images, speech and transcripts some providers tell no tokens */
+
+    if (target->priced
+        && (turn->kind < NGX_HTTP_SP_CALL_IMAGE || turn->prompt_tokens >= 0
+            || turn->completion_tokens >= 0))
     {
-        turn->cost = -1;
+        turn->cost = sp_price_cost(&target->price, &tokens);
+    }
+
+    if (target->unit_priced && turn->units >= 0) {
+        turn->cost = ngx_max(turn->cost, 0)
+                     + sp_price_units(target->unit_price, turn->units);
+    }
+
+    if (turn->cost < 0) {
         return;
     }
 
     mcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
                                               ngx_http_sp_core_module);
 
-    turn->cost = sp_price_cost(&target->price, &tokens);
     turn->currency = mcf->currency;
 
     ngx_sp_metric_add(metrics->cost, turn->cost);

@@ -30,10 +30,6 @@ static ngx_int_t ngx_http_sp_inspect_body(ngx_http_request_t *r, json_t *root,
     ngx_uint_t filters);
 static ngx_int_t ngx_http_sp_inspect_json(ngx_http_request_t *r,
     ngx_uint_t filters);
-static ngx_int_t ngx_http_sp_inspect_form(ngx_http_request_t *r,
-    ngx_uint_t filters);
-static ngx_int_t ngx_http_sp_inspect_field(ngx_http_sp_inspect_t *in,
-    ngx_http_sp_form_t *form, ngx_http_sp_form_field_t *field);
 static ngx_uint_t ngx_http_sp_inspect_is_chat(ngx_http_request_t *r,
     const json_t *root);
 static ngx_int_t ngx_http_sp_inspect_chat(ngx_http_sp_inspect_t *in,
@@ -139,83 +135,6 @@ ngx_http_sp_inspect_json(ngx_http_request_t *r, ngx_uint_t filters)
     rc = ngx_http_sp_json_body(r, &root);
 
     return (rc == NGX_OK) ? ngx_http_sp_inspect_body(r, root, filters) : rc;
-}
-
-
-/* the texts of a form, and what its files are called */
-
-static ngx_int_t
-ngx_http_sp_inspect_form(ngx_http_request_t *r, ngx_uint_t filters)
-{
-    ngx_int_t                  rc;
-    ngx_uint_t                 i;
-    ngx_array_t               *fields;
-    ngx_http_sp_form_t        *form;
-    ngx_http_sp_inspect_t      in;
-    ngx_http_sp_form_field_t  *field;
-
-    rc = ngx_http_sp_form(r, &form);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    ngx_memzero(&in, sizeof(ngx_http_sp_inspect_t));
-
-    in.r = r;
-    in.role = SP_CHAT_USER;
-
-    in.stream = ngx_http_sp_stream_create(r, filters);
-    if (in.stream == NULL) {
-        return NGX_ERROR;
-    }
-
-    fields = ngx_http_sp_form_fields(form);
-    field = fields->elts;
-
-    for (i = 0; rc == NGX_OK && i < fields->nelts; i++) {
-        rc = ngx_http_sp_inspect_field(&in, form, &field[i]);
-    }
-
-    ngx_http_sp_stream_close(in.stream);
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_sp_inspect_field(ngx_http_sp_inspect_t *in, ngx_http_sp_form_t *form,
-    ngx_http_sp_form_field_t *field)
-{
-    ngx_int_t         rc;
-    ngx_str_t         edited;
-    const ngx_str_t  *fixed;
-
-    in->field = NGX_HTTP_SP_OTHER;
-    in->fixed = 1;
-
-    rc = ngx_http_sp_inspect_text(in, &field->name, &edited);
-
-    fixed = (field->filename.data != NULL) ? &field->filename : NULL;
-
-    if (rc == NGX_OK && fixed != NULL) {
-        rc = ngx_http_sp_inspect_text(in, fixed, &edited);
-    }
-
-    if (rc != NGX_OK || fixed != NULL || field->value.len == 0) {
-        return rc;
-    }
-
-    in->field = NGX_HTTP_SP_CONTENT;
-    in->fixed = 0;
-
-    rc = ngx_http_sp_inspect_text(in, &field->value, &edited);
-
-    if (rc != NGX_OK || edited.data == field->value.data) {
-        return rc;
-    }
-
-    return ngx_http_sp_form_edit(in->r, form, field, &edited);
 }
 
 

@@ -306,6 +306,12 @@ ngx_int_t ngx_http_sp_form_edit(ngx_http_request_t *r,
     const ngx_str_t *value);
 
 
+/* ngx_http_sp_core_inspect_form.c */
+
+ngx_int_t ngx_http_sp_inspect_form(ngx_http_request_t *r,
+    ngx_uint_t filters);
+
+
 /* ngx_http_sp_core_json.c */
 
 /* NGX_OK, or the status of a refusal: bodies are not compressed */

@@ -28,6 +28,8 @@ static ngx_http_sp_model_t *ngx_http_sp_model_get(ngx_conf_t *cf,
     const ngx_str_t *alias);
 static ngx_int_t ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_http_sp_model_t *model, ngx_http_sp_target_t *target);
+static ngx_int_t ngx_http_sp_model_price(ngx_conf_t *cf, const ngx_str_t *arg,
+    const ngx_str_t *text, ngx_http_sp_target_t *target);
 static ngx_uint_t ngx_http_sp_model_tokens(const ngx_str_t *arg,
     const char *name, size_t *tokens);
 static char *ngx_http_sp_model_add_target(ngx_conf_t *cf,
@@ -184,9 +186,11 @@ ngx_http_sp_model_get(ngx_conf_t *cf, const ngx_str_t *alias)
 
 
 /*
- * model REAL [as=ALIAS] [kind=chat|embedding|image|speech|transcription]
+ * model REAL [as=ALIAS]
+ *       [kind=chat|embedding|image|speech|transcription]
  *       [context=TOKENS] [output=TOKENS] [capabilities=LIST]
  *       [tokenizer=NAME|off] [weight=NUMBER] [backup] [internal] [price=...]
+ *       [unit_price=AMOUNT]
  */
 
 char *
@@ -265,21 +269,10 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
                                   &target->weight);
     }
 
-    if (ngx_sp_conf_arg(arg, "price=", &text)) {
-
-        if (sp_price_parse(&target->price, (char *) text.data, text.len)
-            == SP_OK)
-        {
-            target->priced = 1;
-            return NGX_OK;
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid price in \"%V\" of \"model\", expected "
-                           "price=INPUT/OUTPUT[/CACHED[/CACHE_WRITE]], each "
-                           "for a million tokens, 0 to 1000000 with up to "
-                           "9 decimals", arg);
-        return NGX_ERROR;
+    if (ngx_sp_conf_arg(arg, "price=", &text)
+        || ngx_sp_conf_arg(arg, "unit_price=", &text))
+    {
+        return ngx_http_sp_model_price(cf, arg, &text, target);
     }
 
     if (ngx_strcmp(arg->data, "backup") == 0) {
@@ -296,8 +289,46 @@ ngx_http_sp_model_arg(ngx_conf_t *cf, ngx_str_t *arg,
                        "invalid parameter \"%V\" of \"model\", expected "
                        "as=ALIAS, kind=chat, kind=embedding, kind=image, "
                        "kind=speech, kind=transcription, context=TOKENS, "
-                       "output=TOKENS, capabilities=LIST, tokenizer=NAME, weight=NUMBER, "
-                       "price=INPUT/OUTPUT, backup or internal", arg);
+                       "output=TOKENS, capabilities=LIST, tokenizer=NAME, "
+                       "weight=NUMBER, price=INPUT/OUTPUT, "
+                       "unit_price=AMOUNT, backup or internal", arg);
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_sp_model_price(ngx_conf_t *cf, const ngx_str_t *arg,
+    const ngx_str_t *text, ngx_http_sp_target_t *target)
+{
+    if (arg->data[0] == 'p') {
+
+        if (sp_price_parse(&target->price, (char *) text->data, text->len)
+            == SP_OK)
+        {
+            target->priced = 1;
+            return NGX_OK;
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid price in \"%V\" of \"model\", expected "
+                           "price=INPUT/OUTPUT[/CACHED[/CACHE_WRITE]], each "
+                           "for a million tokens, 0 to 1000000 with up to "
+                           "9 decimals", arg);
+        return NGX_ERROR;
+    }
+
+    if (sp_price_amount(&target->unit_price, (char *) text->data, text->len)
+        == SP_OK)
+    {
+        target->unit_priced = 1;
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid price in \"%V\" of \"model\", expected "
+                       "unit_price=AMOUNT, for one image, character or "
+                       "second, 0 to 1000000 with up to 9 decimals", arg);
 
     return NGX_ERROR;
 }
@@ -401,6 +432,14 @@ ngx_http_sp_model_check(ngx_conf_t *cf, const ngx_http_sp_model_t *model,
                            "\"capabilities\" are of models with kind=chat, "
                            "\"%V\" is kind=%s", &line->alias,
                            ngx_http_sp_model_kinds[line->kind]);
+        return NGX_ERROR;
+    }
+
+    if (target->unit_priced && line->kind < NGX_HTTP_SP_MODEL_IMAGE) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"unit_price\" is of models with kind=image, "
+                           "speech or transcription, \"%V\" is kind=%s",
+                           &line->alias, ngx_http_sp_model_kinds[line->kind]);
         return NGX_ERROR;
     }
 

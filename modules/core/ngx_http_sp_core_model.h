@@ -124,9 +124,12 @@ struct ngx_http_sp_target_s {
     ngx_http_sp_breaker_t        *breaker;
     ngx_http_sp_breaker_t       **limits;      /* by key */
     sp_price_t                    price;
+    uint64_t                      unit_price;  /* 10^-9 of the currency for one
+                                                  of turn->units */
     ngx_http_sp_target_metrics_t  metrics;
     unsigned                      backup:1;
     unsigned                      priced:1;
+    unsigned                      unit_priced:1;
     unsigned                      estimate:1;  /* tokenizer=off */
 };
 

@@ -378,7 +378,8 @@ sp_openai_media_type(sp_scan_t *s, sp_event_t *event)
         event->images = 1;
 
     } else if (sp_scan_is(type, len, "speech.audio.done")
-               || sp_scan_is(type, len, "transcript.text.done"))
+               || sp_scan_is(type, len, "transcript.text.done")
+               || sp_scan_is(type, len, "transcription.done"))
     {
         event->has_answer = 1;
         event->done = 1;
@@ -403,20 +404,28 @@ sp_openai_media_image(sp_scan_t *s, void *data)
 }
 
 
+/* in the words of OpenAI, and of Mistral, whose API is like it */
+
 static int
 sp_openai_media_usage(sp_scan_t *s, const char *key, size_t len, void *data)
 {
     sp_event_t *event = data;
 
-    if (sp_scan_is(key, len, "input_tokens")) {
+    if (sp_scan_is(key, len, "input_tokens")
+        || sp_scan_is(key, len, "prompt_tokens"))
+    {
         return sp_scan_integer(s, &event->prompt_tokens);
     }
 
-    if (sp_scan_is(key, len, "output_tokens")) {
+    if (sp_scan_is(key, len, "output_tokens")
+        || sp_scan_is(key, len, "completion_tokens"))
+    {
         return sp_scan_integer(s, &event->completion_tokens);
     }
 
-    if (sp_scan_is(key, len, "seconds")) {
+    if (sp_scan_is(key, len, "seconds")
+        || sp_scan_is(key, len, "prompt_audio_seconds"))
+    {
         return sp_openai_audio_seconds(s, &event->seconds);
     }
 

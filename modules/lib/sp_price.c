@@ -13,7 +13,6 @@
 #define SP_PRICE_PER     1000000             /* tokens */
 
 
-static int sp_price_amount(uint64_t *amount, const char *text, size_t len);
 static uint64_t sp_price_count(int64_t tokens, uint64_t max);
 static void sp_price_add(uint64_t *units, uint64_t *rest, uint64_t tokens,
     uint64_t amount);
@@ -69,7 +68,7 @@ sp_price_parse(sp_price_t *price, const char *text, size_t len)
 }
 
 
-static int
+int
 sp_price_amount(uint64_t *amount, const char *text, size_t len)
 {
     size_t    i, digits, point;
@@ -110,10 +109,28 @@ sp_price_amount(uint64_t *amount, const char *text, size_t len)
         value *= 10;
     }
 
+    if (value > (uint64_t) SP_PRICE_WHOLE * SP_PRICE_UNIT) {
+        return SP_ERROR;
+    }
+
     *amount = value;
 
-    return (value <= (uint64_t) SP_PRICE_WHOLE * SP_PRICE_UNIT)
-           ? SP_OK : SP_ERROR;
+    return SP_OK;
+}
+
+
+int64_t
+sp_price_units(uint64_t amount, int64_t units)
+{
+    static const uint64_t  most = (uint64_t) 4 * SP_PRICE_UNIT * SP_PRICE_UNIT;
+
+    if (amount == 0 || units <= 0) {
+        return 0;
+    }
+
+    return ((uint64_t) units > most / amount) ? (int64_t) most
+                                              : (int64_t) (amount
+                                                           * (uint64_t) units);
 }
 
 

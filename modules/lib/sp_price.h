@@ -2,7 +2,8 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * What tokens cost, in integers: no sum depends on how a double rounds.
+ * What tokens and units cost, in integers: no sum depends on how a double
+ * rounds.
  */
 
 #ifndef _SP_PRICE_H_INCLUDED_
@@ -47,6 +48,15 @@ typedef struct {
  * the price is zeroed.
  */
 int sp_price_parse(sp_price_t *price, const char *text, size_t len);
+
+/*
+ * One decimal of the currency, in the same bounds, in 10^-9 of it: the price
+ * of a unit.  On failure *amount is kept.
+ */
+int sp_price_amount(uint64_t *amount, const char *text, size_t len);
+
+/* exact; a cost above 4 * 10^9 of the currency is taken for it */
+int64_t sp_price_units(uint64_t amount, int64_t units);
 
 /* in 10^-9 of the currency, rounded once, half up */
 int64_t sp_price_cost(const sp_price_t *price,

@@ -2,8 +2,8 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * Answers and events of images and speech: what the strict parser accepts as
- * an object is read, and what is read of it is what the tree has.
+ * Answers and events of images, speech and transcripts: what the strict parser
+ * accepts as an object is read, and what is read of it is what the tree has.
  */
 
 #include <stdint.h>
@@ -54,6 +54,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sse.data_len = size;
 
     (void) sp_openai.speech->scan_event(NULL, &sse, NULL, NULL, &event);
+    (void) sp_openai.transcriptions->scan_event(NULL, &sse, NULL, NULL,
+                                                &event);
+
+    if (event.seconds < -1 || event.seconds > 100000000) {
+        abort();
+    }
 
     return 0;
 }

@@ -23,7 +23,8 @@ my ($t, $p) = Sallyport::Llm::gateway(http => <<"EOC", server => <<'EOS',
     moderation_rules %%DIR%%/test.rules;
     llm_provider media { $head
         model real-image as=image kind=image price=10/40;
-        model real-voice as=voice kind=speech;
+        model real-voice as=voice kind=speech unit_price=0.000015;
+        model real-piece as=piece kind=image price=10/40 unit_price=0.04;
         model first as=pair kind=image; model first as=voices kind=speech;
     }
     llm_provider other { $head
@@ -90,6 +91,13 @@ $res = image('fault nousage', n => 3);
 is(scalar @{ $res->{json}{data} }, 3, 'three images');
 is(row(), 'image complete  3 - - - 200', 'no tokens told: no cost made up');
 
+image('fault nousage', n => 3, model => 'piece');
+is(row(), 'image complete  3 - - 0.12 200', 'the price of three images');
+
+image('a cat', model => 'piece');
+is(row(), 'image complete  1 5 40 0.04165 200',
+   'of an image and of its tokens');
+
 $res = image('fault big size=3000000');
 is(length $res->{json}{data}[0]{b64_json}, 3000000, 'an image of megabytes');
 is(row(), 'image complete  1 5 40 0.00165 200', 'of megabytes: its row');
@@ -117,7 +125,8 @@ my %spoken = map { $_ => 1 }
     $t->get('/metrics')->{body} =~ /^gen_ai_client_operation_duration_seconds_count
         \{gen_ai_operation_name="(\w+)",[^}]*gen_ai_request_model="voice"/gmx;
 is(join(' ', keys %spoken), 'generate_content', 'speech: its name in the metrics');
-is(row(), 'speech complete  5 - - - 200', 'speech: characters in its row');
+is(row(), 'speech complete  5 - - 7.5e-05 200',
+   'speech: characters and their price in its row');
 
 for my $how ('chunked', 'close') {
     is(speak("fault $how")->{body}, Sallyport::Media::audio(3000),
@@ -148,7 +157,7 @@ is(length($res->{body}) > 4000000, 1, 'a stream of megabytes');
 
 $res = speak('hello', stream_format => 'sse');
 like($res->{body}, qr/speech\.audio\.done.*\n\n\z/, 'speech as a stream');
-like(row(), qr/^speech complete  5 4 9 - 200/, 'its row');
+like(row(), qr/^speech complete  5 4 9 7.5e-05 200/, 'its row');
 
 for my $case ([ 'images', sub { image(@_, stream => \1) } ],
               [ 'speech', sub { speak(@_, stream_format => 'sse') } ])
@@ -315,6 +324,12 @@ for my $case ([ 'another dialect', 'llm_provider a { dialect gemini;
               [ 'a chat model', 'llm_provider a { url http://127.0.0.1:1;
                   model m; } server { location / { llm_speech m; } }',
                 qr/no llm_provider has a model "m" with kind=speech/ ],
+              [ 'a price of a unit of a chat', 'llm_provider a {
+                  url http://127.0.0.1:1; model m unit_price=1; }',
+                qr/"unit_price" is of models with kind=image, speech or/ ],
+              [ 'no price', 'llm_provider a { url http://127.0.0.1:1;
+                  model m kind=image unit_price=1\/2; }',
+                qr/invalid price in "unit_price=1\\?\/2" of "model", expected/ ],
               [ 'no such kind', 'llm_provider a { url http://127.0.0.1:1;
                   model m kind=video; }', qr/expected as=ALIAS/ ])
 {

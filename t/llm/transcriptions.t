@@ -8,6 +8,7 @@ use strict;
 use warnings;
 
 use Digest::SHA qw(sha256_hex);
+use IO::Socket::INET;
 use Test::More;
 
 use FindBin;
@@ -25,10 +26,28 @@ my ($t, $p) = Sallyport::Llm::gateway(http => <<"EOC", server => <<'EOS',
     turn_spool %%DIR%%/spool;
     moderation_rules %%DIR%%/test.rules;
     llm_provider ears { $head
-        model real-ear as=ear kind=transcription price=10/40;
+        model real-ear as=ear kind=transcription price=10/40
+                       unit_price=0.0001;
         model first as=pair kind=transcription;
     }
+    llm_provider deaf { url http://127.0.0.1:%%PORT2%%/v1; send_timeout 300ms;
+        read_timeout 2s; max_fails 0; cooldown 0;
+        model deaf as=deaf kind=transcription;
+    }
+    llm_provider tls { url https://localhost:%%PORT3%%/v1; read_timeout 2s;
+        trusted_certificate %%DIR%%/server.pem; max_fails 0; cooldown 0;
+        model far as=far kind=transcription;
+    }
+    server {
+        listen 127.0.0.1:%%PORT3%% ssl;
+        listen [::1]:%%PORT3%% ssl;
+        ssl_certificate %%DIR%%/server.pem;
+        ssl_certificate_key %%DIR%%/server.key;
+        client_max_body_size 30m;
+        location / { proxy_pass http://127.0.0.1:%%PORT1%%; }
+    }
     llm_provider other { $head
+        model second as=deaf kind=transcription backup;
         model second as=pair kind=transcription backup;
         model real-voice as=voice kind=speech;
     }
@@ -38,9 +57,23 @@ EOC
     }
     location = /v1/audio/translations { llm_translations ear types=mp3,wav; }
     location = /small { llm_transcriptions ear; body_max_size 8k; }
+    location = /first {
+        test_steps on; llm_transcriptions ear; moderation input;
+    }
+    location = /fallback {
+        llm_transcriptions ear; error_page 502 = @fallback;
+    }
+    location @fallback { llm_transcriptions pair; }
     location = /in-memory { llm_transcriptions ear; client_body_buffer_size 1m; }
 EOS
     prepare => sub {
+        my $dir = $_[0]->dir;
+
+        system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256"
+               . " -nodes -keyout $dir/server.key -out $dir/server.pem -days 2"
+               . " -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+               . " 2>/dev/null") == 0 or die "openssl";
+
         $_[0]->file('test.rules', "[t.block category=test action=block]\n"
                                   . "forbidden\n"
                                   . "[t.mask category=test action=mask]\n"
@@ -103,7 +136,7 @@ like($p->last_request->{line}, qr{^POST /v1/audio/transcriptions }, 'its path');
 is($p->last_request->{headers}{authorization},
    'Bearer sk-test-0123456789abcdef', 'the operator\'s key');
 ok(!$res->{headers}{'set-cookie'}, 'no cookie of the provider');
-is(row(), 'transcription complete  12 - - - 200', 'seconds in its row');
+is(row(), 'transcription complete  12 - - 0.0012 200', 'seconds in its row');
 
 $res = ask([ model => 'ear' ], file($sound), [ prompt => 'fault tokens' ]);
 is($res->{json}{text}, $sum, 'the model before the file');
@@ -117,7 +150,7 @@ is_deeply([ @{ $p->last_request->{json} }{qw(model order)} ],
 $res = ask(file($sound), [ model => 'ear' ],
            [ response_format => 'verbose_json' ]);
 is($res->{json}{segments}[0]{text}, $sum, 'verbose_json: as it came');
-is(row(), 'transcription complete  9 - - - 200', 'its duration, rounded up');
+is(row(), 'transcription complete  9 - - 0.0009 200', 'its duration, rounded up');
 
 for my $format (qw(text srt vtt)) {
     $res = ask(file($sound), [ response_format => $format ]);
@@ -139,7 +172,7 @@ is("$res->{status} $res->{body}", '200 ', 'silence');
 $res = raw('/v1/audio/translations', Sallyport::Form::encode(file($sound)));
 is($res->{json}{text}, $sum, 'a translation');
 like($p->last_request->{line}, qr{^POST /v1/audio/translations }, 'its path');
-is(row(), 'transcription complete  12 - - - 200', 'a translation: its row');
+is(row(), 'transcription complete  12 - - 0.0012 200', 'a translation: its row');
 
 
 # -- where the body lies
@@ -195,7 +228,7 @@ for my $how ('plain', 'bytes') {
          "a stream, $how: whole");
 }
 
-is(row(), 'transcription complete  12 - - - 200', 'a stream: its row');
+is(row(), 'transcription complete  12 - - 0.0012 200', 'a stream: its row');
 
 $res = ask(file($sound), [ stream => 'true' ], [ prompt => 'fault whole' ]);
 is($res->{json}{text}, $sum, 'a model that knows no streams');
@@ -350,6 +383,70 @@ for my $size (3000, 3_000_000) {
         is($p->last_request->{json}{model}, 'second', 'by its own name');
     }
 }
+
+
+# a connection that the provider closes as it is used again
+
+for my $size (3000, 3_000_000) {
+    my $data = audio($size);
+
+    ask(file($data), [ model => 'ear' ]);
+    $p->mood('real-ear' => 'stale');
+    $res = ask(file($data), [ model => 'ear' ]);
+    $p->mood();
+
+    is($res->{json}{text}, sha256_hex($data),
+       "$size bytes: sent again on another connection");
+}
+
+# one that takes connections and reads nothing
+
+{
+    my $deaf = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 8,
+                                     LocalPort => $t->port(2), ReuseAddr => 1)
+        or die "cannot listen: $!";
+    my $data = audio(20_000_000);
+
+    $res = raw($path, Sallyport::Form::encode([ model => 'deaf' ],
+                                              file($data)), { timeout => 30 });
+    is($res->{json}{text}, sha256_hex($data),
+       'who does not read it is left, the next one has all of it');
+}
+
+row();
+like($t->sql("select attempts::text from gateway.ledger where alias = 'deaf'"),
+     qr/send_timeout/, 'by its timeout');
+
+for my $size (1, 70_000, 3_000_000) {
+    my $data = audio($size);
+
+    $res = ask(file($data), [ model => 'far' ], [ language => 'en' ]);
+    is($res->{json}{text}, sha256_hex($data), "$size bytes over TLS");
+}
+
+# another location, after the first one has failed
+
+$res = raw('/fallback', Sallyport::Form::encode(file($sound),
+                                                [ prompt => 'fault gzip' ]));
+is($res->{status}, 502, 'both fail');
+$p->mood('real-ear' => 'gzip');
+$res = raw('/fallback', Sallyport::Form::encode(file($sound)));
+$p->mood();
+is($res->{json}{text}, $sum, 'the other location has the same form');
+
+# a step that has asked for the body as it is, before
+
+for my $size (3000, 100_000) {
+    my $data = audio($size);
+
+    $res = raw('/first?admit=body',
+               Sallyport::Form::encode(file($data), [ prompt => 'a secret' ]));
+    is($res->{json}{text}, sha256_hex($data), "$size bytes, read before");
+    is($p->last_request->{json}{prompt}, 'a ******', 'and masked');
+}
+
+is(raw('/first?admit=body', 'no form')->{json}{error}{code}, 'form_invalid',
+   'no form, read before');
 
 
 # -- the client leaves: while it sends, while the provider is silent

@@ -1,7 +1,8 @@
 /*
  * Copyright (C) Sallyport authors
  *
- * What is read of images and speech, and how their requests are written.
+ * What is read of images, speech and transcripts, and how their requests are
+ * written.
  */
 
 #include "tap.h"
@@ -50,6 +51,83 @@ static const case_t  cases[] = {
     { "{\"error\":true}", 0, 0, UNSAID, "e" },
     { "{\"error\":null}", 0, 0, UNSAID, "" }
 };
+
+
+static const struct {
+    const char  *text;
+    int          rc;
+    int64_t      seconds;
+    const char  *flags;
+} transcripts[] = {
+    { "{\"text\":\"a\"}", 0, -1, "1" },
+    { "{\"text\":\"\"}", 0, -1, "1" },
+    { "{\"text\":null}", 0, -1, "" },
+    { "{\"text\":\"a\",\"duration\":8.47}", 0, 9, "1" },
+    { "{\"text\":\"a\",\"duration\":\"8.00\"}", 0, 8, "1" },
+    { "{\"duration\":0}", 0, 0, "" },
+    { "{\"duration\":0.001}", 0, 1, "" },
+    { "{\"duration\":-1}", 0, -1, "" },
+    { "{\"duration\":1e9}", 0, -1, "" },
+    { "{\"duration\":\"\"}", 0, -1, "" },
+    { "{\"duration\":\".5\"}", 0, -1, "" },
+    { "{\"duration\":\"1.2.3\"}", 0, -1, "" },
+    { "{\"duration\":{\"a\":1}}", 0, -1, "" },
+    { "{\"duration\":99999999999999999999}", 0, -1, "" },
+    { "{\"duration\":8.47,\"usage\":{\"type\":\"duration\","
+      "\"seconds\":10}}", 0, 10, "u" },
+    { "{\"usage\":{\"seconds\":10},\"duration\":8.47}", 0, 10, "u" },
+    { "{\"type\":\"transcript.text.delta\",\"delta\":\"a\"}", 0, -1, "" },
+    { "{\"type\":\"transcript.text.done\",\"text\":\"a\",\"usage\":"
+      "{\"seconds\":3}}", 0, 3, "u1d" },
+    { "{\"type\":\"transcription.done\",\"text\":\"a\",\"usage\":"
+      "{\"prompt_audio_seconds\":7,\"prompt_tokens\":4}}", 0, 7, "u1d" },
+    { "[DONE]", 0, -1, "d" },
+    { "{\"error\":{\"message\":\"no\"}}", 0, -1, "e" },
+    { "{\"duration\":}", -1, -1, "" },
+    { "{\"text\":\"a", -1, -1, "1" }
+};
+
+
+static void
+read_transcript(size_t i)
+{
+    int             rc;
+    char            flags[8], *p;
+    sp_event_t      event;
+    sp_sse_event_t  sse;
+
+    memset(&sse, 0, sizeof(sp_sse_event_t));
+
+    sse.data = transcripts[i].text;
+    sse.data_len = strlen(sse.data);
+
+    rc = sp_openai.transcriptions->scan_event(NULL, &sse, NULL, NULL, &event);
+
+    TAP_IS_INT(rc, transcripts[i].rc, "%s", sse.data);
+    TAP_OK(event.seconds == transcripts[i].seconds, "seconds");
+
+    p = flags;
+
+    if (event.has_error) {
+        *p++ = 'e';
+    }
+
+    if (event.has_usage) {
+        *p++ = 'u';
+    }
+
+    if (event.has_answer) {
+        *p++ = '1';
+    }
+
+    if (event.done) {
+        *p++ = 'd';
+    }
+
+    *p = '\0';
+
+    TAP_IS_STR(flags, transcripts[i].flags, "flags");
+}
 
 
 static void
@@ -111,8 +189,14 @@ main(void)
         read_case(&cases[i]);
     }
 
+    for (i = 0; i < sizeof(transcripts) / sizeof(transcripts[0]); i++) {
+        read_transcript(i);
+    }
+
     path_case(sp_openai.images, "/images/generations");
     path_case(sp_openai.speech, "/audio/speech");
+    path_case(sp_openai.transcriptions, "/audio/transcriptions");
+    path_case(sp_openai.translations, "/audio/translations");
 
     TAP_OK(sp_gemini.images == NULL && sp_anthropic.speech == NULL
        && sp_azure.images == NULL, "dialects that have none");

@@ -10,6 +10,7 @@
 
 static void test_parse(void);
 static void test_refused(void);
+static void test_units(void);
 static void test_cost(void);
 static void test_bounds(void);
 static int64_t cost(const char *text, int64_t input, int64_t output,
@@ -21,6 +22,7 @@ main(void)
 {
     test_parse();
     test_refused();
+    test_units();
     test_cost();
     test_bounds();
 
@@ -49,6 +51,32 @@ test_parse(void)
     TAP_OK(sp_price_parse(&price, "0.000000001/1000000", 19) == SP_OK
        && price.input == 1 && price.output == 1000000000000000,
        "the least and the most");
+}
+
+
+static void
+test_units(void)
+{
+    uint64_t  amount;
+
+    amount = 7;
+
+    TAP_OK(sp_price_amount(&amount, "0.000015", 8) == SP_OK
+           && amount == 15000, "the price of a character");
+    TAP_OK(sp_price_units(amount, 1000) == 15000000, "of 1000 of them");
+    TAP_OK(sp_price_units(amount, 0) == 0 && sp_price_units(amount, -1) == 0
+           && sp_price_units(0, 5) == 0, "of none, for nothing");
+    TAP_OK(sp_price_amount(&amount, "1/2", 3) != SP_OK
+           && sp_price_amount(&amount, "", 0) != SP_OK
+           && sp_price_amount(&amount, "-1", 2) != SP_OK
+           && sp_price_amount(&amount, "1000001", 7) != SP_OK
+           && amount == 15000, "what is no price changes none");
+    TAP_OK(sp_price_amount(&amount, "1000000", 7) == SP_OK
+           && sp_price_units(amount, INT64_MAX) == 4000000000000000000,
+           "the most");
+    TAP_OK(sp_price_units(amount, 4000) == 4000000000000000000
+           && sp_price_units(amount, 3999) == 3999000000000000000,
+           "the most, exact");
 }
 
 
