@@ -42,6 +42,7 @@ typedef enum {
 
 
 typedef struct ngx_http_sp_llm_flight_s  ngx_http_sp_llm_flight_t;
+typedef struct ngx_http_sp_llm_limit_s  ngx_http_sp_llm_limit_t;
 
 
 typedef struct {
@@ -74,7 +75,7 @@ typedef struct {
 
     ngx_uint_t                    system;
     ngx_uint_t                    message_limit;
-    ngx_uint_t                    context_size;
+    ngx_http_sp_llm_limit_t      *context;      /* NULL: the target's */
     size_t                        event_size;
     size_t                        answer_size;
     ngx_http_sp_llm_signer_t     *signer;       /* NULL: no receipts */
@@ -256,6 +257,7 @@ typedef struct {
 
     ngx_http_sp_llm_check_t       check;
     ngx_http_sp_llm_character_t   persona;
+    size_t                        context;      /* tokens; 0: the target's */
 
     ngx_http_sp_route_t           route;
     ngx_sp_op_t                   lookup;       /* of the only one's name */
@@ -327,6 +329,16 @@ ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
 /* the request of an attempt, into ctx->relay; or an HTTP status */
 ngx_int_t ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_attempt_t *entry);
+
+/* ngx_http_sp_llm_context.c */
+char *ngx_http_sp_llm_context_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* of the location, for this request */
+ngx_int_t ngx_http_sp_llm_context(ngx_http_sp_llm_ctx_t *ctx);
+
+/* of the target as well: the budget of the prompt, and its margin */
+void ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx, sp_prompt_t *prompt);
 
 /* ngx_http_sp_llm_models.c */
 ngx_int_t ngx_http_sp_llm_models_init(ngx_conf_t *cf);

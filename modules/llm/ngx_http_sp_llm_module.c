@@ -96,10 +96,10 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       NULL },
 
     { ngx_string("llm_context_size"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_sp_llm_context_conf,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sp_llm_loc_conf_t, context_size),
+      0,
       NULL },
 
     { ngx_string("llm_event_size"),
@@ -451,7 +451,7 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
 
     llcf->system = NGX_CONF_UNSET_UINT;
     llcf->message_limit = NGX_CONF_UNSET_UINT;
-    llcf->context_size = NGX_CONF_UNSET_SIZE;
+    llcf->context = NGX_CONF_UNSET_PTR;
     llcf->event_size = NGX_CONF_UNSET_SIZE;
     llcf->answer_size = NGX_CONF_UNSET_SIZE;
     llcf->signer = NGX_CONF_UNSET_PTR;
@@ -477,7 +477,7 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->system, prev->system,
                               NGX_HTTP_SP_LLM_ALLOW);
     ngx_conf_merge_uint_value(conf->message_limit, prev->message_limit, 1000);
-    ngx_conf_merge_size_value(conf->context_size, prev->context_size, 0);
+    ngx_conf_merge_ptr_value(conf->context, prev->context, NULL);
     ngx_conf_merge_size_value(conf->event_size, prev->event_size, 1048576);
     ngx_conf_merge_size_value(conf->answer_size, prev->answer_size, 262144);
     ngx_conf_merge_ptr_value(conf->signer, prev->signer, NULL);
