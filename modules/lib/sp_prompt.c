@@ -358,7 +358,7 @@ sp_prompt_prefix(const sp_prompt_t *prompt, sp_prompt_text_t *text)
 
     for (i = 0; i < prompt->nprefix; i++) {
 
-        if (text->len != 0) {
+        if (text->len != 0 && prompt->prefix[i].len != 0) {
             sp_prompt_add(text, "\n\n", 2);
         }
 

@@ -43,6 +43,7 @@ typedef enum {
 
 typedef struct ngx_http_sp_llm_flight_s  ngx_http_sp_llm_flight_t;
 typedef struct ngx_http_sp_llm_limit_s  ngx_http_sp_llm_limit_t;
+typedef struct ngx_http_sp_llm_locale_s  ngx_http_sp_llm_locale_t;
 
 
 typedef struct {
@@ -85,6 +86,7 @@ typedef struct {
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
     ngx_msec_t                    character_cache;
+    ngx_http_sp_llm_locale_t     *locale;       /* NULL: off */
 
     ngx_uint_t                    tries;
     ngx_msec_t                    retry_within;
@@ -257,6 +259,7 @@ typedef struct {
 
     ngx_http_sp_llm_check_t       check;
     ngx_http_sp_llm_character_t   persona;
+    ngx_uint_t                    located;      /* there is a block of it */
     size_t                        context;      /* tokens; 0: the target's */
 
     ngx_http_sp_route_t           route;
@@ -313,6 +316,11 @@ void ngx_http_sp_llm_media_units(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_persona.c */
 ngx_int_t ngx_http_sp_llm_persona(ngx_http_request_t *r);
+
+/* ngx_http_sp_llm_locale.c */
+char *ngx_http_sp_llm_locale_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_sp_llm_locale(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_cache.c: personas, per worker */
 ngx_int_t ngx_http_sp_llm_cache_init(ngx_cycle_t *cycle);

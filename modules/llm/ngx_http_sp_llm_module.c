@@ -145,6 +145,13 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       0,
       NULL },
 
+    { ngx_string("llm_locale"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sp_llm_locale_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("llm_tries"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_sp_conf_number_slot,
@@ -229,6 +236,15 @@ static const ngx_http_sp_step_t  ngx_http_sp_llm_persona_step = {
     NGX_HTTP_SP_ENRICH,
     100,
     ngx_http_sp_llm_persona
+};
+
+
+static const ngx_http_sp_step_t  ngx_http_sp_llm_locale_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("locale"),
+    NGX_HTTP_SP_ENRICH,
+    110,
+    ngx_http_sp_llm_locale
 };
 
 
@@ -416,6 +432,7 @@ ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
     if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_account_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_persona_step) != NGX_OK
+        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_locale_step) != NGX_OK
         || ngx_http_sp_add_end(cf, &ngx_http_sp_llm_end_hook) != NGX_OK)
     {
         return NGX_ERROR;
@@ -460,6 +477,7 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     llcf->characters = NGX_CONF_UNSET_PTR;
     llcf->character_timeout = NGX_CONF_UNSET_MSEC;
     llcf->character_cache = NGX_CONF_UNSET_MSEC;
+    llcf->locale = NGX_CONF_UNSET_PTR;
     llcf->tries = NGX_CONF_UNSET_UINT;
     llcf->retry_within = NGX_CONF_UNSET_MSEC;
     llcf->timeout = NGX_CONF_UNSET_MSEC;
@@ -488,6 +506,7 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               prev->character_timeout, 1000);
     ngx_conf_merge_msec_value(conf->character_cache,
                               prev->character_cache, 10000);
+    ngx_conf_merge_ptr_value(conf->locale, prev->locale, NULL);
     ngx_conf_merge_uint_value(conf->tries, prev->tries,
                               NGX_HTTP_SP_ROUTE_TRIES);
     ngx_conf_merge_msec_value(conf->retry_within, prev->retry_within,
