@@ -256,6 +256,14 @@ struct sp_dialect_s {
     void                (*write_end)(sp_writer_t *w, const sp_event_t *usage,
                               sp_out_t *out);
 
+    /*
+     * A JSON object that the API has no word for, in an event that clients
+     * pass over, behind the finish of a stream; SP_DIALECT_EVENT, the object
+     * and 6 bytes for each of the model's at most.  NULL: there is no place.
+     */
+    void                (*write_extras)(sp_writer_t *w, const char *json,
+                              size_t len, sp_out_t *out);
+
     /* a whole answer; deltas in the order of their scan */
     void                (*write_answer)(sp_writer_t *w,
                               const sp_delta_t *deltas, size_t n,

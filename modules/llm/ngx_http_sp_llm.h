@@ -11,6 +11,7 @@
 
 #include "ngx_http_sp_relay.h"
 #include "sp_eth.h"
+#include "sp_extras.h"
 #include "sp_json_shorten.h"
 #include "sp_prompt.h"
 
@@ -128,6 +129,7 @@ typedef struct {
     ngx_uint_t                    state;
     ngx_uint_t                    shared;       /* public */
     ngx_uint_t                    changes;      /* for whom */
+    ngx_uint_t                    extras;       /* it asks for them */
 } ngx_http_sp_llm_character_t;
 
 
@@ -191,6 +193,9 @@ typedef struct {
     u_char                        refused[SP_CHAT_MAX_CHOICES];
     ngx_int_t                     nrefused;     /* choices that a filter has
                                                    ended */
+
+    sp_extras_t                  *extras;       /* NULL: none were asked for */
+    ngx_str_t                     shown;        /* scratch */
 
     int64_t                       images;       /* that are complete */
     off_t                         bytes;        /* of a raw answer */
@@ -322,6 +327,14 @@ char *ngx_http_sp_llm_locale_conf(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_int_t ngx_http_sp_llm_locale(ngx_http_request_t *r);
 
+/* ngx_http_sp_llm_extras.c */
+ngx_int_t ngx_http_sp_llm_extras_prompt(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_str_t *text);
+ngx_int_t ngx_http_sp_llm_extras_begin(ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_extras(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
+ngx_int_t ngx_http_sp_llm_extras_end(ngx_http_sp_llm_ctx_t *ctx);
+
 /* ngx_http_sp_llm_cache.c: personas, per worker */
 ngx_int_t ngx_http_sp_llm_cache_init(ngx_cycle_t *cycle);
 ngx_int_t ngx_http_sp_llm_cache_find(ngx_pool_t *pool, const ngx_str_t *key,
@@ -443,6 +456,10 @@ ngx_int_t ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx);
 int ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta);
 ngx_int_t ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
+ngx_int_t ngx_http_sp_llm_say_shown(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
+ngx_int_t ngx_http_sp_llm_write_extras(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
 ngx_int_t ngx_http_sp_llm_write_end(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_write_answer(ngx_http_sp_llm_ctx_t *ctx);
 ngx_buf_t *ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
@@ -454,6 +471,8 @@ ngx_int_t ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx,
 ngx_int_t ngx_http_sp_llm_filter_end(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_filter_word(ngx_http_sp_llm_ctx_t *ctx,
     const char **word, ngx_uint_t fixed);
+u_char *ngx_http_sp_llm_scratch(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_str_t *scratch, size_t size);
 
 /* ngx_http_sp_llm_error.c */
 ngx_int_t ngx_http_sp_llm_error_body(ngx_http_sp_llm_ctx_t *ctx);

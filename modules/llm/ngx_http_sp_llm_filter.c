@@ -60,8 +60,6 @@ static ngx_int_t ngx_http_sp_llm_refuse(ngx_http_sp_llm_ctx_t *ctx,
     size_t choice);
 static ngx_int_t ngx_http_sp_llm_flush(ngx_http_sp_llm_ctx_t *ctx,
     size_t choice);
-static u_char *ngx_http_sp_llm_scratch(ngx_http_sp_llm_ctx_t *ctx,
-    ngx_str_t *scratch, size_t size);
 
 
 /*
@@ -635,7 +633,7 @@ ngx_http_sp_llm_filter_end(ngx_http_sp_llm_ctx_t *ctx)
         }
     }
 
-    return NGX_OK;
+    return ngx_http_sp_llm_extras_end(ctx);
 }
 
 
@@ -686,7 +684,7 @@ ngx_http_sp_llm_filter_word(ngx_http_sp_llm_ctx_t *ctx, const char **word,
 
 /* memory that each piece writes over */
 
-static u_char *
+u_char *
 ngx_http_sp_llm_scratch(ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *scratch,
     size_t size)
 {

@@ -99,9 +99,10 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
                             && attempt->dialect->like != ctx->check.dialect)
                            || attempt->dialect->edit == NULL);
     attempt->filtered = (ctx->check.chat != NULL
-                         && ngx_http_sp_filters(ctx->request,
-                                                NGX_HTTP_SP_OUTPUT)
-                            != 0);
+                         && (ctx->persona.extras
+                             || ngx_http_sp_filters(ctx->request,
+                                                    NGX_HTTP_SP_OUTPUT)
+                                != 0));
     attempt->rewritten = attempt->translated || attempt->filtered;
 
     rc = ngx_http_sp_llm_pass_headers(ctx);

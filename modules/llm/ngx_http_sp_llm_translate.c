@@ -31,6 +31,8 @@ static ngx_int_t ngx_http_sp_llm_write(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_write_pt write, const sp_delta_t *delta, size_t need);
 static void ngx_http_sp_llm_delta_out(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta, sp_out_t *out);
+static void ngx_http_sp_llm_extras_out(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta, sp_out_t *out);
 static void ngx_http_sp_llm_end_out(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta, sp_out_t *out);
 
@@ -55,6 +57,10 @@ ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx)
         if (response->reader == NULL) {
             return NGX_ERROR;
         }
+    }
+
+    if (ngx_http_sp_llm_extras_begin(ctx) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return ctx->attempt.rewritten ? ngx_http_sp_llm_writer(ctx) : NGX_OK;
@@ -153,10 +159,19 @@ ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta)
 }
 
 
+ngx_int_t
+ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+{
+    return (ctx->response.extras != NULL && delta->choice == 0)
+           ? ngx_http_sp_llm_extras(ctx, delta)
+           : ngx_http_sp_llm_say_shown(ctx, delta);
+}
+
+
 /* stored, and written where the bytes of the provider do not pass */
 
 ngx_int_t
-ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+ngx_http_sp_llm_say_shown(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 {
     sp_delta_t  *copy, said;
 
@@ -211,6 +226,18 @@ ngx_http_sp_llm_name_call(ngx_http_sp_llm_ctx_t *ctx, sp_delta_t *delta)
 }
 
 
+/* the text of the delta is their JSON */
+
+ngx_int_t
+ngx_http_sp_llm_write_extras(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta)
+{
+    return ngx_http_sp_llm_write(ctx, ngx_http_sp_llm_extras_out, delta,
+                                 SP_DIALECT_EVENT + delta->text.len
+                                 + 6 * ctx->response.writer.model_len);
+}
+
+
 ngx_int_t
 ngx_http_sp_llm_write_end(ngx_http_sp_llm_ctx_t *ctx)
 {
@@ -257,6 +284,15 @@ ngx_http_sp_llm_delta_out(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
     }
 
     ctx->check.dialect->write_event(writer, delta, out);
+}
+
+
+static void
+ngx_http_sp_llm_extras_out(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta, sp_out_t *out)
+{
+    ctx->check.dialect->write_extras(&ctx->response.writer, delta->text.data,
+                                     delta->text.len, out);
 }
 
 
