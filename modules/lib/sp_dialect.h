@@ -67,8 +67,8 @@ typedef struct {
     sp_slice_t            signature; /* of a call that begins; opaque */
     sp_finish_e           finish;
     unsigned              json:1;    /* text is a JSON value, no string */
-    unsigned              no_id:1;   /* the provider gives this call none:
-                                        sp_call_id() */
+    unsigned              no_id:1;   /* the provider gives this call none
+                                        with its name: sp_call_id() */
 } sp_delta_t;
 
 

@@ -185,6 +185,8 @@ typedef struct {
     sp_writer_t                   writer;       /* of a translation */
     ngx_buf_t                    *out;          /* the last one, to extend */
     ngx_array_t                  *deltas;       /* of a whole answer */
+    uint64_t                      named;        /* bits: calls that have an
+                                                   id */
 
     ngx_array_t                  *texts;        /* see _filter.c */
     ngx_str_t                     joined;       /* scratch */

@@ -340,6 +340,7 @@ ngx_http_sp_llm_call(ngx_http_sp_llm_ctx_t *ctx, ngx_http_sp_llm_text_t *text,
 
     if (text->name || delta->name.len == 0) {
         ngx_memzero(&delta->name, sizeof(sp_slice_t));
+        delta->no_id = 0;
     }
 
     rc = ngx_http_sp_llm_label(ctx, &delta->id);

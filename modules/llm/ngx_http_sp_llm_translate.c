@@ -170,7 +170,9 @@ ngx_http_sp_llm_say_shown(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 
     said = *delta;
 
-    if (said.no_id && ngx_http_sp_llm_name_call(ctx, &said) != NGX_OK) {
+    if (said.kind == SP_DELTA_TOOL
+        && ngx_http_sp_llm_name_call(ctx, &said) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -190,12 +192,26 @@ ngx_http_sp_llm_say_shown(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 }
 
 
-/* a client answers a call by its id, so each has one */
+/*
+ * A client answers a call by its id, so each has one.  A provider may repeat
+ * the name of a call without the id that it gave before.
+ */
 
 static ngx_int_t
 ngx_http_sp_llm_name_call(ngx_http_sp_llm_ctx_t *ctx, sp_delta_t *delta)
 {
-    char  *id;
+    char      *id;
+    uint64_t   bit;
+
+    bit = (delta->choice == 0 && delta->tool < 64)
+          ? (uint64_t) 1 << delta->tool : 0;
+
+    if (!delta->no_id || (ctx->response.named & bit)) {
+        ctx->response.named |= (delta->id.len != 0) ? bit : 0;
+        return NGX_OK;
+    }
+
+    ctx->response.named |= bit;
 
     id = ngx_pnalloc(ctx->request->pool, SP_CALL_ID_SIZE);
     if (id == NULL) {
