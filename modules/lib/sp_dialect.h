@@ -82,6 +82,8 @@ typedef struct {
     sp_slice_t            error_type;
     sp_slice_t            error_code;
     sp_slice_t            error_param;
+    sp_slice_t            error_retry;   /* seconds, as "13" or "0.5", after
+                                            which to ask again */
 
     /*
      * Running totals, -1: not said; to be replaced, never added up.  The
@@ -231,6 +233,8 @@ struct sp_dialect_s {
     unsigned              eof:1;         /* a stream ends with its body, when
                                             each choice is complete */
     unsigned              versions:1;    /* its path may have a version */
+    unsigned              hints:1;       /* the body of an error may tell
+                                            error_retry */
 
     /* client: NULL for a dialect that only providers speak */
 
