@@ -41,6 +41,7 @@ const sp_dialect_t  sp_anthropic = {
     .parse_request = sp_anthropic_parse_request,
     .write_event = sp_anthropic_write_event,
     .write_end = sp_anthropic_write_end,
+    .write_extras = sp_anthropic_write_extras,
     .write_answer = sp_anthropic_write_answer,
     .write_error = sp_anthropic_write_error,
 

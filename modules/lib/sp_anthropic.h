@@ -111,6 +111,8 @@ void sp_anthropic_count(sp_anthropic_reader_t *state,
 /* sp_anthropic_write.c */
 void sp_anthropic_write_event(sp_writer_t *w, const sp_delta_t *delta,
     sp_out_t *out);
+void sp_anthropic_write_extras(sp_writer_t *w, const char *json, size_t len,
+    sp_out_t *out);
 void sp_anthropic_write_end(sp_writer_t *w, const sp_event_t *usage,
     sp_out_t *out);
 

@@ -468,6 +468,7 @@ sp_anthropic_call(sp_anthropic_scanner_t *scan,
     delta.tool = scan->state->ncalls++;
     delta.id = found->id;
     delta.name = found->name;
+    delta.no_id = (found->id.len == 0);
     delta.text.data = "";
 
     scan->state->json = (found->input.len > (scan->whole ? 0 : 2)

@@ -259,6 +259,33 @@ sp_anthropic_write_end(sp_writer_t *w, const sp_event_t *usage,
 }
 
 
+/*
+ * Some clients fail at a type of event that they do not know, and those that
+ * pass over a ping do not show it: it is a piece of the text that is empty.
+ */
+
+void
+sp_anthropic_write_extras(sp_writer_t *w, const char *json, size_t len,
+    sp_out_t *out)
+{
+    sp_anthropic_writer_t *state = w->state;
+
+    if (state->block == SP_ANTHROPIC_TEXT) {
+        sp_out_str(out, "event: content_block_delta\n"
+                        "data: {\"type\":\"content_block_delta\",\"index\":");
+        sp_out_integer(out, (int64_t) state->nblocks - 1);
+        sp_out_str(out, ",\"delta\":{\"type\":\"text_delta\",\"text\":\"\"}");
+
+    } else {
+        sp_out_str(out, "event: ping\ndata: {\"type\":\"ping\"");
+    }
+
+    sp_out_str(out, ",\"extras\":");
+    sp_out_put(out, json, len);
+    sp_out_str(out, "}\n\n");
+}
+
+
 static void
 sp_anthropic_write_stop(sp_anthropic_writer_t *state, sp_out_t *out)
 {

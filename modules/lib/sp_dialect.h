@@ -67,8 +67,8 @@ typedef struct {
     sp_slice_t            signature; /* of a call that begins; opaque */
     sp_finish_e           finish;
     unsigned              json:1;    /* text is a JSON value, no string */
-    unsigned              no_id:1;   /* the provider gives this call none:
-                                        sp_call_id() */
+    unsigned              no_id:1;   /* the provider gives this call none
+                                        with its name: sp_call_id() */
 } sp_delta_t;
 
 
@@ -82,6 +82,8 @@ typedef struct {
     sp_slice_t            error_type;
     sp_slice_t            error_code;
     sp_slice_t            error_param;
+    sp_slice_t            error_retry;   /* seconds, as "13" or "0.5", after
+                                            which to ask again */
 
     /*
      * Running totals, -1: not said; to be replaced, never added up.  The
@@ -235,6 +237,8 @@ struct sp_dialect_s {
     unsigned              eof:1;         /* a stream ends with its body, when
                                             each choice is complete */
     unsigned              versions:1;    /* its path may have a version */
+    unsigned              hints:1;       /* the body of an error may tell
+                                            error_retry */
 
     /* client: NULL for a dialect that only providers speak */
 
@@ -259,6 +263,14 @@ struct sp_dialect_s {
     /* the end of a complete stream; usage of the last event that had it */
     void                (*write_end)(sp_writer_t *w, const sp_event_t *usage,
                               sp_out_t *out);
+
+    /*
+     * A JSON object that the API has no word for, in an event that clients
+     * pass over, behind the finish of a stream; SP_DIALECT_EVENT, the object
+     * and 6 bytes for each of the model's at most.  NULL: there is no place.
+     */
+    void                (*write_extras)(sp_writer_t *w, const char *json,
+                              size_t len, sp_out_t *out);
 
     /* a whole answer; deltas in the order of their scan */
     void                (*write_answer)(sp_writer_t *w,

@@ -18,6 +18,7 @@ const sp_dialect_t  sp_gemini = {
     .stream_type = "text/event-stream",
     .reader_size = sizeof(sp_gemini_state_t),
     .eof = 1,
+    .hints = 1,
 
     .write_path = sp_gemini_write_path,
     .write_headers = sp_gemini_write_headers,

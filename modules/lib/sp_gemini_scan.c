@@ -64,6 +64,9 @@ static void sp_gemini_usage(sp_gemini_state_t *state,
     const sp_gemini_usage_t *said, sp_event_t *event);
 static void sp_gemini_keep(int64_t *kept, int64_t said);
 static int64_t sp_gemini_sum(int64_t a, int64_t b);
+static int sp_gemini_scan_detail(sp_scan_t *s, void *data);
+static int sp_gemini_scan_retry(sp_scan_t *s, const char *key, size_t len,
+    void *data);
 static int sp_gemini_scan_error(sp_scan_t *s, const char *key, size_t len,
     void *data);
 static int sp_gemini_scan_slice(sp_scan_t *s, sp_slice_t *slice);
@@ -524,7 +527,58 @@ sp_gemini_scan_error(sp_scan_t *s, const char *key, size_t len, void *data)
         return sp_gemini_scan_slice(s, &event->error_type);
     }
 
+    if (sp_scan_is(key, len, "details") && sp_scan_at(s, '[')) {
+        return sp_scan_array(s, sp_gemini_scan_detail, event);
+    }
+
     return sp_scan_skip(s);
+}
+
+
+static int
+sp_gemini_scan_detail(sp_scan_t *s, void *data)
+{
+    return sp_scan_at(s, '{') ? sp_scan_object(s, sp_gemini_scan_retry, data)
+                              : sp_scan_skip(s);
+}
+
+
+/*
+ * google.rpc.RetryInfo; a duration in JSON is a number of seconds and an "s"
+ */
+
+static int
+sp_gemini_scan_retry(sp_scan_t *s, const char *key, size_t len, void *data)
+{
+    sp_event_t *event = data;
+
+    size_t      i;
+    sp_slice_t  delay;
+
+    if (!sp_scan_is(key, len, "retryDelay")) {
+        return sp_scan_skip(s);
+    }
+
+    memset(&delay, 0, sizeof(sp_slice_t));
+
+    if (sp_gemini_scan_slice(s, &delay) != 0) {
+        return -1;
+    }
+
+    for (i = 0;
+         i < delay.len && (delay.data[i] == '.'
+                           || (delay.data[i] >= '0' && delay.data[i] <= '9'));
+         i++)
+    {
+        /* void */
+    }
+
+    if (i != 0 && i + 1 == delay.len && delay.data[i] == 's') {
+        event->error_retry.data = delay.data;
+        event->error_retry.len = i;
+    }
+
+    return 0;
 }
 
 

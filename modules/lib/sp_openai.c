@@ -39,6 +39,7 @@ const sp_dialect_t  sp_openai = {
     .parse_request = sp_openai_parse_request,
     .write_event = sp_openai_write_event,
     .write_end = sp_openai_write_end,
+    .write_extras = sp_openai_write_extras,
     .write_answer = sp_openai_write_answer,
     .write_error = sp_openai_write_error,
 

@@ -41,6 +41,8 @@ int sp_openai_scan_error(sp_scan_t *s, const char *key, size_t len,
 /* sp_openai_write.c */
 void sp_openai_write_event(sp_writer_t *w, const sp_delta_t *delta,
     sp_out_t *out);
+void sp_openai_write_extras(sp_writer_t *w, const char *json, size_t len,
+    sp_out_t *out);
 void sp_openai_write_end(sp_writer_t *w, const sp_event_t *usage,
     sp_out_t *out);
 void sp_openai_write_answer(sp_writer_t *w, const sp_delta_t *deltas,

@@ -324,6 +324,7 @@ sp_openai_scan_call(sp_scan_t *s, void *data)
     }
 
     delta->tool = (size_t) calls->index;
+    delta->no_id = (delta->name.len != 0 && delta->id.len == 0);
 
     return calls->reader->sink(calls->reader->data, delta);
 }

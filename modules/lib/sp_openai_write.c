@@ -150,6 +150,20 @@ sp_openai_write_end(sp_writer_t *w, const sp_event_t *usage, sp_out_t *out)
 }
 
 
+/* a chunk without choices, as that of usage: its readers expect such a one */
+
+void
+sp_openai_write_extras(sp_writer_t *w, const char *json, size_t len,
+    sp_out_t *out)
+{
+    sp_out_str(out, "data: ");
+    sp_openai_write_head(w, "chat.completion.chunk", out);
+    sp_out_str(out, ",\"choices\":[],\"extras\":");
+    sp_out_put(out, json, len);
+    sp_out_str(out, "}\n\n");
+}
+
+
 void
 sp_openai_write_answer(sp_writer_t *w, const sp_delta_t *deltas, size_t n,
     const sp_event_t *usage, sp_out_t *out)

@@ -27,16 +27,18 @@ static const char  sp_prompt_notice[] =
 
 
 static int sp_prompt_texts(sp_prompt_t *prompt, sp_prompt_text_t *text);
-static size_t sp_prompt_fixed(const sp_prompt_t *prompt, size_t anchor);
+static size_t sp_prompt_turn(const sp_chat_request_t *chat, size_t anchor);
+static int sp_prompt_is_turn(const sp_chat_request_t *chat, size_t i);
+static size_t sp_prompt_fixed(const sp_prompt_t *prompt, size_t turn);
 static void sp_prompt_costs(const sp_prompt_t *prompt, size_t *cost,
-    size_t fixed, size_t anchor);
+    size_t fixed, size_t turn);
 static int sp_prompt_is_fixed(const sp_prompt_t *prompt, size_t i,
-    size_t anchor);
+    size_t turn);
 static size_t sp_prompt_system(const sp_prompt_t *prompt, const char *text,
     size_t len);
 static void sp_prompt_limit(sp_prompt_t *prompt);
 static size_t sp_prompt_trim(sp_prompt_t *prompt, const size_t *cost,
-    size_t fixed, size_t tail, size_t anchor);
+    size_t fixed, size_t tail, size_t turn);
 static size_t sp_prompt_drop(const sp_prompt_t *prompt, const size_t *cost,
     size_t first, size_t end, size_t *total);
 static void sp_prompt_prefix(const sp_prompt_t *prompt,
@@ -51,7 +53,7 @@ static void sp_prompt_add(sp_prompt_text_t *text, const char *p, size_t len);
 sp_prompt_status_e
 sp_prompt_assemble(sp_prompt_t *prompt)
 {
-    size_t             anchor, fixed, first, i, *cost, ntail, total;
+    size_t             anchor, fixed, first, i, *cost, ntail, total, turn;
     sp_prompt_text_t   text;
 
     prompt->tokens = 0;
@@ -72,21 +74,21 @@ sp_prompt_assemble(sp_prompt_t *prompt)
         return SP_PROMPT_NO_MEMORY;
     }
 
-    /* what stands from here on is the turn itself */
-
     anchor = prompt->chat->last_user;
 
     if (anchor == prompt->chat->nmessages) {
         anchor--;
     }
 
-    fixed = sp_prompt_fixed(prompt, anchor);
+    turn = sp_prompt_turn(prompt->chat, anchor);
+
+    fixed = sp_prompt_fixed(prompt, turn);
     ntail = sp_prompt_system(prompt, prompt->edit.tail, prompt->edit.tail_len);
 
-    sp_prompt_costs(prompt, cost, fixed, anchor);
+    sp_prompt_costs(prompt, cost, fixed, turn);
     sp_prompt_limit(prompt);
 
-    first = sp_prompt_trim(prompt, cost, fixed, ntail, anchor);
+    first = sp_prompt_trim(prompt, cost, fixed, ntail, turn);
 
     total = fixed;
 
@@ -97,7 +99,7 @@ sp_prompt_assemble(sp_prompt_t *prompt)
         total += ntail;
     }
 
-    for (i = first; i < anchor; i++) {
+    for (i = first; i < turn; i++) {
         total += cost[i];
     }
 
@@ -158,10 +160,41 @@ sp_prompt_texts(sp_prompt_t *prompt, sp_prompt_text_t *text)
 }
 
 
+/*
+ * Where the turn that is to be answered begins: not between the results of
+ * tools and their calls.
+ */
+
+static size_t
+sp_prompt_turn(const sp_chat_request_t *chat, size_t anchor)
+{
+    if (chat->messages[anchor].role != SP_CHAT_TOOL
+        && !chat->messages[anchor].split)
+    {
+        return anchor;
+    }
+
+    while (anchor != 0 && !sp_prompt_is_turn(chat, anchor)) {
+        anchor--;
+    }
+
+    return anchor;
+}
+
+
+/* results before a user's words, in one message of the client, are no end */
+
+static int
+sp_prompt_is_turn(const sp_chat_request_t *chat, size_t i)
+{
+    return chat->messages[i].role == SP_CHAT_USER && !chat->messages[i].split;
+}
+
+
 /* what is never dropped */
 
 static size_t
-sp_prompt_fixed(const sp_prompt_t *prompt, size_t anchor)
+sp_prompt_fixed(const sp_prompt_t *prompt, size_t turn)
 {
     size_t  i, n;
 
@@ -172,7 +205,7 @@ sp_prompt_fixed(const sp_prompt_t *prompt, size_t anchor)
 
     for (i = prompt->chat->nmessages; i-- != 0; /* void */) {
 
-        if (sp_prompt_is_fixed(prompt, i, anchor)) {
+        if (sp_prompt_is_fixed(prompt, i, turn)) {
             n += sp_tokens_message(prompt->counter,
                                    &prompt->chat->messages[i]);
         }
@@ -186,14 +219,14 @@ sp_prompt_fixed(const sp_prompt_t *prompt, size_t anchor)
 
 static void
 sp_prompt_costs(const sp_prompt_t *prompt, size_t *cost, size_t fixed,
-    size_t anchor)
+    size_t turn)
 {
     size_t                    i, total;
     const sp_chat_message_t  *message;
 
     total = fixed;
 
-    for (i = anchor; i-- != 0; /* void */) {
+    for (i = turn; i-- != 0; /* void */) {
         message = &prompt->chat->messages[i];
 
         if (message->role == SP_CHAT_SYSTEM) {
@@ -216,13 +249,13 @@ sp_prompt_costs(const sp_prompt_t *prompt, size_t *cost, size_t fixed,
 /* a system message that is merged is in the prefix */
 
 static int
-sp_prompt_is_fixed(const sp_prompt_t *prompt, size_t i, size_t anchor)
+sp_prompt_is_fixed(const sp_prompt_t *prompt, size_t i, size_t turn)
 {
     if (prompt->chat->messages[i].role == SP_CHAT_SYSTEM) {
         return prompt->system != SP_PROMPT_SYSTEM_MERGE;
     }
 
-    return i >= anchor;
+    return i >= turn;
 }
 
 
@@ -252,7 +285,7 @@ sp_prompt_limit(sp_prompt_t *prompt)
 
 static size_t
 sp_prompt_trim(sp_prompt_t *prompt, const size_t *cost, size_t fixed,
-    size_t tail, size_t anchor)
+    size_t tail, size_t turn)
 {
     size_t  end, first, i, total;
 
@@ -262,7 +295,7 @@ sp_prompt_trim(sp_prompt_t *prompt, const size_t *cost, size_t fixed,
 
     total = fixed + tail;
 
-    for (i = 0; i < anchor; i++) {
+    for (i = 0; i < turn; i++) {
         total += cost[i];
     }
 
@@ -271,8 +304,12 @@ sp_prompt_trim(sp_prompt_t *prompt, const size_t *cost, size_t fixed,
     if (prompt->chat->nmessages > SP_PROMPT_RECENT) {
         end = prompt->chat->nmessages - SP_PROMPT_RECENT;
 
-        if (end > anchor) {
-            end = anchor;
+        if (end > turn) {
+            end = turn;
+        }
+
+        while (end != 0 && !sp_prompt_is_turn(prompt->chat, end)) {
+            end--;
         }
     }
 
@@ -283,7 +320,7 @@ sp_prompt_trim(sp_prompt_t *prompt, const size_t *cost, size_t fixed,
         total -= tail;
     }
 
-    first = sp_prompt_drop(prompt, cost, first, anchor, &total);
+    first = sp_prompt_drop(prompt, cost, first, turn, &total);
 
     for (i = 0; i < first; i++) {
         if (cost[i] != 0) {
@@ -295,25 +332,18 @@ sp_prompt_trim(sp_prompt_t *prompt, const size_t *cost, size_t fixed,
 }
 
 
+/* whole turns: "end" is where one begins, or where the history ends */
+
 static size_t
 sp_prompt_drop(const sp_prompt_t *prompt, const size_t *cost, size_t first,
     size_t end, size_t *total)
 {
-    if (*total <= prompt->budget) {
-        return first;
-    }
-
     while (first < end && *total > prompt->budget) {
-        *total -= cost[first++];
-    }
 
-    /* results of a tool call that was dropped; may go beyond "end" */
+        do {
+            *total -= cost[first++];
 
-    while (first < prompt->chat->last_user
-           && first < prompt->chat->nmessages - 1
-           && prompt->chat->messages[first].role == SP_CHAT_TOOL)
-    {
-        *total -= cost[first++];
+        } while (first < end && !sp_prompt_is_turn(prompt->chat, first));
     }
 
     return first;
@@ -328,7 +358,7 @@ sp_prompt_prefix(const sp_prompt_t *prompt, sp_prompt_text_t *text)
 
     for (i = 0; i < prompt->nprefix; i++) {
 
-        if (text->len != 0) {
+        if (text->len != 0 && prompt->prefix[i].len != 0) {
             sp_prompt_add(text, "\n\n", 2);
         }
 

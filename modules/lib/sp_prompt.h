@@ -18,7 +18,7 @@
 #include "sp_tokens.h"
 
 
-/* so many of the newest messages are the last ones to be dropped */
+/* turns among so many of the newest messages are the last to be dropped */
 #define SP_PROMPT_RECENT  8
 
 
@@ -71,10 +71,13 @@ typedef struct {
 
 /*
  * Over budget, old history goes first, then the tail, then what remains
- * before the last user message; a tool result never stays without the call
- * before it.  The prefix, client system messages and everything from the
- * last user message on are never dropped.  prompt->edit is valid until
- * sp_prompt_free(), which is called in any case.
+ * before the last user message.  History goes by whole turns: what stays of
+ * it begins with a user message, so that no call of a tool and no reasoning
+ * is torn from what follows it.  The prefix, client system messages and
+ * everything from the last user message on are never dropped; where that has
+ * results of tools in it, everything from the user message before their
+ * calls.  prompt->edit is valid until sp_prompt_free(), which is called in
+ * any case.
  *
  * The newest is counted first: what would be dropped anyway is not counted.
  */

@@ -37,6 +37,7 @@ const sp_dialect_t  sp_responses = {
     .need = sp_responses_need,
     .write_event = sp_responses_write_event,
     .write_end = sp_responses_write_end,
+    .write_extras = sp_responses_write_extras,
     .write_answer = sp_responses_write_answer,
     .write_error = sp_responses_write_error
 };

@@ -80,6 +80,8 @@ int sp_responses_read_input(sp_responses_parser_t *p);
 size_t sp_responses_need(sp_writer_t *w, const sp_delta_t *delta);
 void sp_responses_write_event(sp_writer_t *w, const sp_delta_t *delta,
     sp_out_t *out);
+void sp_responses_write_extras(sp_writer_t *w, const char *json, size_t len,
+    sp_out_t *out);
 void sp_responses_write_end(sp_writer_t *w, const sp_event_t *usage,
     sp_out_t *out);
 

@@ -208,6 +208,26 @@ sp_responses_write_end(sp_writer_t *w, const sp_event_t *usage, sp_out_t *out)
 }
 
 
+/*
+ * OpenAI's SDK fails at a type of event that it does not know: of those that
+ * say nothing of the response this one fits.
+ */
+
+void
+sp_responses_write_extras(sp_writer_t *w, const char *json, size_t len,
+    sp_out_t *out)
+{
+    if (w->full || w->broken) {
+        return;
+    }
+
+    sp_responses_event(w, "keepalive", out);
+    sp_out_str(out, ",\"extras\":");
+    sp_out_put(out, json, len);
+    sp_out_str(out, "}\n\n");
+}
+
+
 static void
 sp_responses_begin(sp_writer_t *w, sp_out_t *out)
 {

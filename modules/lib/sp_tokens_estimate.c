@@ -14,6 +14,9 @@
 
 #define SP_TOKENS_SHORT  8
 
+/* no token holds more than one word: so many have as many at least */
+#define SP_TOKENS_WORDS  64
+
 
 typedef enum {
     SP_TOKENS_SPACE = 0,
@@ -171,16 +174,19 @@ static const sp_tokens_range_t  sp_tokens_ranges[] = {
 size_t
 sp_tokens_estimate(sp_bpe_pattern_e pattern, const char *text, size_t len)
 {
-    size_t                     n, sum;
-    uint8_t                    kind;
+    size_t                     all, n, sum, words;
+    uint8_t                    before, kind;
     const uint8_t             *last, *p, *start;
     const sp_tokens_weight_t  *weight;
 
     p = (const uint8_t *) text;
     last = p + len;
+    all = 0;
     sum = 0;
+    words = 0;
+    before = SP_TOKENS_SPACE;
 
-    while (p < last) {
+    for ( /* void */ ; p < last; before = kind) {
         start = p;
         kind = sp_tokens_ascii[*p];
 
@@ -197,6 +203,15 @@ sp_tokens_estimate(sp_bpe_pattern_e pattern, const char *text, size_t len)
             n = sp_tokens_run(&p, last, kind);
         }
 
+        if (before <= SP_TOKENS_WHITE && kind > SP_TOKENS_WHITE
+            && words++ == SP_TOKENS_WORDS)
+        {
+            all += (sum > SP_TOKENS_WORDS * 1000) ? sum
+                                                  : SP_TOKENS_WORDS * 1000;
+            sum = 0;
+            words = 1;
+        }
+
         weight = &sp_tokens_weights[pattern][kind];
 
         sum += weight->run + n * weight->character;
@@ -206,7 +221,9 @@ sp_tokens_estimate(sp_bpe_pattern_e pattern, const char *text, size_t len)
         }
     }
 
-    return (sum + 999) / 1000;
+    all += (sum > words * 1000) ? sum : words * 1000;
+
+    return (all + 999) / 1000;
 }
 
 

@@ -11,6 +11,7 @@
 
 #include "ngx_http_sp_relay.h"
 #include "sp_eth.h"
+#include "sp_extras.h"
 #include "sp_json_shorten.h"
 #include "sp_prompt.h"
 
@@ -54,6 +55,8 @@ typedef enum {
 
 typedef struct ngx_http_sp_llm_flight_s  ngx_http_sp_llm_flight_t;
 typedef struct ngx_http_sp_llm_cache_s   ngx_http_sp_llm_cache_t;
+typedef struct ngx_http_sp_llm_limit_s  ngx_http_sp_llm_limit_t;
+typedef struct ngx_http_sp_llm_locale_s  ngx_http_sp_llm_locale_t;
 
 
 typedef struct {
@@ -93,7 +96,7 @@ typedef struct {
 
     ngx_uint_t                    system;
     ngx_uint_t                    message_limit;
-    ngx_uint_t                    context_size;
+    ngx_http_sp_llm_limit_t      *context;      /* NULL: the target's */
     size_t                        event_size;
     size_t                        answer_size;
     ngx_http_sp_llm_signer_t     *signer;       /* NULL: no receipts */
@@ -105,6 +108,7 @@ typedef struct {
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
     ngx_msec_t                    character_cache;
+    ngx_http_sp_llm_locale_t     *locale;       /* NULL: off */
 
     ngx_uint_t                    tries;
     ngx_msec_t                    retry_within;
@@ -153,6 +157,7 @@ typedef struct {
     ngx_uint_t                    state;
     ngx_uint_t                    shared;       /* public */
     ngx_uint_t                    changes;      /* for whom */
+    ngx_uint_t                    extras;       /* it asks for them */
 } ngx_http_sp_llm_character_t;
 
 
@@ -208,6 +213,8 @@ typedef struct {
     sp_writer_t                   writer;       /* of a translation */
     ngx_buf_t                    *out;          /* the last one, to extend */
     ngx_array_t                  *deltas;       /* of a whole answer */
+    uint64_t                      named;        /* bits: calls that have an
+                                                   id */
 
     ngx_array_t                  *texts;        /* see _filter.c */
     ngx_str_t                     joined;       /* scratch */
@@ -216,6 +223,9 @@ typedef struct {
     u_char                        refused[SP_CHAT_MAX_CHOICES];
     ngx_int_t                     nrefused;     /* choices that a filter has
                                                    ended */
+
+    sp_extras_t                  *extras;       /* NULL: none were asked for */
+    ngx_str_t                     shown;        /* scratch */
 
     int64_t                       images;       /* that are complete */
     off_t                         bytes;        /* of a raw answer */
@@ -287,6 +297,8 @@ typedef struct {
 
     ngx_http_sp_llm_check_t       check;
     ngx_http_sp_llm_character_t   persona;
+    ngx_uint_t                    located;      /* there is a block of it */
+    size_t                        context;      /* tokens; 0: the target's */
 
     ngx_http_sp_route_t           route;
     ngx_sp_op_t                   lookup;       /* of the only one's name */
@@ -359,6 +371,19 @@ void ngx_http_sp_llm_form_type(ngx_http_sp_llm_ctx_t *ctx);
 /* ngx_http_sp_llm_persona.c */
 ngx_int_t ngx_http_sp_llm_persona(ngx_http_request_t *r);
 
+/* ngx_http_sp_llm_locale.c */
+char *ngx_http_sp_llm_locale_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_sp_llm_locale(ngx_http_request_t *r);
+
+/* ngx_http_sp_llm_extras.c */
+ngx_int_t ngx_http_sp_llm_extras_prompt(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_str_t *text);
+ngx_int_t ngx_http_sp_llm_extras_begin(ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_extras(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
+ngx_int_t ngx_http_sp_llm_extras_end(ngx_http_sp_llm_ctx_t *ctx);
+
 /* ngx_http_sp_llm_copies.c: personas, per worker */
 ngx_int_t ngx_http_sp_llm_copies_init(ngx_cycle_t *cycle);
 ngx_int_t ngx_http_sp_llm_copies_find(ngx_pool_t *pool, const ngx_str_t *key,
@@ -374,6 +399,16 @@ ngx_int_t ngx_http_sp_llm_handler(ngx_http_request_t *r);
 /* the request of an attempt, into ctx->relay; or an HTTP status */
 ngx_int_t ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_attempt_t *entry);
+
+/* ngx_http_sp_llm_context.c */
+char *ngx_http_sp_llm_context_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* of the location, for this request */
+ngx_int_t ngx_http_sp_llm_context(ngx_http_sp_llm_ctx_t *ctx);
+
+/* of the target as well: the budget of the prompt, and its margin */
+void ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx, sp_prompt_t *prompt);
 
 /* ngx_http_sp_llm_models.c */
 ngx_int_t ngx_http_sp_llm_models_init(ngx_conf_t *cf);
@@ -485,6 +520,10 @@ ngx_int_t ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx);
 int ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta);
 ngx_int_t ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
+ngx_int_t ngx_http_sp_llm_say_shown(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
+ngx_int_t ngx_http_sp_llm_write_extras(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta);
 ngx_int_t ngx_http_sp_llm_write_end(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_write_answer(ngx_http_sp_llm_ctx_t *ctx);
 ngx_buf_t *ngx_http_sp_llm_fault_event(ngx_http_sp_llm_ctx_t *ctx,
@@ -496,6 +535,8 @@ ngx_int_t ngx_http_sp_llm_filter(ngx_http_sp_llm_ctx_t *ctx,
 ngx_int_t ngx_http_sp_llm_filter_end(ngx_http_sp_llm_ctx_t *ctx);
 ngx_int_t ngx_http_sp_llm_filter_word(ngx_http_sp_llm_ctx_t *ctx,
     const char **word, ngx_uint_t fixed);
+u_char *ngx_http_sp_llm_scratch(ngx_http_sp_llm_ctx_t *ctx,
+    ngx_str_t *scratch, size_t size);
 
 /* ngx_http_sp_llm_error.c */
 ngx_int_t ngx_http_sp_llm_error_body(ngx_http_sp_llm_ctx_t *ctx);

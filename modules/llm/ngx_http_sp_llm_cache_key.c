@@ -52,7 +52,7 @@ ngx_http_sp_llm_cache_key(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_hash_word(&hash, ctx->check.dialect->name);
     ngx_http_sp_llm_hash_number(&hash, ctx->check.stream);
     ngx_http_sp_llm_hash_number(&hash, conf->system);
-    ngx_http_sp_llm_hash_number(&hash, conf->context_size);
+    ngx_http_sp_llm_hash_number(&hash, ctx->context);
 
     ngx_http_sp_llm_key_targets(&hash, ctx);
 

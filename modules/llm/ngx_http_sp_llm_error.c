@@ -43,6 +43,8 @@ static const ngx_http_sp_llm_refusal_t *ngx_http_sp_llm_refusal(
     ngx_uint_t status);
 static ngx_int_t ngx_http_sp_llm_read_error(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *body);
+static ngx_int_t ngx_http_sp_llm_read_hint(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_dechunk(ngx_http_request_t *r, u_char *p,
     u_char *last, ngx_str_t *body);
 static void ngx_http_sp_llm_read_detail(ngx_http_sp_llm_ctx_t *ctx,
@@ -197,6 +199,10 @@ ngx_http_sp_llm_error_body(ngx_http_sp_llm_ctx_t *ctx)
     refusal = ngx_http_sp_llm_refusal(ctx->relay.status.code);
     ctx->attempt.failure = ngx_http_sp_failure_status(ctx->relay.status.code);
 
+    if (ngx_http_sp_llm_read_hint(r, ctx) == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
     if (!refusal->detail && ngx_http_sp_llm_more(&ctx->relay)) {
 
         /* not for a fault of the client's own */
@@ -278,6 +284,44 @@ ngx_http_sp_llm_read_error(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
     }
 
     return rc;
+}
+
+
+/* for how long to cool down, of a dialect that has no header for it */
+
+static ngx_int_t
+ngx_http_sp_llm_read_hint(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_int_t   rc;
+    ngx_str_t   body, value;
+    sp_event_t  event;
+
+    if (!ctx->attempt.dialect->hints
+        || (ctx->relay.status.code != NGX_HTTP_TOO_MANY_REQUESTS
+            && ctx->relay.status.code != NGX_HTTP_SERVICE_UNAVAILABLE)
+        || ctx->attempt.entry->retry_after != 0
+        || !ctx->attempt.json_type || ctx->attempt.encoded)
+    {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_sp_llm_read_error(r, ctx, &body);
+
+    if (rc != NGX_OK
+        || ctx->attempt.dialect->scan_answer((char *) body.data, body.len,
+                                             NULL, NULL, &event)
+           != 0
+        || event.error_retry.len == 0)
+    {
+        return rc;
+    }
+
+    value.data = (u_char *) event.error_retry.data;
+    value.len = event.error_retry.len;
+
+    ctx->attempt.entry->retry_after = ngx_http_sp_retry_hint(&value, 0);
+
+    return NGX_OK;
 }
 
 

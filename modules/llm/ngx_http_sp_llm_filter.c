@@ -60,8 +60,6 @@ static ngx_int_t ngx_http_sp_llm_refuse(ngx_http_sp_llm_ctx_t *ctx,
     size_t choice);
 static ngx_int_t ngx_http_sp_llm_flush(ngx_http_sp_llm_ctx_t *ctx,
     size_t choice);
-static u_char *ngx_http_sp_llm_scratch(ngx_http_sp_llm_ctx_t *ctx,
-    ngx_str_t *scratch, size_t size);
 
 
 /*
@@ -342,6 +340,7 @@ ngx_http_sp_llm_call(ngx_http_sp_llm_ctx_t *ctx, ngx_http_sp_llm_text_t *text,
 
     if (text->name || delta->name.len == 0) {
         ngx_memzero(&delta->name, sizeof(sp_slice_t));
+        delta->no_id = 0;
     }
 
     rc = ngx_http_sp_llm_label(ctx, &delta->id);
@@ -635,7 +634,7 @@ ngx_http_sp_llm_filter_end(ngx_http_sp_llm_ctx_t *ctx)
         }
     }
 
-    return NGX_OK;
+    return ngx_http_sp_llm_extras_end(ctx);
 }
 
 
@@ -686,7 +685,7 @@ ngx_http_sp_llm_filter_word(ngx_http_sp_llm_ctx_t *ctx, const char **word,
 
 /* memory that each piece writes over */
 
-static u_char *
+u_char *
 ngx_http_sp_llm_scratch(ngx_http_sp_llm_ctx_t *ctx, ngx_str_t *scratch,
     size_t size)
 {

@@ -21,8 +21,6 @@ static size_t ngx_http_sp_llm_input(sp_tokens_t *tokens,
     const json_t *input);
 static ngx_int_t ngx_http_sp_llm_blocks(ngx_http_request_t *r,
     sp_prompt_t *prompt);
-static void ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx,
-    sp_prompt_t *prompt);
 static ngx_int_t ngx_http_sp_llm_write_body(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, sp_chat_edit_t *edit);
 static ngx_int_t ngx_http_sp_llm_edit(ngx_http_request_t *r,
@@ -61,6 +59,10 @@ ngx_http_sp_llm_handler(ngx_http_request_t *r)
     ctx = ngx_http_sp_llm_find_ctx(r);
 
     ctx->request = r;
+
+    if (ngx_http_sp_llm_context(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     rc = ngx_http_sp_llm_replay(ctx);
 
@@ -107,9 +109,10 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
                             && attempt->dialect->like != ctx->check.dialect)
                            || attempt->dialect->edit == NULL);
     attempt->filtered = (ctx->check.chat != NULL
-                         && ngx_http_sp_filters(ctx->request,
-                                                NGX_HTTP_SP_OUTPUT)
-                            != 0);
+                         && (ctx->persona.extras
+                             || ngx_http_sp_filters(ctx->request,
+                                                    NGX_HTTP_SP_OUTPUT)
+                                != 0));
     attempt->rewritten = attempt->translated || attempt->filtered;
 
     rc = ngx_http_sp_llm_pass_headers(ctx);
@@ -376,48 +379,6 @@ ngx_http_sp_llm_blocks(ngx_http_request_t *r, sp_prompt_t *prompt)
     prompt->ntail = tail;
 
     return NGX_OK;
-}
-
-
-/*
- * What max_tokens leaves of the context.  5 % stay free where it is not given,
- * for some answer at all, and where tokens are estimated.
- */
-
-static void
-ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx, sp_prompt_t *prompt)
-{
-    size_t   context;
-    int64_t  answer;
-
-    context = ctx->attempt.target->context;
-
-    if (context == 0
-        || (ctx->check.conf->context_size != 0
-            && ctx->check.conf->context_size < context))
-    {
-        context = ctx->check.conf->context_size;
-    }
-
-    if (context == 0) {
-        return;
-    }
-
-    answer = ctx->check.chat->max_tokens;
-
-    if (answer <= 0) {
-        answer = ctx->attempt.target->provider->max_tokens;
-    }
-
-    if (answer > 0) {
-        prompt->margin = context / 20;
-
-    } else {
-        answer = (int64_t) (context / 20);
-    }
-
-    prompt->budget = ((uint64_t) answer < context) ? context - (size_t) answer
-                                                   : 1;
 }
 
 

@@ -112,10 +112,10 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       NULL },
 
     { ngx_string("llm_context_size"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_sp_llm_context_conf,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_sp_llm_loc_conf_t, context_size),
+      0,
       NULL },
 
     { ngx_string("llm_event_size"),
@@ -164,6 +164,13 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
     { ngx_string("llm_characters"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_sp_llm_characters,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("llm_locale"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sp_llm_locale_conf,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -252,6 +259,15 @@ static const ngx_http_sp_step_t  ngx_http_sp_llm_persona_step = {
     NGX_HTTP_SP_ENRICH,
     100,
     ngx_http_sp_llm_persona
+};
+
+
+static const ngx_http_sp_step_t  ngx_http_sp_llm_locale_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("locale"),
+    NGX_HTTP_SP_ENRICH,
+    110,
+    ngx_http_sp_llm_locale
 };
 
 
@@ -482,6 +498,7 @@ ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
     if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_account_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_persona_step) != NGX_OK
+        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_locale_step) != NGX_OK
         || ngx_http_sp_add_end(cf, &ngx_http_sp_llm_end_hook) != NGX_OK)
     {
         return NGX_ERROR;
@@ -517,7 +534,7 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
 
     llcf->system = NGX_CONF_UNSET_UINT;
     llcf->message_limit = NGX_CONF_UNSET_UINT;
-    llcf->context_size = NGX_CONF_UNSET_SIZE;
+    llcf->context = NGX_CONF_UNSET_PTR;
     llcf->event_size = NGX_CONF_UNSET_SIZE;
     llcf->answer_size = NGX_CONF_UNSET_SIZE;
     llcf->signer = NGX_CONF_UNSET_PTR;
@@ -527,6 +544,7 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     llcf->characters = NGX_CONF_UNSET_PTR;
     llcf->character_timeout = NGX_CONF_UNSET_MSEC;
     llcf->character_cache = NGX_CONF_UNSET_MSEC;
+    llcf->locale = NGX_CONF_UNSET_PTR;
     llcf->tries = NGX_CONF_UNSET_UINT;
     llcf->retry_within = NGX_CONF_UNSET_MSEC;
     llcf->timeout = NGX_CONF_UNSET_MSEC;
@@ -544,7 +562,7 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->system, prev->system,
                               NGX_HTTP_SP_LLM_ALLOW);
     ngx_conf_merge_uint_value(conf->message_limit, prev->message_limit, 1000);
-    ngx_conf_merge_size_value(conf->context_size, prev->context_size, 0);
+    ngx_conf_merge_ptr_value(conf->context, prev->context, NULL);
     ngx_conf_merge_size_value(conf->event_size, prev->event_size, 1048576);
     ngx_conf_merge_size_value(conf->answer_size, prev->answer_size, 262144);
     ngx_conf_merge_ptr_value(conf->signer, prev->signer, NULL);
@@ -556,6 +574,7 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               prev->character_timeout, 1000);
     ngx_conf_merge_msec_value(conf->character_cache,
                               prev->character_cache, 10000);
+    ngx_conf_merge_ptr_value(conf->locale, prev->locale, NULL);
     ngx_conf_merge_uint_value(conf->tries, prev->tries,
                               NGX_HTTP_SP_ROUTE_TRIES);
     ngx_conf_merge_msec_value(conf->retry_within, prev->retry_within,

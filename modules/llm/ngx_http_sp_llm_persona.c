@@ -68,6 +68,7 @@ ngx_http_sp_llm_persona(ngx_http_request_t *r)
         ngx_sp_op_cancel(&ctx->persona.pg.op);
         ngx_str_null(&ctx->persona.text);
 
+        ctx->persona.extras = 0;
         ctx->persona.state = NGX_HTTP_SP_LLM_NEW;
         ctx->persona.changes = changes;
     }
@@ -282,7 +283,9 @@ ngx_http_sp_llm_persona_ready(ngx_http_request_t *r,
     block.place = NGX_HTTP_SP_PREFIX;
     block.text = ctx->persona.text;
 
-    if (ngx_http_sp_add_block(r, &block) != NGX_OK) {
+    if (ngx_http_sp_llm_extras_prompt(ctx, &block.text) != NGX_OK
+        || ngx_http_sp_add_block(r, &block) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

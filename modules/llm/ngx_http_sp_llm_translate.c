@@ -31,6 +31,8 @@ static ngx_int_t ngx_http_sp_llm_write(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_llm_write_pt write, const sp_delta_t *delta, size_t need);
 static void ngx_http_sp_llm_delta_out(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta, sp_out_t *out);
+static void ngx_http_sp_llm_extras_out(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta, sp_out_t *out);
 static void ngx_http_sp_llm_end_out(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta, sp_out_t *out);
 
@@ -55,6 +57,10 @@ ngx_http_sp_llm_begin(ngx_http_sp_llm_ctx_t *ctx)
         if (response->reader == NULL) {
             return NGX_ERROR;
         }
+    }
+
+    if (ngx_http_sp_llm_extras_begin(ctx) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     return ctx->attempt.rewritten ? ngx_http_sp_llm_writer(ctx) : NGX_OK;
@@ -138,10 +144,19 @@ ngx_http_sp_llm_delta(void *data, const sp_delta_t *delta)
 }
 
 
+ngx_int_t
+ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+{
+    return (ctx->response.extras != NULL && delta->choice == 0)
+           ? ngx_http_sp_llm_extras(ctx, delta)
+           : ngx_http_sp_llm_say_shown(ctx, delta);
+}
+
+
 /* stored, and written where the bytes of the provider do not pass */
 
 ngx_int_t
-ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
+ngx_http_sp_llm_say_shown(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 {
     sp_delta_t  *copy, said;
 
@@ -155,7 +170,9 @@ ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 
     said = *delta;
 
-    if (said.no_id && ngx_http_sp_llm_name_call(ctx, &said) != NGX_OK) {
+    if (said.kind == SP_DELTA_TOOL
+        && ngx_http_sp_llm_name_call(ctx, &said) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -175,12 +192,26 @@ ngx_http_sp_llm_say(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta)
 }
 
 
-/* a client answers a call by its id, so each has one */
+/*
+ * A client answers a call by its id, so each has one.  A provider may repeat
+ * the name of a call without the id that it gave before.
+ */
 
 static ngx_int_t
 ngx_http_sp_llm_name_call(ngx_http_sp_llm_ctx_t *ctx, sp_delta_t *delta)
 {
-    char  *id;
+    char      *id;
+    uint64_t   bit;
+
+    bit = (delta->choice == 0 && delta->tool < 64)
+          ? (uint64_t) 1 << delta->tool : 0;
+
+    if (!delta->no_id || (ctx->response.named & bit)) {
+        ctx->response.named |= (delta->id.len != 0) ? bit : 0;
+        return NGX_OK;
+    }
+
+    ctx->response.named |= bit;
 
     id = ngx_pnalloc(ctx->request->pool, SP_CALL_ID_SIZE);
     if (id == NULL) {
@@ -193,6 +224,18 @@ ngx_http_sp_llm_name_call(ngx_http_sp_llm_ctx_t *ctx, sp_delta_t *delta)
                                delta->tool);
 
     return NGX_OK;
+}
+
+
+/* the text of the delta is their JSON */
+
+ngx_int_t
+ngx_http_sp_llm_write_extras(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta)
+{
+    return ngx_http_sp_llm_write(ctx, ngx_http_sp_llm_extras_out, delta,
+                                 SP_DIALECT_EVENT + delta->text.len
+                                 + 6 * ctx->response.writer.model_len);
 }
 
 
@@ -242,6 +285,15 @@ ngx_http_sp_llm_delta_out(ngx_http_sp_llm_ctx_t *ctx, const sp_delta_t *delta,
     }
 
     ctx->check.dialect->write_event(writer, delta, out);
+}
+
+
+static void
+ngx_http_sp_llm_extras_out(ngx_http_sp_llm_ctx_t *ctx,
+    const sp_delta_t *delta, sp_out_t *out)
+{
+    ctx->check.dialect->write_extras(&ctx->response.writer, delta->text.data,
+                                     delta->text.len, out);
 }
 
 

@@ -127,7 +127,7 @@ for my $case ([ 'omni', 'gpt-4o' ], [ 'turbo', 'gpt-3.5-turbo' ]) {
 
         my $n = @{ $p->last_request->{json}{messages} };
         my @sent = @messages[ -$n .. -1 ];
-        my @more = @messages[ -$n - 1 .. -1 ];
+        my @more = @messages[ -$n - 2 .. -1 ];
 
         $n < @messages or $wrong++;
 
@@ -151,7 +151,7 @@ for my $case ([ 'omni', 'gpt-4o' ], [ 'turbo', 'gpt-3.5-turbo' ]) {
 
     is($same, @counted, "$model: the same number as gpt-tokenizer's");
     is($fits, @counted, "$model: never over the context");
-    is($full, @counted, "$model: not one message more would fit");
+    is($full, @counted, "$model: not one turn more would fit");
 }
 
 

@@ -228,6 +228,7 @@ static void read_bytes(void)
 
 
 static void test_exact(sp_prompt_t *prompt, const char *const *twelve);
+static void test_results(void);
 
 
 static void test_budget(void)
@@ -263,9 +264,9 @@ static void test_budget(void)
 
     prompt.budget = 70;
     check(&prompt, twelve, SP_PROMPT_OK,
-          "a:2 | u:3 | a:4 | u:5 | a:6 | u:7 | a:8 | u:9 | a:10 | "
-          "u:11 | a:12 | u:last", "the oldest goes first");
-    TAP_IS_INT(prompt.dropped, 1, "one dropped");
+          "u:3 | a:4 | u:5 | a:6 | u:7 | a:8 | u:9 | a:10 | "
+          "u:11 | a:12 | u:last", "the oldest turn goes first");
+    TAP_IS_INT(prompt.dropped, 2, "question and answer");
 
     tail[0].name = "m";
     tail[0].name_len = 1;
@@ -277,22 +278,27 @@ static void test_budget(void)
     prompt.budget = 70;
 
     check(&prompt, twelve, SP_PROMPT_OK,
-          "a:6 | u:7 | a:8 | u:9 | a:10 | u:11 | a:12 | u:last",
+          "u:5 | a:6 | u:7 | a:8 | u:9 | a:10 | u:11 | a:12 | u:last",
           "old history goes before the notes, then the notes");
     TAP_OK(prompt.tail_dropped, "notes dropped");
 
     prompt.ntail = 0;
+    prompt.budget = 23;
+
+    check(&prompt, twelve, SP_PROMPT_OK, "u:11 | a:12 | u:last",
+          "recent history goes last");
+
     prompt.budget = 17;
 
-    check(&prompt, twelve, SP_PROMPT_OK, "a:12 | u:last",
-          "recent history goes last");
+    check(&prompt, twelve, SP_PROMPT_OK, "u:last",
+          "no answer stays without its question");
 
     prompt.budget = 5;
     check(&prompt, twelve, SP_PROMPT_TOO_LONG, "", "the turn is too long");
 
     prompt.budget = 65;
     check(&prompt, tools, SP_PROMPT_OK,
-          "a:b | u:c | a:d | u:e | a:f | u:g | a:h | u:i",
+          "u:c | a:d | u:e | a:f | u:g | a:h | u:i",
           "a tool result goes with its call");
 
     prompt.budget = 42;
@@ -305,8 +311,112 @@ static void test_budget(void)
           TEN("u") " | " TEN("a") " | " TEN("t"),
           "a turn with tool calls stays whole");
 
+    test_results();
     test_exact(&prompt, twelve);
     bytes = NULL;
+}
+
+
+/* roles of what an Anthropic client's provider gets; "" : nothing fits */
+
+static void check_results(size_t budget, const char *text,
+    const char *expected, const char *name)
+{
+    char                *dst, roles[64];
+    size_t               i, n, used;
+    json_t              *list, *root;
+    sp_call_t            call;
+    sp_slice_t           pieces[3];
+    sp_prompt_t          prompt;
+    sp_chat_error_t      error;
+    sp_chat_request_t   *chat;
+    sp_prompt_status_e   status;
+
+    memset(&prompt, 0, sizeof(sp_prompt_t));
+    memset(&counter, 0, sizeof(sp_tokens_t));
+    memset(&call, 0, sizeof(sp_call_t));
+
+    counter.bpe = bytes;
+    counter.work = &work;
+    counter.effort = SP_TOKENS_EFFORT;
+
+    chat = sp_anthropic.parse_request(json_loads(text, 0, NULL), &error);
+
+    prompt.chat = chat;
+    prompt.counter = &counter;
+    prompt.budget = budget;
+    roles[0] = '\0';
+
+    status = sp_prompt_assemble(&prompt);
+
+    if (status == SP_PROMPT_OK) {
+        call.chat = chat;
+        call.edit = &prompt.edit;
+        call.text = text;
+        call.len = strlen(text);
+
+        dst = malloc(sp_anthropic.edit_size(&call));
+        n = sp_anthropic.edit(&call, dst, pieces);
+        root = (n == 1) ? json_loadb(pieces[0].data, pieces[0].len, 0, NULL)
+                        : NULL;
+        list = json_object_get(root, "messages");
+        used = 0;
+
+        for (i = 0; i < json_array_size(list) && used < 32; i++) {
+            used += (size_t) snprintf(roles + used, sizeof(roles) - used,
+                "%c%zu ", json_string_value(json_object_get(
+                              json_array_get(list, i), "role"))[0],
+                json_array_size(json_object_get(json_array_get(list, i),
+                                                "content")));
+        }
+
+        json_decref(root);
+        free(dst);
+    }
+
+    TAP_IS_STR(roles, expected, "%s", name);
+
+    sp_prompt_free(&prompt);
+    sp_chat_free(chat);
+}
+
+
+#define CALL(id)                                                              \
+    "{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\","            \
+    "\"id\":\"" id "\",\"name\":\"f\",\"input\":{}}]},"
+#define RESULT(id)                                                            \
+    "{\"type\":\"tool_result\",\"tool_use_id\":\"" id "\","                   \
+    "\"content\":\"xxxxxxxxxx\"}"
+#define SAY(role, text)                                                       \
+    "{\"role\":\"" role "\",\"content\":[{\"type\":\"text\",\"text\":\""      \
+    text "\"}]}"
+#define MESSAGES(list)  "{\"max_tokens\":1,\"messages\":[" list "]}"
+
+
+/* results and words in one message: what called them is in the same turn */
+
+static void test_results(void)
+{
+    static const char  last[] = MESSAGES(SAY("user", "old") ","
+        SAY("assistant", "old") "," SAY("user", "go") "," CALL("a")
+        "{\"role\":\"user\",\"content\":[" RESULT("a") ","
+        "{\"type\":\"text\",\"text\":\"and now\"}]}");
+    static const char  past[] = MESSAGES(SAY("user", "go") "," CALL("a")
+        "{\"role\":\"user\",\"content\":[" RESULT("a") ","
+        "{\"type\":\"text\",\"text\":\"and now\"}]},"
+        SAY("assistant", "so") "," SAY("user", "last"));
+    static const char  none[] = MESSAGES(CALL("a")
+        "{\"role\":\"user\",\"content\":[" RESULT("a") "]}");
+
+    check_results(1000, last, "u1 a1 u1 a1 u2 ", "all of it fits");
+    check_results(52, last, "u1 a1 u2 ", "the last turn begins at its calls");
+    check_results(30, last, "", "and is dropped as little as other words");
+
+    check_results(1000, past, "u1 a1 u2 a1 u1 ", "a turn of before fits");
+    check_results(50, past, "u1 ", "or goes whole, its results with it");
+
+    check_results(1000, none, "a1 u1 ", "a call and its result alone");
+    check_results(8, none, "", "are not torn apart");
 }
 
 
@@ -325,13 +435,14 @@ static void test_exact(sp_prompt_t *prompt, const char *const *twelve)
 
     prompt->budget = 73;
     check(prompt, twelve, SP_PROMPT_OK,
-          "a:2 | u:3 | a:4 | u:5 | a:6 | u:7 | a:8 | u:9 | a:10 | "
+          "u:3 | a:4 | u:5 | a:6 | u:7 | a:8 | u:9 | a:10 | "
           "u:11 | a:12 | u:last", "one token too many");
-    TAP_IS_INT(prompt->tokens, 69, "without the first one");
+    TAP_IS_INT(prompt->tokens, 64, "without the first turn");
 
     spent = counter.effort;
-    prompt->budget = 20;
-    check(prompt, twelve, SP_PROMPT_OK, "a:12 | u:last", "two of thirteen");
+    prompt->budget = 23;
+    check(prompt, twelve, SP_PROMPT_OK, "u:11 | a:12 | u:last",
+          "three of thirteen");
     TAP_OK(counter.effort > spent, "the others were not counted");
 
     bytes = NULL;

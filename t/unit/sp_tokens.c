@@ -65,6 +65,7 @@ main(void)
 static void
 test_estimate(void)
 {
+    char    words[960];
     size_t  i, n;
 
     static const estimate_t  table[] = {
@@ -77,7 +78,9 @@ test_estimate(void)
         { "\xf0\x9f\x98\x80", 1, 3 },
         { "\xff\xfe\x80\x80", 1, 8 },
         { "\xe4", 1, 2 },
-        { "1234567890", 3, 6 }
+        { "1234567890", 3, 6 },
+        { "a b a b a b a b a b ", 10, 12 },
+        { "a\nb\tc  d", 4, 8 }
     };
 
     for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -87,6 +90,19 @@ test_estimate(void)
         TAP_OK(n >= table[i].least && n <= table[i].most,
                "estimate %zu: %zu", i, n);
     }
+
+    /* 480 tokens of both */
+
+    for (i = 0; i < sizeof(words); i++) {
+        words[i] = "a b "[i % 4];
+    }
+
+    n = sp_tokens_estimate(SP_BPE_O200K_BASE, words, sizeof(words));
+    TAP_OK(n >= 480 && n <= 500, "short words are tokens: %zu", n);
+
+    memset(words, 'x', 480);
+    n = sp_tokens_estimate(SP_BPE_O200K_BASE, words, sizeof(words));
+    TAP_OK(n >= 240 && n <= 400, "behind a long one as well: %zu", n);
 
     TAP_OK(sp_tokens_estimate(SP_BPE_CL100K_BASE, table[5].text, 12)
            > sp_tokens_estimate(SP_BPE_O200K_BASE, table[5].text, 12),

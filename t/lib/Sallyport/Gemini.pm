@@ -33,7 +33,7 @@ with usage as running totals, and CRLF:
     array             JSON as without alt=sse, with the type of a stream
     short             no finish reason; end=cut: not even the body ends
     stall             within the third event
-    status            code=N: an error answer
+    status            code=N: an error answer; delay=S: its RetryInfo
 
 =cut
 
@@ -261,7 +261,7 @@ sub signed {
 
 
 sub problem {
-    my ($code) = @_;
+    my ($code, $delay) = @_;
 
     my %status = (400 => 'INVALID_ARGUMENT', 429 => 'RESOURCE_EXHAUSTED',
                   500 => 'INTERNAL', 503 => 'UNAVAILABLE');
@@ -270,14 +270,17 @@ sub problem {
         message => $code == 400 ? 'Invalid value at contents'
                                 : $Sallyport::Provider::secret,
         details => [ { '@type' =>
-            'type.googleapis.com/google.rpc.DebugInfo' } ] } };
+            'type.googleapis.com/google.rpc.DebugInfo' },
+            defined $delay ? { '@type' =>
+                'type.googleapis.com/google.rpc.RetryInfo',
+                retryDelay => $delay } : () ] } };
 }
 
 
 sub failure {
     my (%arg) = @_;
 
-    my $body = $pretty->encode(problem($arg{code}));
+    my $body = $pretty->encode(problem($arg{code}, $arg{delay}));
 
     return Sallyport::Provider::head($arg{code},
                'application/json; charset=UTF-8',
