@@ -78,6 +78,7 @@ typedef struct {
     ngx_array_t                    breakers;      /* breaker_t * */
 
     ngx_sp_fetch_conf_t            fetch;
+    ngx_uint_t                     trust;         /* plugins speak TLS */
     ngx_sp_name_conf_t             names;
     ngx_sp_work_t                  work;
     ngx_sp_sink_t                 *turns;         /* NULL: no turn_store */
@@ -454,7 +455,6 @@ char *ngx_http_sp_currency_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 
 /* ngx_http_sp_core_blame.c */
 
-const char *ngx_http_sp_turn_error_name(ngx_http_sp_turn_error_e error);
 ngx_http_sp_turn_error_e ngx_http_sp_blame(
     const ngx_http_sp_core_ctx_t *ctx);
 ngx_int_t ngx_http_sp_blame_init(ngx_conf_t *cf,

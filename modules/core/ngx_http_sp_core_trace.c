@@ -153,6 +153,9 @@ ngx_http_sp_trace_make(ngx_http_request_t *r, ngx_uint_t rate,
             return NGX_ERROR;
         }
 
+        ngx_memcpy(trace->parent, trace->trace.span, SP_TRACE_SPAN);
+        trace->remote = 1;
+
     } else if (ngx_http_sp_trace_id(trace->trace.id, SP_TRACE_ID) != NGX_OK
                || ngx_http_sp_trace_sample(rate, &trace->trace) != NGX_OK)
     {
@@ -282,7 +285,7 @@ ngx_http_sp_trace_sample(ngx_uint_t rate, sp_trace_t *trace)
 
 ngx_int_t
 ngx_http_sp_trace_lines(ngx_pool_t *pool, const ngx_http_sp_trace_t *trace,
-    ngx_str_t *lines, ngx_uint_t *n)
+    char *span, ngx_str_t *lines, ngx_uint_t *n)
 {
     u_char      *p;
     sp_trace_t   call;
@@ -302,6 +305,8 @@ ngx_http_sp_trace_lines(ngx_pool_t *pool, const ngx_http_sp_trace_t *trace,
     {
         return NGX_ERROR;
     }
+
+    ngx_memcpy(span, call.span, SP_TRACE_SPAN);
 
     lines[0].data = p;
     p = ngx_sprintf(p, "%V: ", &ngx_http_sp_trace_parent_name);
