@@ -86,6 +86,10 @@ ngx_http_sp_call_submit(ngx_http_sp_call_t *call)
         return;
     }
 
+    if (call->span != NULL) {
+        call->span->attempts = call->route.attempts;
+    }
+
     ngx_http_sp_call_next(call, NGX_SP_OP_UNAVAILABLE, "no target");
 }
 

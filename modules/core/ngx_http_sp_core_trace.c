@@ -23,7 +23,6 @@ static ngx_int_t ngx_http_sp_trace_parent(ngx_http_request_t *r,
     sp_trace_t *trace);
 static ngx_int_t ngx_http_sp_trace_state(ngx_http_request_t *r,
     ngx_str_t *state);
-static ngx_int_t ngx_http_sp_trace_id(char *id, size_t len);
 static ngx_int_t ngx_http_sp_trace_sample(ngx_uint_t rate,
     sp_trace_t *trace);
 static ngx_int_t ngx_http_sp_trace_variable(ngx_http_request_t *r,
@@ -251,7 +250,7 @@ ngx_http_sp_trace_state(ngx_http_request_t *r, ngx_str_t *state)
 
 /* an id of zeros is none, and this is never one */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sp_trace_id(char *id, size_t len)
 {
     u_char  b[SP_TRACE_ID / 2];

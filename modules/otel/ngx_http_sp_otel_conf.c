@@ -172,6 +172,8 @@ ngx_http_sp_otel_exporter(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "has a \"trusted_certificate\", and an endpoint without TLS";
     }
 
+    ngx_http_sp_conf_spans(cf);
+
     if (ngx_http_sp_add_metrics(cf, ngx_http_sp_otel_metrics, ocf, NULL, NULL)
         != NGX_OK
         || ngx_http_sp_add_end(cf, &ngx_http_sp_otel_end_hook) != NGX_OK)

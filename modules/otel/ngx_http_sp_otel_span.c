@@ -4,11 +4,13 @@
  *
  * The spans of a request for a model, when it has ended.
  *
- *     SERVER  "chat default"     the request, with all of its tries: what the
- *       |                        semantic conventions for generative AI say
- *       |                        of an operation (gen_ai.*), tokens once
- *       +- CLIENT  "POST openai" each try, as an HTTP call; its id is what the
- *                                provider was told in "traceparent"
+ *     SERVER  "chat default"        the request, with all of its tries: what
+ *       |                           the semantic conventions for generative
+ *       |                           AI say of an operation, tokens once
+ *       +- CLIENT  "POST openai"    each try, as an HTTP call; its id is what
+ *       |                           the provider was told in "traceparent"
+ *       +- CLIENT  "search_memory"  what plugins have made spans of
+ *            +- CLIENT  "POST ..."  the calls of models in it
  *
  * No text of a user and of a model is in them.
  */
@@ -38,8 +40,15 @@ static void ngx_http_sp_otel_request(ngx_http_sp_otel_spans_t *spans,
     const ngx_http_sp_turn_t *turn, const ngx_http_sp_outcome_t *outcome);
 static void ngx_http_sp_otel_usage(ngx_http_sp_otel_spans_t *spans,
     const ngx_http_sp_turn_t *turn);
+static void ngx_http_sp_otel_part(ngx_http_sp_otel_spans_t *spans,
+    const ngx_http_sp_span_t *part);
+static void ngx_http_sp_otel_attempts(ngx_http_sp_otel_spans_t *spans,
+    const ngx_array_t *attempts, const char *parent);
 static void ngx_http_sp_otel_attempt(ngx_http_sp_otel_spans_t *spans,
-    const ngx_http_sp_attempt_t *attempt, ngx_uint_t resend);
+    const ngx_http_sp_attempt_t *attempt, ngx_uint_t resend,
+    const char *parent);
+static void ngx_http_sp_otel_time(ngx_http_sp_otel_spans_t *spans,
+    ngx_msec_t started, ngx_msec_t total);
 static void ngx_http_sp_otel_open(ngx_http_sp_otel_spans_t *spans,
     sp_otlp_kind_e kind, const char *verb, const ngx_str_t *object);
 static void ngx_http_sp_otel_close(ngx_http_sp_otel_spans_t *spans);
@@ -55,15 +64,18 @@ static const char *ngx_http_sp_otel_operation(ngx_http_sp_call_e kind);
 static const char *ngx_http_sp_otel_output(ngx_http_sp_call_e kind);
 
 
+/* gen_ai.provider.name where it is not another one */
+static ngx_str_t  ngx_http_sp_otel_gateway = ngx_string("sallyport");
+
+
 void
 ngx_http_sp_otel_end(ngx_http_request_t *r,
     const ngx_http_sp_outcome_t *outcome)
 {
     uint64_t                    took;
-    ngx_uint_t                  i;
     struct timespec             now;
+    const ngx_http_sp_span_t   *span;
     const ngx_http_sp_turn_t   *turn;
-    ngx_http_sp_attempt_t     **attempt;
     ngx_http_sp_otel_spans_t    spans;
 
     turn = outcome->turn;
@@ -91,19 +103,12 @@ ngx_http_sp_otel_end(ngx_http_request_t *r,
 
     ngx_http_sp_otel_request(&spans, turn, outcome);
 
-    if (turn->attempts == NULL) {
-        return;
-    }
+    ngx_http_sp_otel_attempts(&spans, turn->attempts,
+                              spans.trace->trace.span);
 
-    attempt = turn->attempts->elts;
-
-    for (i = 0; i < turn->attempts->nelts; i++) {
-
-        /* one that its dialect has no words for was no call */
-
-        if (attempt[i]->span[0] != '\0') {
-            ngx_http_sp_otel_attempt(&spans, attempt[i], i);
-        }
+    for (span = ngx_http_sp_spans(r); span != NULL; span = span->next) {
+        ngx_http_sp_otel_part(&spans, span);
+        ngx_http_sp_otel_attempts(&spans, span->attempts, span->id);
     }
 }
 
@@ -114,8 +119,6 @@ ngx_http_sp_otel_request(ngx_http_sp_otel_spans_t *spans,
 {
     const char                 *operation, *output;
     const ngx_http_sp_trace_t  *trace;
-
-    static ngx_str_t  gateway = ngx_string("sallyport");
 
     trace = spans->trace;
     operation = ngx_http_sp_otel_operation(turn->kind);
@@ -129,8 +132,8 @@ ngx_http_sp_otel_request(ngx_http_sp_otel_spans_t *spans,
 
     ngx_http_sp_otel_word(spans, "gen_ai.operation.name", operation);
     ngx_http_sp_otel_string(spans, "gen_ai.provider.name",
-                            turn->provider.len != 0 ? &turn->provider
-                                                    : &gateway);
+                            turn->provider.len != 0
+                            ? &turn->provider : &ngx_http_sp_otel_gateway);
     ngx_http_sp_otel_string(spans, "gen_ai.request.model", &turn->alias);
     ngx_http_sp_otel_string(spans, "gen_ai.response.model", &turn->model);
     ngx_http_sp_otel_string(spans, "gen_ai.conversation.id", &turn->chat_id);
@@ -201,13 +204,76 @@ ngx_http_sp_otel_usage(ngx_http_sp_otel_spans_t *spans,
 }
 
 
+/* what a plugin has made a span of */
+
+static void
+ngx_http_sp_otel_part(ngx_http_sp_otel_spans_t *spans,
+    const ngx_http_sp_span_t *part)
+{
+    const char  *error;
+
+    static ngx_str_t  none = ngx_null_string;
+
+    ngx_http_sp_otel_open(spans, SP_OTLP_CLIENT, part->operation, &none);
+
+    spans->span.span = part->id;
+    spans->span.parent = spans->trace->trace.span;
+
+    error = part->error;
+
+    if (part->ended) {
+        ngx_http_sp_otel_time(spans, part->started, part->total);
+
+    } else {
+        ngx_http_sp_otel_time(spans, part->started,
+                              ngx_current_msec - part->started);
+        error = "cancelled";
+    }
+
+    ngx_http_sp_otel_word(spans, "gen_ai.operation.name", part->operation);
+    ngx_http_sp_otel_string(spans, "gen_ai.provider.name",
+                            &ngx_http_sp_otel_gateway);
+
+    if (error != NULL) {
+        ngx_http_sp_otel_word(spans, "error.type", error);
+        spans->span.failed = 1;
+    }
+
+    ngx_http_sp_otel_close(spans);
+}
+
+
+static void
+ngx_http_sp_otel_attempts(ngx_http_sp_otel_spans_t *spans,
+    const ngx_array_t *attempts, const char *parent)
+{
+    ngx_uint_t               i;
+    ngx_http_sp_attempt_t  **attempt;
+
+    if (attempts == NULL) {
+        return;
+    }
+
+    attempt = attempts->elts;
+
+    for (i = 0; i < attempts->nelts; i++) {
+
+        /* one that its dialect has no words for was no call */
+
+        if (attempt[i]->span[0] != '\0') {
+            ngx_http_sp_otel_attempt(spans, attempt[i], i, parent);
+        }
+    }
+}
+
+
 /* by the conventions for HTTP clients */
 
 static void
 ngx_http_sp_otel_attempt(ngx_http_sp_otel_spans_t *spans,
-    const ngx_http_sp_attempt_t *attempt, ngx_uint_t resend)
+    const ngx_http_sp_attempt_t *attempt, ngx_uint_t resend,
+    const char *parent)
 {
-    uint64_t                       ago, took;
     const ngx_url_t               *url;
     const ngx_http_sp_provider_t  *provider;
 
@@ -217,15 +283,9 @@ ngx_http_sp_otel_attempt(ngx_http_sp_otel_spans_t *spans,
     ngx_http_sp_otel_open(spans, SP_OTLP_CLIENT, "POST", &provider->name);
 
     spans->span.span = attempt->span;
-    spans->span.parent = spans->trace->trace.span;
+    spans->span.parent = parent;
 
-    /* within its request, whose clock is a finer one */
-
-    ago = (uint64_t) (ngx_current_msec - attempt->started) * 1000000;
-    took = (uint64_t) attempt->total * 1000000;
-
-    spans->span.start = ngx_max(spans->end - ago, spans->start);
-    spans->span.end = ngx_min(spans->span.start + took, spans->end);
+    ngx_http_sp_otel_time(spans, attempt->started, attempt->total);
 
     ngx_http_sp_otel_word(spans, "http.request.method", "POST");
     ngx_http_sp_otel_string(spans, "server.address", &url->host);
@@ -254,6 +314,22 @@ ngx_http_sp_otel_attempt(ngx_http_sp_otel_spans_t *spans,
     }
 
     ngx_http_sp_otel_close(spans);
+}
+
+
+/* within its request, whose clock is a finer one */
+
+static void
+ngx_http_sp_otel_time(ngx_http_sp_otel_spans_t *spans, ngx_msec_t started,
+    ngx_msec_t total)
+{
+    uint64_t  ago, took;
+
+    ago = (uint64_t) (ngx_current_msec - started) * 1000000;
+    took = (uint64_t) total * 1000000;
+
+    spans->span.start = ngx_max(spans->end - ago, spans->start);
+    spans->span.end = ngx_min(spans->span.start + took, spans->end);
 }
 
 
