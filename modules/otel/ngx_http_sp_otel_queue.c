@@ -7,8 +7,9 @@
  * when the worker is told to end.  One call at a time; while one is made, or
  * while the collector wants to be left alone, spans gather up to the limit.
  *
- * The timer never holds a graceful shutdown open: NGINX closes idle
- * connections then, and one that is none is ours.
+ * The timer does not hold a graceful shutdown open: NGINX closes idle
+ * connections then, and one that is none is ours.  Where none is free it does,
+ * for the interval.
  */
 
 
@@ -43,6 +44,7 @@ static void ngx_http_sp_otel_quit(ngx_event_t *rev);
 static void ngx_http_sp_otel_schedule(void);
 static void ngx_http_sp_otel_arm(ngx_msec_t delay);
 static void ngx_http_sp_otel_flush(ngx_event_t *ev);
+static void ngx_http_sp_otel_lose(void);
 static void ngx_http_sp_otel_drop(ngx_uint_t n);
 
 
@@ -112,7 +114,9 @@ ngx_http_sp_otel_watch(void)
 
     queue = &ngx_http_sp_otel_queue;
 
-    if (queue->watch != NULL) {
+    /* none is worth the connection of a client, which NGINX would close */
+
+    if (queue->watch != NULL || ngx_cycle->free_connection_n == 0) {
         return;
     }
 
@@ -283,6 +287,7 @@ ngx_http_sp_otel_sent(ngx_uint_t n, ngx_msec_t wait)
 
     queue = &ngx_http_sp_otel_queue;
 
+    ngx_sp_metric_add(queue->conf->waiting, -(ngx_int_t) n);
     ngx_http_sp_otel_drop(n);
 
     if (wait != 0 && queue->nitems != 0) {
@@ -301,20 +306,28 @@ ngx_http_sp_otel_give_up(void)
 
     queue = &ngx_http_sp_otel_queue;
 
-    if (queue->conf == NULL) {
-        return;
+    if (queue->nitems != 0) {
+        ngx_sp_metric_add(queue->conf->waiting, -(ngx_int_t) queue->nitems);
+        ngx_http_sp_otel_lose();
     }
 
-    if (queue->nitems != 0) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "otel: %ui spans are lost: the worker ends",
-                      queue->nitems);
-    }
+    ngx_http_sp_otel_schedule();
+}
+
+
+static void
+ngx_http_sp_otel_lose(void)
+{
+    ngx_http_sp_otel_queue_t  *queue;
+
+    queue = &ngx_http_sp_otel_queue;
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "otel: %ui spans are lost: the worker ends", queue->nitems);
 
     ngx_sp_metric_add(queue->conf->dropped, queue->nitems);
 
     ngx_http_sp_otel_drop(queue->nitems);
-    ngx_http_sp_otel_schedule();
 }
 
 
@@ -325,9 +338,7 @@ ngx_http_sp_otel_drop(ngx_uint_t n)
     ngx_http_sp_otel_queue_t  *queue;
 
     queue = &ngx_http_sp_otel_queue;
-
     queue->nitems -= n;
-    ngx_sp_metric_add(queue->conf->waiting, -(ngx_int_t) n);
 
     for ( /* void */ ; n != 0; n--) {
         q = ngx_queue_head(&queue->items);
@@ -337,11 +348,13 @@ ngx_http_sp_otel_drop(ngx_uint_t n)
 }
 
 
+/* what this process had added to a gauge is gone by then */
+
 void
 ngx_http_sp_otel_exit(void)
 {
-    if (!ngx_http_sp_otel_exporting()) {
-        ngx_http_sp_otel_give_up();
+    if (ngx_http_sp_otel_queue.nitems != 0 && !ngx_http_sp_otel_exporting()) {
+        ngx_http_sp_otel_lose();
     }
 
     ngx_http_sp_otel_unwatch();

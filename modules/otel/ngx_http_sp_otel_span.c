@@ -164,7 +164,11 @@ ngx_http_sp_otel_request(ngx_http_sp_otel_spans_t *spans,
     if (turn->error != NGX_HTTP_SP_TURN_OK) {
         ngx_http_sp_otel_word(spans, "error.type",
                               ngx_http_sp_turn_error_name(turn->error));
-        spans->span.failed = 1;
+
+        /* what is the client's fault is no error of a server */
+
+        spans->span.failed =
+                       (turn->error >= NGX_HTTP_SP_PROVIDER_UNREACHABLE);
     }
 
     ngx_http_sp_otel_close(spans);

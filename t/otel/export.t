@@ -261,6 +261,22 @@ ok($t->stop, 'the worker ends where there is no answer');
 cmp_ok(time - $begin, '<', 6, '... in time');
 finish();
 
+# a worker that has to end at once takes along what it had
+
+gateway(interval => '1h');
+chats(2);
+is(waiting(), 4, 'four wait');
+($worker) = $t->workers;
+kill 'TERM', $worker;
+ok($t->wait_until(sub { my @now = $t->workers; @now && $now[0] != $worker }),
+   'another worker');
+ok($t->wait_until(sub { eval { counted('dropped') == 4 } }),
+   'they are lost and counted');
+is(waiting(), 0, '... and do not wait');
+chats(1);
+is(waiting(), 2, '... as others do');
+finish();
+
 gateway(interval => '1h');
 chats(1);
 ok($t->stop('TERM'), 'a worker that has to end at once does');

@@ -232,6 +232,7 @@ chat('hi', model => 'unknown');
 is(@more, 0, 'no try');
 is($server->{name}, 'chat', 'no name that a client has made up');
 is(attrs($server)->{'error.type'}, 'caller_unknown_model', 'why');
+is($server->{status}, undef, 'a fault of the client is no error of a server');
 is(attrs($server)->{'gen_ai.provider.name'}, 'sallyport', 'by the gateway');
 
 
