@@ -163,9 +163,16 @@ ngx_http_sp_otel_unwatch(void)
 static void
 ngx_http_sp_otel_quit(ngx_event_t *rev)
 {
+    ngx_http_sp_otel_queue_t  *queue;
+
+    queue = &ngx_http_sp_otel_queue;
+    queue->waits = 0;
+
     ngx_http_sp_otel_unwatch();
 
-    ngx_http_sp_otel_queue.waits = 0;
+    if (queue->timer.timer_set) {
+        ngx_del_timer(&queue->timer);
+    }
 
     ngx_http_sp_otel_schedule();
 }
@@ -196,14 +203,12 @@ ngx_http_sp_otel_schedule(void)
         return;
     }
 
-    if (ngx_exiting) {
-        ngx_http_sp_otel_arm(NGX_HTTP_SP_OTEL_DRAIN);
-
-    } else if (queue->nitems >= queue->conf->batch_size) {
+    if (queue->nitems >= queue->conf->batch_size) {
         ngx_http_sp_otel_arm(0);
 
     } else if (!queue->timer.timer_set) {
-        ngx_http_sp_otel_arm(queue->conf->interval);
+        ngx_http_sp_otel_arm(ngx_exiting ? NGX_HTTP_SP_OTEL_DRAIN
+                                         : queue->conf->interval);
     }
 }
 
@@ -219,7 +224,7 @@ ngx_http_sp_otel_arm(ngx_msec_t delay)
         ngx_del_timer(&queue->timer);
     }
 
-    queue->timer.cancelable = (queue->watch != NULL);
+    queue->timer.cancelable = (queue->watch != NULL || queue->waits);
 
     ngx_add_timer(&queue->timer, delay);
 }

@@ -219,6 +219,21 @@ is(scalar $c->spans, 14, 'with its try: all of them came');
 finish();
 
 
+# a batch is not tried for ever
+
+gateway(interval => '10ms');
+$c->fault('status=503', 'retry=1');
+chats(1);
+ok($t->wait_until(sub { counted('dropped') == 2 }, 15),
+   'a batch that is never taken is dropped');
+is(scalar $c->posts, 8, '... after eight tries');
+is(waiting(), 0, '... and nothing waits');
+$c->fault;
+chats(1);
+ok(wait_spans(2), 'the next one is taken');
+finish();
+
+
 # while nothing waits there is no timer: the worker sleeps
 
 gateway(interval => '10ms');
