@@ -86,6 +86,10 @@ ngx_http_sp_call_submit(ngx_http_sp_call_t *call)
         return;
     }
 
+    if (call->span != NULL) {
+        call->span->attempts = call->route.attempts;
+    }
+
     ngx_http_sp_call_next(call, NGX_SP_OP_UNAVAILABLE, "no target");
 }
 
@@ -242,8 +246,8 @@ ngx_http_sp_call_headers(ngx_http_sp_call_t *call,
 
     ngx_memcpy(lines, key->lines, key->nlines * sizeof(ngx_str_t));
 
-    if (ngx_http_sp_trace_lines(call->pool, call->trace, lines + key->nlines,
-                                &n)
+    if (ngx_http_sp_trace_lines(call->pool, call->trace, call->attempt->span,
+                                lines + key->nlines, &n)
         != NGX_OK)
     {
         return NGX_ERROR;

@@ -151,8 +151,9 @@ struct ngx_http_sp_turn_s {
 };
 
 
-/* "complete" */
+/* "complete"; "provider_timeout", or empty */
 const char *ngx_http_sp_turn_outcome(ngx_http_sp_finish_e finish);
+const char *ngx_http_sp_turn_error_name(ngx_http_sp_turn_error_e error);
 
 /* made on first call; filled by the content handler; NULL: no memory */
 ngx_http_sp_turn_t *ngx_http_sp_turn(ngx_http_request_t *r);

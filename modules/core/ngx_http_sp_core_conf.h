@@ -48,6 +48,13 @@ ngx_sp_pg_t *ngx_http_sp_pg(ngx_conf_t *cf, const ngx_str_t *name);
 ngx_sp_chain_t *ngx_http_sp_chain(ngx_conf_t *cf, const ngx_str_t *name);
 
 /*
+ * In a setter: calls of fetch will speak TLS, and trust the certificates of
+ * "file", which is made absolute; empty: those of fetch_trusted_certificate.
+ * NGX_ERROR after logging why.
+ */
+ngx_int_t ngx_http_sp_trust(ngx_conf_t *cf, ngx_str_t *file);
+
+/*
  * This server has the schema of sql/: what has been over for long is deleted
  * there.  Once is enough; whoever adds a job kind need not call it.
  */

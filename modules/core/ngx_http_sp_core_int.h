@@ -78,6 +78,8 @@ typedef struct {
     ngx_array_t                    breakers;      /* breaker_t * */
 
     ngx_sp_fetch_conf_t            fetch;
+    ngx_uint_t                     trust;         /* plugins speak TLS */
+    ngx_uint_t                     spans;         /* are exported */
     ngx_sp_name_conf_t             names;
     ngx_sp_work_t                  work;
     ngx_sp_sink_t                 *turns;         /* NULL: no turn_store */
@@ -224,6 +226,7 @@ struct ngx_http_sp_core_ctx_s {
     ngx_queue_t                    blocks;    /* of the prompt */
     ngx_http_sp_turn_t            *turn;
     ngx_http_sp_trace_t           *trace;     /* of a main request */
+    ngx_http_sp_span_t            *spans;     /* the same; the last first */
 
     unsigned                       resuming:1;
     unsigned                       barred:1;  /* by a subrequest of its own */
@@ -361,6 +364,9 @@ ngx_int_t ngx_http_sp_options_check(ngx_conf_t *cf,
 char *ngx_http_sp_trace_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_sp_trace_variables_add(ngx_conf_t *cf);
 
+/* "len" is SP_TRACE_ID or SP_TRACE_SPAN */
+ngx_int_t ngx_http_sp_trace_id(char *id, size_t len);
+
 /* ngx_http_sp_core_target.c */
 
 ngx_int_t ngx_http_sp_target_metrics(ngx_conf_t *cf,
@@ -485,7 +491,6 @@ char *ngx_http_sp_currency_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 
 /* ngx_http_sp_core_blame.c */
 
-const char *ngx_http_sp_turn_error_name(ngx_http_sp_turn_error_e error);
 ngx_http_sp_turn_error_e ngx_http_sp_blame(
     const ngx_http_sp_core_ctx_t *ctx);
 ngx_int_t ngx_http_sp_blame_init(ngx_conf_t *cf,

@@ -219,6 +219,8 @@ typedef struct {
     ngx_uint_t                    dimensions;  /* 0: the model's own */
 
     const ngx_http_sp_trace_t    *trace;       /* NULL: of none */
+    ngx_http_sp_span_t           *span;        /* that it is a part of; or
+                                                  NULL */
 
     /* from "done" on, as long as the pool */
 

@@ -73,6 +73,8 @@ typedef struct {
     ngx_msec_t                     started;     /* ngx_current_msec */
     ngx_msec_t                     first_byte;  /* since started */
     ngx_msec_t                     total;
+    char                           span[SP_TRACE_SPAN];  /* that the target was
+                                                   told; zeros: none */
     unsigned                       begun:1;     /* first_byte is known */
     unsigned                       ended:1;
 

@@ -23,7 +23,6 @@ static ngx_int_t ngx_http_sp_trace_parent(ngx_http_request_t *r,
     sp_trace_t *trace);
 static ngx_int_t ngx_http_sp_trace_state(ngx_http_request_t *r,
     ngx_str_t *state);
-static ngx_int_t ngx_http_sp_trace_id(char *id, size_t len);
 static ngx_int_t ngx_http_sp_trace_sample(ngx_uint_t rate,
     sp_trace_t *trace);
 static ngx_int_t ngx_http_sp_trace_variable(ngx_http_request_t *r,
@@ -153,6 +152,9 @@ ngx_http_sp_trace_make(ngx_http_request_t *r, ngx_uint_t rate,
             return NGX_ERROR;
         }
 
+        ngx_memcpy(trace->parent, trace->trace.span, SP_TRACE_SPAN);
+        trace->remote = 1;
+
     } else if (ngx_http_sp_trace_id(trace->trace.id, SP_TRACE_ID) != NGX_OK
                || ngx_http_sp_trace_sample(rate, &trace->trace) != NGX_OK)
     {
@@ -248,7 +250,7 @@ ngx_http_sp_trace_state(ngx_http_request_t *r, ngx_str_t *state)
 
 /* an id of zeros is none, and this is never one */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sp_trace_id(char *id, size_t len)
 {
     u_char  b[SP_TRACE_ID / 2];
@@ -282,7 +284,7 @@ ngx_http_sp_trace_sample(ngx_uint_t rate, sp_trace_t *trace)
 
 ngx_int_t
 ngx_http_sp_trace_lines(ngx_pool_t *pool, const ngx_http_sp_trace_t *trace,
-    ngx_str_t *lines, ngx_uint_t *n)
+    char *span, ngx_str_t *lines, ngx_uint_t *n)
 {
     u_char      *p;
     sp_trace_t   call;
@@ -302,6 +304,8 @@ ngx_http_sp_trace_lines(ngx_pool_t *pool, const ngx_http_sp_trace_t *trace,
     {
         return NGX_ERROR;
     }
+
+    ngx_memcpy(span, call.span, SP_TRACE_SPAN);
 
     lines[0].data = p;
     p = ngx_sprintf(p, "%V: ", &ngx_http_sp_trace_parent_name);

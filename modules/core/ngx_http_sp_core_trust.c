@@ -16,6 +16,29 @@ static ngx_uint_t ngx_http_sp_trust_chain(const ngx_sp_chain_t *chain);
 
 
 ngx_int_t
+ngx_http_sp_trust(ngx_conf_t *cf, ngx_str_t *file)
+{
+    ngx_http_sp_core_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
+
+    if (file->len == 0) {
+
+        /* the directive may stand further down */
+
+        mcf->trust = 1;
+        return NGX_OK;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, file, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_sp_fetch_trust(cf, &mcf->fetch, file);
+}
+
+
+ngx_int_t
 ngx_http_sp_trust_init(ngx_conf_t *cf, ngx_http_sp_core_main_conf_t *mcf)
 {
     ngx_str_t                *file;
@@ -53,7 +76,7 @@ ngx_http_sp_trust_wanted(const ngx_http_sp_core_main_conf_t *mcf)
     ngx_sp_chain_t          **chain;
     ngx_http_sp_provider_t  **provider;
 
-    if (mcf->fetch.trusted_certificate.len != 0) {
+    if (mcf->trust || mcf->fetch.trusted_certificate.len != 0) {
         return 1;
     }
 

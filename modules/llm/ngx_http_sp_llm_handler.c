@@ -122,7 +122,7 @@ ngx_http_sp_llm_request(ngx_http_sp_llm_ctx_t *ctx,
     }
 
     if (ngx_http_sp_trace_lines(ctx->request->pool,
-                                ngx_http_sp_trace(ctx->request),
+                                ngx_http_sp_trace(ctx->request), entry->span,
                                 attempt->trace, &attempt->ntrace)
         != NGX_OK)
     {

@@ -99,6 +99,7 @@ typedef struct {
     ngx_http_sp_memory_recall_t  lexical;
     ngx_http_sp_memory_recall_t  vector;
 
+    ngx_http_sp_span_t          *span;       /* of the recall; or NULL */
     ngx_http_sp_call_t           embed;
     ngx_str_t                    embedding;  /* "[0.1,...]"; empty: none */
 

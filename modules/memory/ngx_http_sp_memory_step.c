@@ -169,6 +169,7 @@ ngx_http_sp_memory_start(ngx_http_request_t *r,
     }
 
     ctx->started = ngx_current_msec;
+    ctx->span = ngx_http_sp_span_start(r, "search_memory");
 
     /* side by side: nothing of the lexical arm waits for the embedding */
 
@@ -290,6 +291,7 @@ ngx_http_sp_memory_embed(ngx_http_request_t *r,
     call->ntexts = 1;
     call->dimensions = mmcf->embedder.dimensions;
     call->trace = ngx_http_sp_trace(r);
+    call->span = ctx->span;
 
     call->op.done = ngx_http_sp_memory_embedded;
     call->op.data = ctx;
@@ -365,6 +367,11 @@ ngx_http_sp_memory_finish(ngx_http_request_t *r,
 
     ngx_sp_metric_observe(mmcf->duration,
                           1000 * (ngx_current_msec - ctx->started), 1);
+
+    ngx_http_sp_span_end(ctx->span, (ctx->lexical.ok || ctx->vector.ok)
+                                    ? NULL
+                                    : ngx_sp_op_result_name(
+                                               ctx->lexical.op.op.result));
 
     if (!ctx->lexical.ok && !ctx->vector.ok) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
