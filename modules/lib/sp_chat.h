@@ -140,6 +140,8 @@ typedef struct {
     size_t                model_len;      /* model NULL: not given */
     const char           *character_id;   /* metadata; NULL: none */
     const char           *chat_id;        /* metadata; NULL: none */
+    const char           *parent_id;      /* metadata; a UUID or "root"; NULL:
+                                             where the chat is */
     sp_chat_message_t    *messages;
     size_t                nmessages;
     size_t                last_user;      /* index; nmessages: none */

@@ -26,12 +26,17 @@ static const sp_chat_error_t  sp_chat_chat_id_invalid =
     { "chat_id_invalid", "metadata.chat_id",
       "\"chat_id\" must be a UUID" };
 
+static const sp_chat_error_t  sp_chat_parent_id_invalid =
+    { "parent_id_invalid", "metadata.parent_id",
+      "\"parent_id\" must be a UUID or \"root\"" };
+
 static const sp_chat_error_t  sp_chat_memory_invalid =
     { "memory_invalid", "metadata.memory",
       "\"memory\" must be \"on\" or \"off\"" };
 
 
 static int sp_chat_is_uuid(const json_t *value);
+static int sp_chat_is_root(const json_t *value);
 
 
 sp_chat_request_t *
@@ -126,6 +131,16 @@ sp_chat_read_metadata(sp_chat_request_t *chat)
         chat->chat_id = json_string_value(value);
     }
 
+    value = sp_chat_member(metadata, "parent_id");
+
+    if (value != NULL) {
+        if (!sp_chat_is_uuid(value) && !sp_chat_is_root(value)) {
+            return &sp_chat_parent_id_invalid;
+        }
+
+        chat->parent_id = json_string_value(value);
+    }
+
     value = sp_chat_member(metadata, "memory");
 
     if (value != NULL) {
@@ -190,6 +205,14 @@ sp_chat_is_uuid(const json_t *value)
     }
 
     return 1;
+}
+
+
+static int
+sp_chat_is_root(const json_t *value)
+{
+    return json_string_length(value) == 4
+           && memcmp(json_string_value(value), "root", 4) == 0;
 }
 
 

@@ -81,6 +81,9 @@ typedef struct {
     ngx_msec_t                    keepalive;    /* 0: off */
     ngx_http_sp_llm_store_t      *idempotency;  /* NULL: off */
 
+    ngx_sp_pg_t                  *chats;        /* NULL: off */
+    ngx_msec_t                    chat_timeout;
+
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
     ngx_msec_t                    character_cache;
@@ -126,6 +129,26 @@ typedef struct {
     ngx_uint_t                    shared;       /* public */
     ngx_uint_t                    changes;      /* for whom */
 } ngx_http_sp_llm_character_t;
+
+
+/* why a question is the caller's mistake */
+typedef struct {
+    ngx_uint_t                    status;
+    const char                   *code;         /* DETAIL of the SQLSTATE */
+    const char                   *param;
+    const char                   *message;
+} ngx_http_sp_llm_denial_t;
+
+
+/* the question step */
+typedef struct {
+    ngx_sp_pg_op_t                pg;
+    ngx_sp_pg_query_t             query;
+    ngx_str_t                     line;         /* of the spool */
+    ngx_uint_t                    state;
+    ngx_uint_t                    changes;      /* for whom */
+    const ngx_http_sp_llm_denial_t  *denial;    /* NULL: none */
+} ngx_http_sp_llm_question_t;
 
 
 /* one try at a provider, and the head of what came back */
@@ -256,6 +279,7 @@ typedef struct {
 
     ngx_http_sp_llm_check_t       check;
     ngx_http_sp_llm_character_t   persona;
+    ngx_http_sp_llm_question_t    question;
 
     ngx_http_sp_route_t           route;
     ngx_sp_op_t                   lookup;       /* of the only one's name */
@@ -311,6 +335,13 @@ void ngx_http_sp_llm_media_units(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_persona.c */
 ngx_int_t ngx_http_sp_llm_persona(ngx_http_request_t *r);
+
+/* ngx_http_sp_llm_question.c: stored before the call */
+char *ngx_http_sp_llm_chats_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_sp_llm_question(ngx_http_request_t *r);
+void ngx_http_sp_llm_question_end(ngx_http_request_t *r,
+    const ngx_http_sp_outcome_t *outcome);
 
 /* ngx_http_sp_llm_cache.c: personas, per worker */
 ngx_int_t ngx_http_sp_llm_cache_init(ngx_cycle_t *cycle);
@@ -444,6 +475,8 @@ ngx_int_t ngx_http_sp_llm_init_filter(ngx_conf_t *cf);
 /* ngx_http_sp_llm_turn.c */
 ngx_int_t ngx_http_sp_llm_turn(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, size_t prompt_tokens);
+void ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
+    const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn);
 void ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx,
     const sp_event_t *event);
 ngx_int_t ngx_http_sp_llm_note_delta(ngx_http_sp_llm_ctx_t *ctx,

@@ -138,6 +138,13 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       0,
       NULL },
 
+    { ngx_string("llm_chats"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_sp_llm_chats_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("llm_characters"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_sp_llm_characters,
@@ -229,6 +236,23 @@ static const ngx_http_sp_step_t  ngx_http_sp_llm_persona_step = {
     NGX_HTTP_SP_ENRICH,
     100,
     ngx_http_sp_llm_persona
+};
+
+
+static const ngx_http_sp_step_t  ngx_http_sp_llm_question_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("question"),
+    NGX_HTTP_SP_ENRICH,
+    110,
+    ngx_http_sp_llm_question
+};
+
+
+static const ngx_http_sp_end_t  ngx_http_sp_llm_question_hook = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("question"),
+    100,
+    ngx_http_sp_llm_question_end
 };
 
 
@@ -416,6 +440,8 @@ ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
     if (ngx_http_sp_add_step(cf, &ngx_http_sp_llm_account_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_persona_step) != NGX_OK
+        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_question_step) != NGX_OK
+        || ngx_http_sp_add_end(cf, &ngx_http_sp_llm_question_hook) != NGX_OK
         || ngx_http_sp_add_end(cf, &ngx_http_sp_llm_end_hook) != NGX_OK)
     {
         return NGX_ERROR;
@@ -457,6 +483,8 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     llcf->signer = NGX_CONF_UNSET_PTR;
     llcf->keepalive = NGX_CONF_UNSET_MSEC;
     llcf->idempotency = NGX_CONF_UNSET_PTR;
+    llcf->chats = NGX_CONF_UNSET_PTR;
+    llcf->chat_timeout = NGX_CONF_UNSET_MSEC;
     llcf->characters = NGX_CONF_UNSET_PTR;
     llcf->character_timeout = NGX_CONF_UNSET_MSEC;
     llcf->character_cache = NGX_CONF_UNSET_MSEC;
@@ -483,6 +511,8 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->signer, prev->signer, NULL);
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
     ngx_conf_merge_ptr_value(conf->idempotency, prev->idempotency, NULL);
+    ngx_conf_merge_ptr_value(conf->chats, prev->chats, NULL);
+    ngx_conf_merge_msec_value(conf->chat_timeout, prev->chat_timeout, 200);
     ngx_conf_merge_ptr_value(conf->characters, prev->characters, NULL);
     ngx_conf_merge_msec_value(conf->character_timeout,
                               prev->character_timeout, 1000);

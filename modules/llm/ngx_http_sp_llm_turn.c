@@ -16,8 +16,6 @@
 /* of what was said, but is not at hand as a text */
 #define ngx_http_sp_llm_tokens(len)  (((len) + 3) / 4)
 
-static void ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
-    const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn);
 static ngx_int_t ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx,
@@ -69,7 +67,9 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
-static void
+/* what was said, to whom, and where */
+
+void
 ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
     const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn)
 {
@@ -83,6 +83,11 @@ ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
     if (chat->chat_id != NULL) {
         turn->chat_id.data = (u_char *) chat->chat_id;
         turn->chat_id.len = ngx_strlen(chat->chat_id);
+    }
+
+    if (chat->parent_id != NULL) {
+        turn->parent_id.data = (u_char *) chat->parent_id;
+        turn->parent_id.len = ngx_strlen(chat->parent_id);
     }
 
     if (chat->last_user < chat->nmessages) {

@@ -50,3 +50,7 @@ alter table chat.message
 
 create index on chat.message (parent_id);
 create index on chat.message (chat_id) where parent_id is null;
+
+-- a question that was stored is not in the spool
+create trigger durable before insert on chat.message
+    for each statement execute function gateway.durable();

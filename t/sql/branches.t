@@ -234,6 +234,21 @@ $db->store($retry);
 like(branch($chat), qr/re: half > silent > re: silent$/, 'answered at last');
 
 
+# asked anew, as SDKs do when it failed: the same question
+
+my $anew = chat();
+my @anew = map { turn($anew, 'again?') } 1 .. 3;
+
+is_deeply([ map { ask($_)->[0] } @anew ], [ ($anew[0]{id}) x 3 ],
+          'what has no answer is asked again: one question');
+$db->store($anew[1], question($anew[1]));
+is(branch($anew), 'again? > re: again?', 'that is answered');
+is(ask($anew[1])->[0], $anew[0]{id}, 'and known by its turn');
+is_deeply([ @{ ask(turn($anew, 'again?')) }[1, 2] ],
+          [ $anew, reply_id($anew[1]) ], 'asked once more: a new one');
+is(count($anew), 3, 'three messages');
+
+
 # questions and replies in any order: the same line of talk
 
 my @orders = ([0, 1, 2, 3, 4, 5], [0, 2, 1, 4, 3, 5], [0, 2, 4, 1, 3, 5],

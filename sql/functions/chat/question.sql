@@ -100,7 +100,9 @@ $$;
 
 -- The question of a turn: its id is the turn's, so that it is stored once,
 -- whoever comes first: the step before the call, the spool, the turn itself.
--- Where "parent_id" names a question, that one is answered again.
+-- Where "parent_id" names a question, that one is answered again, and so is
+-- one that got no answer and is asked anew in the same words: what failed is
+-- sent again by SDKs, and with the results of tools.
 
 create or replace function chat.store_question(turn jsonb)
 returns chat.message
@@ -118,9 +120,12 @@ begin
                         (turn ->> 'character_id')::uuid,
                         nullif(turn ->> 'chat_id', '')::uuid, text_said);
 
-    select * into q
-      from chat.message
-     where id = (turn ->> 'id')::uuid and chat_id = c.id;
+    select m.* into q
+      from chat.message as m
+     where m.chat_id = c.id
+       and m.id in ((turn ->> 'id')::uuid,
+                    (select r.parent_id from chat.message as r
+                      where r.id = chat.reply_id((turn ->> 'id')::uuid)));
 
     if q.id is not null then
         return q;
@@ -134,6 +139,12 @@ begin
 
     if parent.role = 'user' then
         return parent;
+    end if;
+
+    q := chat.unanswered(c.id, parent.id, text_said);
+
+    if q.id is not null then
+        return q;
     end if;
 
     insert into chat.message (chat_id, seq, id, parent_id, placed, user_id,
@@ -155,6 +166,23 @@ begin
 
     return q;
 end
+$$;
+
+
+create or replace function chat.unanswered(in_chat uuid, parent uuid,
+    text_said text)
+returns chat.message
+language sql stable
+set search_path = ''
+as $$
+    select m.*
+      from chat.message as m
+     where m.chat_id = in_chat and m.role = 'user' and m.content = text_said
+       and (m.parent_id = parent or (m.parent_id is null and parent is null))
+       and not exists (select from chat.message as r
+                        where r.parent_id = m.id)
+     order by m.seq desc
+     limit 1
 $$;
 
 
@@ -189,5 +217,6 @@ grant execute on function chat.title(text)
     to sallyport_user, sallyport_gateway;
 grant execute on function chat.open_chat(uuid, uuid, uuid, text),
     chat.parent_of(chat.chat, jsonb, timestamptz),
-    chat.store_question(jsonb), chat.ask(jsonb)
+    chat.unanswered(uuid, uuid, text), chat.store_question(jsonb),
+    chat.ask(jsonb)
     to sallyport_gateway;

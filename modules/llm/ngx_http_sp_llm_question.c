@@ -1,0 +1,332 @@
+
+/*
+ * Copyright (C) Sallyport authors
+ *
+ * What the user says is stored before a model is asked, beside the character
+ * and the memories, so that it costs no time of its own.  A question that the
+ * database does not take in time goes into the spool, as does one whose client
+ * leaves meanwhile: it has its id, and is stored once whatever comes first.
+ *
+ *     NEW -> ASKING -> READY
+ *                  \-> refused: no such chat, no such message in it
+ */
+
+
+#include "ngx_http_sp_llm.h"
+
+
+typedef enum {
+    NGX_HTTP_SP_LLM_NEW = 0,
+    NGX_HTTP_SP_LLM_ASKING,
+    NGX_HTTP_SP_LLM_READY
+} ngx_http_sp_llm_question_e;
+
+
+static ngx_uint_t ngx_http_sp_llm_question_applies(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_question_ask(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+static void ngx_http_sp_llm_question_done(ngx_sp_op_t *op);
+static void ngx_http_sp_llm_question_refused(ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_question_asked(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
+
+
+static const ngx_http_sp_llm_denial_t  ngx_http_sp_llm_denials[] = {
+
+    { NGX_HTTP_NOT_FOUND, "chat_not_found", "metadata.chat_id",
+      "the chat does not exist" },
+
+    { NGX_HTTP_CONFLICT, "chat_of_another_character", "metadata.chat_id",
+      "the chat is with another character" },
+
+    { NGX_HTTP_NOT_FOUND, "parent_not_found", "metadata.parent_id",
+      "the chat has no message with this id" },
+
+    { NGX_HTTP_NOT_FOUND, "character_not_found", "metadata.character_id",
+      "the character does not exist" },
+
+    { 0, NULL, NULL, NULL }
+};
+
+
+static ngx_sp_pg_statement_t  ngx_http_sp_llm_question_sql = {
+    ngx_string("select question_id, chat_id, parent_id "
+               "from chat.ask($1::jsonb)"), 1
+};
+
+
+/* llm_chats off | PG [timeout=TIME] */
+
+char *
+ngx_http_sp_llm_chats_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_sp_llm_loc_conf_t *llcf = conf;
+
+    ngx_str_t  *value, text;
+
+    if (llcf->chats != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        llcf->chats = NULL;
+        return NGX_CONF_OK;
+    }
+
+    llcf->chats = ngx_http_sp_pg(cf, &value[1]);
+    if (llcf->chats == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (!ngx_http_sp_conf_turns(cf)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"llm_chats\" needs \"turn_store\" above it: a "
+                           "question that waits is in its spool");
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    if (!ngx_sp_conf_arg(&value[2], "timeout=", &text)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" of \"llm_chats\", "
+                           "expected timeout=TIME", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_sp_conf_msec(cf, "llm_chats", "timeout=", &text,
+                         &llcf->chat_timeout)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_sp_llm_question(ngx_http_request_t *r)
+{
+    ngx_uint_t              changes;
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_llm_find_ctx(r);
+
+    if (ctx == NULL || !ngx_http_sp_llm_question_applies(r, ctx)) {
+        return NGX_DECLINED;
+    }
+
+    changes = ngx_http_sp_identity_changes(r);
+
+    if (ctx->question.changes != changes) {
+
+        /* an earlier pass has asked as somebody else */
+
+        ngx_sp_op_cancel(&ctx->question.pg.op);
+
+        ctx->question.state = NGX_HTTP_SP_LLM_NEW;
+        ctx->question.changes = changes;
+    }
+
+    switch (ctx->question.state) {
+
+    case NGX_HTTP_SP_LLM_READY:
+        return NGX_OK;
+
+    case NGX_HTTP_SP_LLM_ASKING:
+
+        if (!ngx_sp_op_finished(&ctx->question.pg.op)) {
+            return NGX_AGAIN;
+        }
+
+        return ngx_http_sp_llm_question_asked(r, ctx);
+
+    default: /* NGX_HTTP_SP_LLM_NEW */
+        return ngx_http_sp_llm_question_ask(r, ctx);
+    }
+}
+
+
+/*
+ * Somebody, with a character, who wants it to be kept.  A request with an
+ * "Idempotency-Key" may be one that was answered before, which its step knows
+ * later than this one: its question is stored with its reply.
+ */
+
+static ngx_uint_t
+ngx_http_sp_llm_question_applies(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx)
+{
+    const sp_chat_request_t  *chat;
+
+    static const ngx_str_t  key = ngx_string("idempotency-key");
+
+    chat = ctx->check.chat;
+
+    return chat != NULL
+           && ctx->check.conf->chats != NULL
+           && ngx_http_sp_identity(r) != NULL
+           && !chat->memory_off
+           && chat->character_id != NULL
+           && chat->last_user < chat->nmessages
+           && chat->messages[chat->last_user].len > 0
+           && (ctx->check.conf->idempotency == NULL
+               || ngx_http_sp_next_header(&r->headers_in.headers, &key, NULL)
+                  == NULL);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_question_ask(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_sp_turn_t          *turn;
+    ngx_http_sp_llm_question_t  *question;
+
+    question = &ctx->question;
+
+    turn = ngx_http_sp_turn(r);
+    if (turn == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_sp_llm_turn_chat(r, ctx->check.chat, turn);
+
+    if (ngx_http_sp_turn_question(r->pool, turn, &question->line) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&question->pg, sizeof(ngx_sp_pg_op_t));
+
+    question->query.statement = &ngx_http_sp_llm_question_sql;
+    question->query.params = &question->line;
+
+    question->pg.queries = &question->query;
+    question->pg.nqueries = 1;
+    ngx_str_set(&question->pg.role, "sallyport_gateway");
+    ngx_str_set(&question->pg.claims, "");
+
+    question->pg.op.done = ngx_http_sp_llm_question_done;
+    question->pg.op.data = ctx;
+    question->pg.op.timeout = ctx->check.conf->chat_timeout;
+    question->pg.op.log = r->connection->log;
+
+    if (ngx_http_sp_op_attach(r, &question->pg.op) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    question->denial = NULL;
+    question->state = NGX_HTTP_SP_LLM_ASKING;
+
+    ngx_sp_pg_submit(ctx->check.conf->chats, &question->pg);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_sp_llm_question_done(ngx_sp_op_t *op)
+{
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    ctx = op->data;
+
+    if (op->result == NGX_SP_OP_REJECTED) {
+        ngx_http_sp_llm_question_refused(ctx);
+    }
+}
+
+
+/*
+ * SQLSTATE PTnnn: the caller is wrong, by the code in DETAIL.  Anything else
+ * is the gateway's own trouble, and no reason to be silent.
+ */
+
+static void
+ngx_http_sp_llm_question_refused(ngx_http_sp_llm_ctx_t *ctx)
+{
+    const ngx_str_t                    *detail;
+    ngx_http_sp_llm_question_t         *question;
+    const ngx_http_sp_llm_denial_t    *denial;
+
+    question = &ctx->question;
+    detail = &question->pg.detail;
+
+    for (denial = ngx_http_sp_llm_denials; denial->code; denial++) {
+
+        if (detail->len == ngx_strlen(denial->code)
+            && ngx_strncmp(detail->data, denial->code, detail->len) == 0)
+        {
+            question->denial = denial;
+            return;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                  "llm: a question is not stored: SQLSTATE %V, %V",
+                  &question->pg.sqlstate, &question->pg.message);
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_question_asked(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_sp_llm_question_t       *question;
+    const ngx_http_sp_llm_denial_t  *denial;
+
+    question = &ctx->question;
+    question->state = NGX_HTTP_SP_LLM_READY;
+
+    denial = question->denial;
+
+    if (denial != NULL) {
+        (void) ngx_http_sp_error(r, denial->status, denial->code, "%s",
+                                 denial->message);
+
+        return ngx_http_sp_error_param(r, denial->param);
+    }
+
+    if (question->pg.op.result != NGX_SP_OP_OK) {
+
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "llm: a question is not stored yet: %s, it goes into "
+                      "the spool",
+                      ngx_sp_op_result_name(question->pg.op.result));
+
+        /* one that does not fit there is lost: counted and logged */
+
+        (void) ngx_http_sp_turn_spool(r, &question->line);
+    }
+
+    return NGX_OK;
+}
+
+
+/* the client has left while it was being stored: perhaps it was, or not */
+
+void
+ngx_http_sp_llm_question_end(ngx_http_request_t *r,
+    const ngx_http_sp_outcome_t *outcome)
+{
+    ngx_http_sp_llm_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_llm_find_ctx(r);
+
+    if (ctx == NULL
+        || ctx->question.state != NGX_HTTP_SP_LLM_ASKING
+        || ctx->question.denial != NULL
+        || (ngx_sp_op_finished(&ctx->question.pg.op)
+            && ctx->question.pg.op.result == NGX_SP_OP_OK))
+    {
+        return;
+    }
+
+    (void) ngx_http_sp_turn_spool(r, &ctx->question.line);
+}
