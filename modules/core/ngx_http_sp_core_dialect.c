@@ -155,6 +155,16 @@ ngx_http_sp_conf_dialect(ngx_conf_t *cf, const sp_dialect_t *dialect)
 }
 
 
+void
+ngx_http_sp_conf_form(ngx_conf_t *cf, ngx_http_sp_form_pt form)
+{
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sp_core_module);
+    lcf->form = form;
+}
+
+
 ngx_flag_t
 ngx_http_sp_has_model(ngx_conf_t *cf)
 {

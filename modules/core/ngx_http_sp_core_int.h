@@ -102,6 +102,7 @@ typedef struct {
     ngx_str_t                      content_file;
     ngx_uint_t                     content_line;
     const sp_dialect_t            *dialect;       /* of clients, or NULL */
+    ngx_http_sp_form_pt            form;          /* of bodies, or NULL */
     const sp_dialect_t            *error_dialect;
     ngx_uint_t                     error_format;
     size_t                         body_max_size;

@@ -190,6 +190,9 @@ typedef struct {
 /* NULL is fine */
 void sp_chat_free(sp_chat_request_t *chat);
 
+/* 1 when it is one, in any case of its letters */
+int sp_chat_is_uuid(const char *text, size_t len);
+
 /* 1 when message i stays; system messages before "first" do */
 int sp_chat_keeps(const sp_chat_request_t *chat, const sp_chat_edit_t *edit,
     size_t i);

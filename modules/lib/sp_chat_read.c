@@ -35,7 +35,7 @@ static const sp_chat_error_t  sp_chat_memory_invalid =
       "\"memory\" must be \"on\" or \"off\"" };
 
 
-static int sp_chat_is_uuid(const json_t *value);
+static int sp_chat_is_id(const json_t *value);
 static int sp_chat_is_root(const json_t *value);
 
 
@@ -114,7 +114,7 @@ sp_chat_read_metadata(sp_chat_request_t *chat)
     value = sp_chat_member(metadata, "character_id");
 
     if (value != NULL) {
-        if (!sp_chat_is_uuid(value)) {
+        if (!sp_chat_is_id(value)) {
             return &sp_chat_character_id_invalid;
         }
 
@@ -124,7 +124,7 @@ sp_chat_read_metadata(sp_chat_request_t *chat)
     value = sp_chat_member(metadata, "chat_id");
 
     if (value != NULL) {
-        if (!sp_chat_is_uuid(value)) {
+        if (!sp_chat_is_id(value)) {
             return &sp_chat_chat_id_invalid;
         }
 
@@ -134,7 +134,7 @@ sp_chat_read_metadata(sp_chat_request_t *chat)
     value = sp_chat_member(metadata, "parent_id");
 
     if (value != NULL) {
-        if (!sp_chat_is_uuid(value) && !sp_chat_is_root(value)) {
+        if (!sp_chat_is_id(value) && !sp_chat_is_root(value)) {
             return &sp_chat_parent_id_invalid;
         }
 
@@ -174,15 +174,21 @@ sp_chat_member(const json_t *object, const char *key)
 
 
 static int
-sp_chat_is_uuid(const json_t *value)
+sp_chat_is_id(const json_t *value)
 {
-    char         c;
-    size_t       i;
-    const char  *text;
+    return json_is_string(value)
+           && sp_chat_is_uuid(json_string_value(value),
+                              json_string_length(value));
+}
 
-    text = json_string_value(value);
 
-    if (text == NULL || json_string_length(value) != 36) {
+int
+sp_chat_is_uuid(const char *text, size_t len)
+{
+    char    c;
+    size_t  i;
+
+    if (len != 36) {
         return 0;
     }
 

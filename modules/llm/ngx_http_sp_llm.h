@@ -83,6 +83,9 @@ typedef struct {
 
     ngx_sp_pg_t                  *chats;        /* NULL: off */
     ngx_msec_t                    chat_timeout;
+    ngx_http_complex_value_t     *chat_id;      /* of llm_chat; NULL: none */
+    ngx_uint_t                    history;      /* messages of it */
+    ngx_msec_t                    history_timeout;
 
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
@@ -148,7 +151,27 @@ typedef struct {
     ngx_uint_t                    state;
     ngx_uint_t                    changes;      /* for whom */
     const ngx_http_sp_llm_denial_t  *denial;    /* NULL: none */
+    u_char                        id[36];       /* of the message, stored */
+    u_char                        reply[36];    /* of what will answer it */
 } ngx_http_sp_llm_question_t;
+
+
+/* what the gateway keeps of a chat, see _history.c */
+typedef struct {
+    ngx_sp_pg_op_t                pg;
+    ngx_sp_pg_query_t             query;
+    ngx_http_sp_llm_loc_conf_t   *conf;         /* where it was asked for */
+    json_t                       *asked;        /* owned: without history */
+    ngx_str_t                     text;         /* the same */
+    ngx_str_t                     id;           /* of the chat */
+    json_t                       *loaded;       /* owned; NULL: none */
+    ngx_str_t                     character_id;
+    ngx_str_t                     parent_id;
+    ngx_uint_t                    state;
+    ngx_uint_t                    changes;      /* for whom */
+    const ngx_http_sp_llm_denial_t  *denial;    /* NULL: none */
+    unsigned                      again:1;      /* regenerate */
+} ngx_http_sp_llm_history_t;
 
 
 /* one try at a provider, and the head of what came back */
@@ -279,6 +302,7 @@ typedef struct {
 
     ngx_http_sp_llm_check_t       check;
     ngx_http_sp_llm_character_t   persona;
+    ngx_http_sp_llm_history_t     history;
     ngx_http_sp_llm_question_t    question;
 
     ngx_http_sp_route_t           route;
@@ -342,6 +366,17 @@ char *ngx_http_sp_llm_chats_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_sp_llm_question(ngx_http_request_t *r);
 void ngx_http_sp_llm_question_end(ngx_http_request_t *r,
     const ngx_http_sp_outcome_t *outcome);
+
+/* of an op that PostgreSQL has rejected; NULL: none of "denials" */
+const ngx_http_sp_llm_denial_t *ngx_http_sp_llm_denied(
+    const ngx_sp_pg_op_t *op, const ngx_http_sp_llm_denial_t *denials);
+
+/* ngx_http_sp_llm_chat.c: a chat whose history the gateway has */
+char *ngx_http_sp_llm_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* ngx_http_sp_llm_history.c */
+ngx_int_t ngx_http_sp_llm_history(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_cache.c: personas, per worker */
 ngx_int_t ngx_http_sp_llm_cache_init(ngx_cycle_t *cycle);

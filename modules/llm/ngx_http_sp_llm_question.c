@@ -30,6 +30,8 @@ static void ngx_http_sp_llm_question_done(ngx_sp_op_t *op);
 static void ngx_http_sp_llm_question_refused(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_question_asked(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_question_headers(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx);
 
 
 static const ngx_http_sp_llm_denial_t  ngx_http_sp_llm_denials[] = {
@@ -221,6 +223,7 @@ ngx_http_sp_llm_question_ask(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
+    question->id[0] = '\0';
     question->denial = NULL;
     question->state = NGX_HTTP_SP_LLM_ASKING;
 
@@ -233,12 +236,26 @@ ngx_http_sp_llm_question_ask(ngx_http_request_t *r,
 static void
 ngx_http_sp_llm_question_done(ngx_sp_op_t *op)
 {
+    ngx_str_t               id;
     ngx_http_sp_llm_ctx_t  *ctx;
 
     ctx = op->data;
 
     if (op->result == NGX_SP_OP_REJECTED) {
         ngx_http_sp_llm_question_refused(ctx);
+        return;
+    }
+
+    if (op->result != NGX_SP_OP_OK
+        || PQntuples(ctx->question.query.result) != 1)
+    {
+        return;
+    }
+
+    id = ngx_sp_pg_value(ctx->question.query.result, 0, 0);
+
+    if (id.len == sizeof(ctx->question.id)) {
+        ngx_memcpy(ctx->question.id, id.data, id.len);
     }
 }
 
@@ -251,26 +268,37 @@ ngx_http_sp_llm_question_done(ngx_sp_op_t *op)
 static void
 ngx_http_sp_llm_question_refused(ngx_http_sp_llm_ctx_t *ctx)
 {
-    const ngx_str_t                    *detail;
-    ngx_http_sp_llm_question_t         *question;
-    const ngx_http_sp_llm_denial_t    *denial;
+    ngx_http_sp_llm_question_t  *question;
 
     question = &ctx->question;
-    detail = &question->pg.detail;
 
-    for (denial = ngx_http_sp_llm_denials; denial->code; denial++) {
-
-        if (detail->len == ngx_strlen(denial->code)
-            && ngx_strncmp(detail->data, denial->code, detail->len) == 0)
-        {
-            question->denial = denial;
-            return;
-        }
+    question->denial = ngx_http_sp_llm_denied(&question->pg,
+                                              ngx_http_sp_llm_denials);
+    if (question->denial != NULL) {
+        return;
     }
 
     ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
                   "llm: a question is not stored: SQLSTATE %V, %V",
                   &question->pg.sqlstate, &question->pg.message);
+}
+
+
+const ngx_http_sp_llm_denial_t *
+ngx_http_sp_llm_denied(const ngx_sp_pg_op_t *op,
+    const ngx_http_sp_llm_denial_t *denials)
+{
+    for (/* void */ ; denials->code != NULL; denials++) {
+
+        if (op->detail.len == ngx_strlen(denials->code)
+            && ngx_strncmp(op->detail.data, denials->code, op->detail.len)
+               == 0)
+        {
+            return denials;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -305,7 +333,47 @@ ngx_http_sp_llm_question_asked(ngx_http_request_t *r,
         (void) ngx_http_sp_turn_spool(r, &question->line);
     }
 
-    return NGX_OK;
+    return ngx_http_sp_llm_question_headers(r, ctx);
+}
+
+
+/*
+ * By these a client names them later.  The reply has the id of its turn, as a
+ * UUID of version 8; the message's own is known when it is stored.
+ */
+
+static ngx_int_t
+ngx_http_sp_llm_question_headers(ngx_http_request_t *r,
+    ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_str_t                    value;
+    ngx_http_sp_turn_t          *turn;
+    ngx_http_sp_llm_question_t  *question;
+
+    question = &ctx->question;
+
+    turn = ngx_http_sp_turn(r);
+    if (turn == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(question->reply, turn->id, sizeof(question->reply));
+    question->reply[14] = '8';
+
+    value.len = sizeof(question->reply);
+    value.data = question->reply;
+
+    if (ngx_http_sp_add_header(r, "X-Reply-Id", &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (question->id[0] == '\0') {
+        return NGX_OK;
+    }
+
+    value.data = question->id;
+
+    return ngx_http_sp_add_header(r, "X-Message-Id", &value);
 }
 
 

@@ -240,6 +240,12 @@ ngx_http_sp_llm_replay_names(ngx_http_sp_llm_flight_t *flight,
         return rc;
     }
 
+    /* the history of a chat goes on: what was asked is the same */
+
+    if (flight->ctx->history.text.len != 0) {
+        asked[2] = flight->ctx->history.text;
+    }
+
     whose[0] = identity->sub;
     whose[1] = *key;
 

@@ -372,5 +372,59 @@ ok(!eval { $db->as_user($anna, 'select * from chat.ask(?)',
            encode_json(question(turn(chat(), 'x')))); 1 },
    'users do not ask for themselves');
 
+
+# what the gateway loads of a chat, as its user
+
+sub context {
+    my ($user, $chat, $parent, $again, $rows, $bytes) = @_;
+
+    my ($row) = eval { $db->as_user($user,
+        'select character_id, parent_id, messages from
+         chat.context(?, ?, ?, ?, ?)', $chat, $parent, $again || 0,
+        $rows || 100, $bytes || 100000) };
+
+    return join ' ', $Sallyport::SQL::state, $@ =~ /^DETAIL:\s+(\S+)/m
+        if !$row;
+    return join ' > ', $row->[1] // '', map { $_->{content} }
+                       @{ decode_json($row->[2]) };
+}
+
+my $talk = chat();
+my @talk = map { turn($talk, $_) } qw(a b c);
+$db->store(@talk);
+
+is(context($anna, $talk), ' > a > re: a > b > re: b > c > re: c', 'the leaf');
+is(context($anna, $talk, reply_id($talk[0])),
+   reply_id($talk[0]) . ' > a > re: a', 'a branch');
+is(context($anna, $talk, 'root'), 'root', 'a beginning');
+is(context($anna, $talk, undef, 0, 4), ' > b > re: b > c > re: c',
+   'the last four');
+is(context($anna, $talk, undef, 0, 100, 12), ' > b > re: b > c > re: c',
+   'so many bytes');
+is(context($anna, $talk, undef, 0, 100, 11), ' > c > re: c',
+   'no reply without its question');
+is(context($anna, $talk, undef, 0, 100, 1), '', 'no room: nothing');
+is(context($anna, $talk, undef, 1),
+   "$talk[2]{id} > a > re: a > b > re: b > c", 'again: the last question');
+is(context($anna, $talk, $talk[0]{id}, 1), "$talk[0]{id} > a", 'a question');
+is(context($anna, $talk, reply_id($talk[1]), 1),
+   "$talk[1]{id} > a > re: a > b", 'that of a reply');
+is(context($anna, $talk, $talk[0]{id}), 'PT409 parent_not_a_reply',
+   'a question is no parent');
+
+my $open = turn($talk, 'd');
+ask($open);
+is(context($anna, $talk, undef, 1),
+   "$open->{id} > a > re: a > b > re: b > c > re: c > d",
+   'again: what has no answer');
+is(context($anna, $talk), ' > a > re: a > b > re: b > c > re: c',
+   'which is no part of the talk');
+is(context($anna, chat(), undef, 1), 'PT404 chat_not_found', 'no such chat');
+is(context($bert, $talk), 'PT404 chat_not_found', 'another user\'s chat');
+is(context($anna, $talk, $one->{id}), 'PT404 parent_not_found',
+   'a message of another chat');
+ok(!eval { $db->as_anon('select * from chat.context(?, null, false, 9, 9)',
+           $talk); 1 }, 'nobody has no chat');
+
 $t->finish;
 done_testing;
