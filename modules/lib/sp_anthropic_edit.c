@@ -69,9 +69,7 @@ sp_anthropic_edit_size(const sp_call_t *call)
     sp_anthropic_editor_t  e;
 
     if (call->len <= SP_DIALECT_PIECE) {
-        return call->len + 256
-               + 6 * (call->edit->model_len + call->edit->prefix_len
-                      + call->edit->tail_len);
+        return sp_edit_bound(call);
     }
 
     sp_edit_begin(&e.to, call->len, NULL, NULL);

@@ -100,7 +100,7 @@ static int sp_anthropic_is_type(const json_t *block, const char *type);
 sp_chat_request_t *
 sp_anthropic_parse_request(json_t *root, sp_chat_error_t *error)
 {
-    sp_chat_sizes_t    sizes;
+    sp_chat_sizes_t         sizes;
     sp_anthropic_parser_t   p;
     const sp_chat_error_t  *failed;
 

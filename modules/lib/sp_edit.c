@@ -14,6 +14,17 @@ static int sp_edit_metadata_member(sp_scan_t *s, const char *key, size_t len,
 static void sp_edit_piece(sp_edit_t *e, size_t len);
 
 
+/* each byte that is added may become an escape of six; members have names */
+
+size_t
+sp_edit_bound(const sp_call_t *call)
+{
+    return call->len + 256
+           + 6 * (call->edit->model_len + call->edit->prefix_len
+                  + call->edit->tail_len);
+}
+
+
 void
 sp_edit_begin(sp_edit_t *e, size_t len, char *dst, sp_slice_t *pieces)
 {

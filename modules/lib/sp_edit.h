@@ -24,6 +24,9 @@ typedef struct {
 } sp_edit_t;
 
 
+/* bytes that no request up to SP_DIALECT_PIECE is longer than, when edited */
+size_t sp_edit_bound(const sp_call_t *call);
+
 /* len: of the request's text; dst and pieces NULL: to measure */
 void sp_edit_begin(sp_edit_t *e, size_t len, char *dst, sp_slice_t *pieces);
 

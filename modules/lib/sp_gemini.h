@@ -39,7 +39,6 @@ typedef struct {
     sp_chat_error_t          *error;
     const sp_chat_message_t  *asked;     /* the last one that called tools */
     sp_gemini_role_e          role;      /* of the open content */
-    size_t                    contents;
     size_t                    items;     /* of what is open */
 } sp_gemini_sender_t;
 

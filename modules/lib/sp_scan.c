@@ -358,44 +358,19 @@ sp_scan_found(sp_scan_t *s, const char *key, size_t len, void *data)
 }
 
 
-void
-sp_scan_space(sp_scan_t *s)
-{
-    while (s->pos < s->last
-           && (*s->pos == ' ' || *s->pos == '\n'
-               || *s->pos == '\r' || *s->pos == '\t'))
-    {
-        s->pos++;
-    }
-}
-
+/* "mod\u0065l" is longer than its name, and the same key */
 
 int
-sp_scan_at(const sp_scan_t *s, char c)
-{
-    return s->pos < s->last && *s->pos == c;
-}
-
-
-int
-sp_scan_is(const char *key, size_t len, const char *name)
+sp_scan_is_escaped(const char *key, size_t len, const char *name)
 {
     char    text[64];
     size_t  n;
 
     n = strlen(name);
 
-    if (len == n) {
-        return memcmp(key, name, len) == 0;
-    }
-
-    /* "mod\u0065l" is longer, and the same key */
-
-    if (len < n || len > 6 * n || memchr(key, '\\', len) == NULL) {
-        return 0;
-    }
-
     return n < sizeof(text)
+           && len <= 6 * n
+           && memchr(key, '\\', len) != NULL
            && sp_json_unescape(text, n + 1, key, len) == n
            && memcmp(text, name, n) == 0;
 }

@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 
 #define SP_SCAN_MAX_DEPTH  64
@@ -50,13 +51,46 @@ int sp_scan_integer(sp_scan_t *s, int64_t *value);
 int sp_scan_find(const char *text, size_t len, const char *name,
     const char **value, size_t *value_len);
 
-void sp_scan_space(sp_scan_t *s);
+/* of sp_scan_is(): a key that is longer than the name */
+int sp_scan_is_escaped(const char *key, size_t len, const char *name);
+
+
+static inline void
+sp_scan_space(sp_scan_t *s)
+{
+    while (s->pos < s->last
+           && (*s->pos == ' ' || *s->pos == '\n'
+               || *s->pos == '\r' || *s->pos == '\t'))
+    {
+        s->pos++;
+    }
+}
+
 
 /* 1 when the next byte is c */
-int sp_scan_at(const sp_scan_t *s, char c);
+
+static inline int
+sp_scan_at(const sp_scan_t *s, char c)
+{
+    return s->pos < s->last && *s->pos == c;
+}
+
 
 /* 1 when the key is that name, also when it was written with escapes */
-int sp_scan_is(const char *key, size_t len, const char *name);
+
+static inline int
+sp_scan_is(const char *key, size_t len, const char *name)
+{
+    size_t  n;
+
+    n = strlen(name);
+
+    if (len == n) {
+        return memcmp(key, name, n) == 0;
+    }
+
+    return len > n && sp_scan_is_escaped(key, len, name);
+}
 
 
 #endif /* _SP_SCAN_H_INCLUDED_ */

@@ -428,7 +428,9 @@ ngx_int_t ngx_http_sp_llm_pass_retry(ngx_http_sp_llm_ctx_t *ctx,
 ngx_int_t ngx_http_sp_llm_start(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 
+/* what a stream's header has; and such a header without a provider's */
 ngx_int_t ngx_http_sp_llm_stream_header(ngx_http_sp_llm_ctx_t *ctx);
+ngx_int_t ngx_http_sp_llm_send_stream_header(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_keepalive.c */
 ngx_int_t ngx_http_sp_llm_keepalive(ngx_http_sp_llm_ctx_t *ctx);
@@ -468,6 +470,10 @@ ngx_int_t ngx_http_sp_llm_event(ngx_http_sp_llm_ctx_t *ctx,
     sp_sse_event_t *event, ngx_uint_t passed);
 
 /* ngx_http_sp_llm_buf.c */
+
+/* len bytes of old (NULL: none) in a memory of size bytes; NULL: none left */
+u_char *ngx_http_sp_llm_enlarge(ngx_pool_t *pool, u_char *old, size_t len,
+    size_t size);
 
 /* a piece of the upstream's buffer; adjoining ones go out as one */
 ngx_int_t ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p,

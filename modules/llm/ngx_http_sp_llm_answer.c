@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_sp_llm.h"
+#include "sp_scan.h"
 
 
 static void ngx_http_sp_llm_begin_answer(ngx_http_sp_relay_t *relay);
@@ -220,7 +221,6 @@ ngx_http_sp_llm_content_encoding(ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
-
 static ngx_int_t
 ngx_http_sp_llm_head(ngx_http_sp_relay_t *relay)
 {
@@ -342,6 +342,27 @@ ngx_http_sp_llm_stream_header(ngx_http_sp_llm_ctx_t *ctx)
 }
 
 
+ngx_int_t
+ngx_http_sp_llm_send_stream_header(ngx_http_sp_llm_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->disable_not_modified = 1;
+
+    if (ngx_http_sp_llm_stream_header(ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_clear_content_length(r);
+    ngx_http_clear_accept_ranges(r);
+
+    return ngx_http_send_header(r);
+}
+
+
 /*
  * A header alone is no answer yet: an error with status 200 is one as well.
  * Of a stream it may be said in it, where no other target may do better.
@@ -382,7 +403,9 @@ static ngx_int_t
 ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
     ngx_uint_t more)
 {
-    sp_event_t  what;
+    size_t       len;
+    sp_event_t   what;
+    const char  *error;
 
     if (more && (ctx->relay.length != -1
                  || ctx->request->upstream->headers_in.chunked))
@@ -394,7 +417,9 @@ ngx_http_sp_llm_whole(ngx_http_sp_llm_ctx_t *ctx, const ngx_str_t *piece,
 
     if (!ctx->attempt.rewritten
         && !ngx_http_sp_llm_more(&ctx->relay)
-        && memmem(piece->data, piece->len, "\"error\"", 7) == NULL)
+        && sp_scan_find((char *) piece->data, piece->len, "error",
+                        &error, &len)
+           != 0)
     {
         return NGX_OK;
     }

@@ -10,6 +10,25 @@
 #include "ngx_http_sp_llm.h"
 
 
+u_char *
+ngx_http_sp_llm_enlarge(ngx_pool_t *pool, u_char *old, size_t len, size_t size)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(pool, size);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    if (old != NULL) {
+        ngx_memcpy(p, old, len);
+        (void) ngx_pfree(pool, old);
+    }
+
+    return p;
+}
+
+
 ngx_int_t
 ngx_http_sp_llm_pass(ngx_http_sp_llm_ctx_t *ctx, u_char *p, u_char *last)
 {

@@ -194,22 +194,9 @@ ngx_http_sp_llm_quiet(ngx_http_sp_llm_ctx_t *ctx)
 static ngx_int_t
 ngx_http_sp_llm_commit(ngx_http_sp_llm_ctx_t *ctx)
 {
-    ngx_int_t            rc;
-    ngx_http_request_t  *r;
+    ngx_int_t  rc;
 
-    r = ctx->request;
-
-    r->headers_out.status = NGX_HTTP_OK;
-    r->disable_not_modified = 1;
-
-    if (ngx_http_sp_llm_stream_header(ctx) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_clear_content_length(r);
-    ngx_http_clear_accept_ranges(r);
-
-    rc = ngx_http_send_header(r);
+    rc = ngx_http_sp_llm_send_stream_header(ctx);
 
     if (rc == NGX_ERROR || rc > NGX_OK) {
         return NGX_ERROR;

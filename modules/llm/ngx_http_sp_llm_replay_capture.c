@@ -105,15 +105,11 @@ ngx_http_sp_llm_capture_bytes(ngx_http_sp_llm_ctx_t *ctx, const u_char *p,
         size = ngx_max(capture->size * 2, NGX_HTTP_SP_LLM_CAPTURE);
         size = ngx_min(ngx_max(size, capture->len + len), capture->max);
 
-        data = ngx_pnalloc(ctx->request->pool, size);
+        data = ngx_http_sp_llm_enlarge(ctx->request->pool, capture->data,
+                                       capture->len, size);
         if (data == NULL) {
             capture->over = 1;
             return;
-        }
-
-        if (capture->len != 0) {
-            ngx_memcpy(data, capture->data, capture->len);
-            (void) ngx_pfree(ctx->request->pool, capture->data);
         }
 
         capture->data = data;

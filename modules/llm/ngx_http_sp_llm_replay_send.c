@@ -84,16 +84,7 @@ ngx_http_sp_llm_replay_stream(ngx_http_sp_llm_ctx_t *ctx,
 
     r = ctx->request;
 
-    r->headers_out.status = NGX_HTTP_OK;
-
-    if (ngx_http_sp_llm_stream_header(ctx) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_clear_content_length(r);
-    ngx_http_clear_accept_ranges(r);
-
-    rc = ngx_http_send_header(r);
+    rc = ngx_http_sp_llm_send_stream_header(ctx);
 
     if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
         return rc;

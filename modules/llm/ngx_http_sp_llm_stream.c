@@ -36,6 +36,11 @@ static ngx_uint_t ngx_http_sp_llm_is_whole(ngx_http_sp_llm_ctx_t *ctx,
     const sp_sse_event_t *event);
 
 
+/* the end of an event, whatever was said of it */
+
+static u_char  ngx_http_sp_llm_blank[] = "\n\n";
+
+
 static ngx_http_sp_llm_fault_t  ngx_http_sp_llm_too_large =
     { "provider_event_too_large",
       "the model provider sent an event above the configured size",
@@ -187,14 +192,11 @@ ngx_http_sp_llm_gather(ngx_http_sp_llm_ctx_t *ctx, u_char *p, size_t len)
             size = ctx->relay.length;
         }
 
-        data = ngx_palloc(ctx->request->pool, size);
+        data = ngx_http_sp_llm_enlarge(ctx->request->pool,
+                                       ctx->response.json,
+                                       ctx->response.json_len, size);
         if (data == NULL) {
             return NGX_ERROR;
-        }
-
-        if (ctx->response.json_len != 0) {
-            ngx_memcpy(data, ctx->response.json, ctx->response.json_len);
-            (void) ngx_pfree(ctx->request->pool, ctx->response.json);
         }
 
         ctx->response.json = data;
@@ -306,8 +308,6 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
     sp_sse_status_e              status;
     ngx_http_sp_llm_response_t  *response;
 
-    static u_char     end[] = "\n\n";
-
     response = &ctx->response;
 
     if (response->done) {
@@ -344,7 +344,8 @@ ngx_http_sp_llm_complete_stream(ngx_http_sp_llm_ctx_t *ctx)
         response->slice = NULL;
 
         if (!ctx->attempt.rewritten
-            && ngx_http_sp_llm_pass(ctx, end, end + 2) != NGX_OK)
+            && ngx_http_sp_llm_pass(ctx, ngx_http_sp_llm_blank,
+                                ngx_http_sp_llm_blank + 2) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -684,8 +685,6 @@ ngx_http_sp_llm_end_failed(ngx_http_sp_llm_ctx_t *ctx,
 {
     ngx_chain_t  *cl;
 
-    static u_char  end[] = "\n\n";
-
     ctx->attempt.failure = fault->failure;
 
     ngx_http_sp_llm_blame(ctx, fault->error);
@@ -701,7 +700,8 @@ ngx_http_sp_llm_end_failed(ngx_http_sp_llm_ctx_t *ctx,
     /* the half of an event must not be one with what follows */
 
     if (ctx->response.sse.pass
-        && ngx_http_sp_llm_pass(ctx, end, end + 2) != NGX_OK)
+        && ngx_http_sp_llm_pass(ctx, ngx_http_sp_llm_blank,
+                                ngx_http_sp_llm_blank + 2) != NGX_OK)
     {
         return NGX_ERROR;
     }

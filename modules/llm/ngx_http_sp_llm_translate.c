@@ -107,22 +107,7 @@ ngx_http_sp_llm_writer(ngx_http_sp_llm_ctx_t *ctx)
 static char *
 ngx_http_sp_llm_writer_grow(void *data, char *old, size_t len, size_t size)
 {
-    char        *p;
-    ngx_pool_t  *pool;
-
-    pool = data;
-
-    p = ngx_palloc(pool, size);
-    if (p == NULL) {
-        return NULL;
-    }
-
-    if (old != NULL) {
-        ngx_memcpy(p, old, len);
-        (void) ngx_pfree(pool, old);
-    }
-
-    return p;
+    return (char *) ngx_http_sp_llm_enlarge(data, (u_char *) old, len, size);
 }
 
 

@@ -221,14 +221,10 @@ ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx, const char *text,
 
         size = ngx_min(size, cap);
 
-        data = ngx_pnalloc(ctx->request->pool, size);
+        data = ngx_http_sp_llm_enlarge(ctx->request->pool, response->text,
+                                       response->text_len, size);
         if (data == NULL) {
             return NGX_ERROR;
-        }
-
-        if (response->text_len != 0) {
-            ngx_memcpy(data, response->text, response->text_len);
-            (void) ngx_pfree(ctx->request->pool, response->text);
         }
 
         response->text = data;

@@ -170,7 +170,6 @@ typedef struct {
     ngx_msec_t               since_sent;
     unsigned                 acknowledged:1;
     unsigned                 succeeded:1;
-    unsigned                 has_token:1;
     unsigned                 missed:1;       /* its receipt, once */
     uint64_t                 block_number;
     ngx_str_t                block_hash;

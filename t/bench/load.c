@@ -65,6 +65,7 @@ typedef struct {
 typedef struct {
     uint64_t     count[BUCKETS];
     uint64_t     n;
+    double       sum;
     double       max;
 } histogram_t;
 
@@ -169,6 +170,7 @@ record(histogram_t *h, double us)
 
     h->count[i]++;
     h->n++;
+    h->sum += us;
     h->max = (us > h->max) ? us : h->max;
 }
 
@@ -563,9 +565,11 @@ static void
 report(double elapsed)
 {
     printf("{\"requests\":%llu,\"errors\":%llu,\"rate\":%.1f,"
-           "\"p50\":%.0f,\"p99\":%.0f,\"max\":%.0f",
+           "\"mean\":%.1f,\"p50\":%.0f,\"p99\":%.0f,\"max\":%.0f",
            (unsigned long long) done, (unsigned long long) errors,
-           (double) done / elapsed, percentile(&latency, 0.5),
+           (double) done / elapsed,
+           (latency.n != 0) ? latency.sum / (double) latency.n : 0,
+           percentile(&latency, 0.5),
            percentile(&latency, 0.99), latency.max);
 
     if (stream) {

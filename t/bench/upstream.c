@@ -10,7 +10,10 @@
  *                               a chat completion with a text of that size
  *     POST, "stream":true       64 chunks, as fast as they are taken; with
  *                               "bench-paced" one every 10 ms; with
+ *                               "bench-slow" one every second; with
  *                               "bench-idle" one, and then nothing
+ *     POST  .../messages, ...:streamGenerateContent
+ *                               the same in the words of Anthropic and Gemini
  */
 
 #define _GNU_SOURCE
@@ -39,18 +42,9 @@
 typedef enum {
     FAST = 0,
     PACED,
+    SLOW,
     IDLE
 } pace_e;
-
-
-typedef struct {
-    char             *in;
-    size_t            nin;
-    const char       *out;        /* a rest that was not taken */
-    size_t            nout;
-    unsigned          chunk;      /* of a stream: next one; 0: none */
-    pace_e            pace;
-} connection_t;
 
 
 typedef struct {
@@ -59,12 +53,33 @@ typedef struct {
 } reply_t;
 
 
+typedef struct {
+    const char       *before;          /* events, and the first of text */
+    const char       *format;          /* with the number of a chunk */
+    const char       *after;
+    reply_t           pieces[CHUNKS];  /* [0] with the head */
+    reply_t           last;
+} stream_t;
+
+
+typedef struct {
+    char             *in;
+    size_t            nin;
+    const char       *out;        /* a rest that was not taken */
+    size_t            nout;
+    const stream_t   *stream;
+    unsigned          chunk;      /* of the stream: next one; 0: none */
+    pace_e            pace;
+} connection_t;
+
+
 static void make_plain(reply_t *reply, size_t size);
 static void make_chat(reply_t *reply, size_t size);
-static void make_stream(void);
-static size_t add_chunk(char *p, size_t room, const char *json);
+static void make_stream(stream_t *stream);
+static void add_chunk(reply_t *reply, const char *events);
 static int open_listener(int port);
 static void tick(void);
+static int due(const connection_t *c, unsigned slot, unsigned ticks);
 static void accept_all(void);
 static void read_some(int fd);
 static size_t take_request(int fd, connection_t *c);
@@ -78,9 +93,72 @@ static void drop(int fd);
 
 static connection_t  *connections[MAX_FD];
 static reply_t        plain_1k, plain_16k, chat_1k, chat_16k;
-static reply_t        pieces[CHUNKS];    /* [0] with the head */
-static reply_t        last_piece;
 static int            listener, loop, ticker, top;
+
+
+static stream_t       openai = {
+    .before = "",
+    .format =
+        "data: {\"id\":\"chatcmpl-bench\",\"object\":"
+        "\"chat.completion.chunk\",\"created\":1,\"model\":\"bench\","
+        "\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word%u\"},"
+        "\"finish_reason\":null}]}\n\n",
+    .after =
+        "data: {\"id\":\"chatcmpl-bench\",\"object\":"
+        "\"chat.completion.chunk\",\"created\":1,\"model\":\"bench\","
+        "\"choices\":[{\"index\":0,\"delta\":{},"
+        "\"finish_reason\":\"stop\"}]}\n\n"
+        "data: {\"id\":\"chatcmpl-bench\",\"object\":"
+        "\"chat.completion.chunk\",\"created\":1,\"model\":\"bench\","
+        "\"choices\":[],\"usage\":{\"prompt_tokens\":9,"
+        "\"completion_tokens\":64,\"total_tokens\":73}}\n\n"
+        "data: [DONE]\n\n"
+};
+
+
+static stream_t       anthropic = {
+    .before =
+        "event: message_start\n"
+        "data: {\"type\":\"message_start\",\"message\":{\"id\":"
+        "\"msg_bench\",\"type\":\"message\",\"role\":\"assistant\","
+        "\"model\":\"bench\",\"content\":[],\"stop_reason\":null,"
+        "\"stop_sequence\":null,\"usage\":{\"input_tokens\":9,"
+        "\"output_tokens\":1}}}\n\n"
+        "event: content_block_start\n"
+        "data: {\"type\":\"content_block_start\",\"index\":0,"
+        "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+    .format =
+        "event: content_block_delta\n"
+        "data: {\"type\":\"content_block_delta\",\"index\":0,"
+        "\"delta\":{\"type\":\"text_delta\",\"text\":\" word%u\"}}\n\n",
+    .after =
+        "event: content_block_stop\n"
+        "data: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
+        "event: message_delta\n"
+        "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"
+        "\"end_turn\",\"stop_sequence\":null},\"usage\":"
+        "{\"output_tokens\":64}}\n\n"
+        "event: message_stop\n"
+        "data: {\"type\":\"message_stop\"}\n\n"
+};
+
+
+static stream_t       gemini = {
+    .before = "",
+    .format =
+        "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": "
+        "\" word%u\"}],\"role\": \"model\"},\"index\": 0}],"
+        "\"usageMetadata\": {\"promptTokenCount\": 9,"
+        "\"totalTokenCount\": 73},\"modelVersion\": \"bench\","
+        "\"responseId\": \"bench\"}\r\n\r\n",
+    .after =
+        "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": "
+        "\"\"}],\"role\": \"model\"},\"finishReason\": \"STOP\","
+        "\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 9,"
+        "\"candidatesTokenCount\": 64,\"totalTokenCount\": 73},"
+        "\"modelVersion\": \"bench\",\"responseId\": \"bench\"}"
+        "\r\n\r\n"
+};
 
 
 int
@@ -94,7 +172,9 @@ upstream_start(int port)
     make_plain(&plain_16k, 16384);
     make_chat(&chat_1k, 1024);
     make_chat(&chat_16k, 16384);
-    make_stream();
+    make_stream(&openai);
+    make_stream(&anthropic);
+    make_stream(&gemini);
 
     loop = epoll_create1(0);
     listener = open_listener(port);
@@ -153,18 +233,30 @@ upstream_poll(void)
 static void
 tick(void)
 {
-    int       fd;
-    uint64_t  ticks;
+    int              fd;
+    uint64_t         n;
+    static unsigned  ticks;
 
-    (void) !read(ticker, &ticks, sizeof(ticks));
+    (void) !read(ticker, &n, sizeof(n));
+
+    ticks++;
 
     for (fd = 0; fd <= top; fd++) {
-        if (connections[fd] && connections[fd]->chunk
-            && connections[fd]->pace == PACED)
-        {
+        if (connections[fd] && due(connections[fd], (unsigned) fd, ticks)) {
             send_chunks(fd, connections[fd], 1);
         }
     }
+}
+
+
+/* slow ones in turn, not all at once */
+
+static int
+due(const connection_t *c, unsigned slot, unsigned ticks)
+{
+    return c->chunk != 0
+           && (c->pace == PACED
+               || (c->pace == SLOW && slot % 100 == ticks % 100));
 }
 
 
@@ -209,54 +301,40 @@ make_chat(reply_t *reply, size_t size)
 
 
 static void
-make_stream(void)
+make_stream(stream_t *stream)
 {
-    char      json[512];
-    size_t    n;
+    int       n;
+    char      events[2048];
+    reply_t  *piece;
     unsigned  i;
 
+    stream->pieces[0].len = (size_t) sprintf(stream->pieces[0].data,
+                                "HTTP/1.1 200 OK\r\nContent-Type: "
+                                "text/event-stream\r\n"
+                                "Transfer-Encoding: chunked\r\n\r\n");
+
     for (i = 0; i < CHUNKS; i++) {
-        n = 0;
-
-        if (i == 0) {
-            n = (size_t) snprintf(pieces[0].data, sizeof(pieces[0].data),
-                                  "HTTP/1.1 200 OK\r\nContent-Type: "
-                                  "text/event-stream\r\nTransfer-Encoding: "
-                                  "chunked\r\n\r\n");
-        }
-
-        snprintf(json, sizeof(json),
-                 "{\"id\":\"chatcmpl-bench\",\"object\":"
-                 "\"chat.completion.chunk\",\"created\":1,\"model\":"
-                 "\"bench\",\"choices\":[{\"index\":0,\"delta\":"
-                 "{\"content\":\" word%u\"},\"finish_reason\":null}]}", i);
-
-        pieces[i].len = n + add_chunk(pieces[i].data + n,
-                                      sizeof(pieces[i].data) - n, json);
+        piece = &stream->pieces[i];
+        n = snprintf(events, sizeof(events), "%s",
+                     (i == 0) ? stream->before : "");
+        (void) snprintf(events + n, sizeof(events) - (size_t) n,
+                        stream->format, i);
+        add_chunk(piece, events);
     }
 
-    n = add_chunk(last_piece.data, sizeof(last_piece.data),
-                  "{\"id\":\"chatcmpl-bench\",\"object\":"
-                  "\"chat.completion.chunk\",\"created\":1,\"model\":"
-                  "\"bench\",\"choices\":[{\"index\":0,\"delta\":{},"
-                  "\"finish_reason\":\"stop\"}]}");
-    n += add_chunk(last_piece.data + n, sizeof(last_piece.data) - n,
-                   "{\"id\":\"chatcmpl-bench\",\"object\":"
-                   "\"chat.completion.chunk\",\"created\":1,\"model\":"
-                   "\"bench\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,"
-                   "\"completion_tokens\":64,\"total_tokens\":73}}");
-    n += add_chunk(last_piece.data + n, sizeof(last_piece.data) - n,
-                   "[DONE]");
-    memcpy(last_piece.data + n, "0\r\n\r\n", 5);
-    last_piece.len = n + 5;
+    add_chunk(&stream->last, stream->after);
+
+    memcpy(stream->last.data + stream->last.len, "0\r\n\r\n", 5);
+    stream->last.len += 5;
 }
 
 
-static size_t
-add_chunk(char *p, size_t room, const char *json)
+static void
+add_chunk(reply_t *reply, const char *events)
 {
-    return (size_t) snprintf(p, room, "%zx\r\ndata: %s\n\n\r\n",
-                             strlen(json) + 8, json);
+    reply->len += (size_t) snprintf(reply->data + reply->len,
+                                    sizeof(reply->data) - reply->len,
+                                    "%zx\r\n%s\r\n", strlen(events), events);
 }
 
 
@@ -389,10 +467,11 @@ answer(int fd, connection_t *c, const char *request, size_t head, size_t len)
 {
     reply_t     *reply;
     const char  *body;
-    size_t       n;
+    size_t       line, n;
 
     body = request + head;
     n = len - head;
+    line = strcspn(request, "\r");
 
     if (request[0] == 'G') {
         reply = strstr(request, "/16k ") ? &plain_16k : &plain_1k;
@@ -400,7 +479,12 @@ answer(int fd, connection_t *c, const char *request, size_t head, size_t len)
         return;
     }
 
-    if (memmem(body, n, "\"stream\":true", 13) == NULL
+    c->stream = memmem(request, line, "/messages", 9) ? &anthropic
+                : memmem(request, line, ":streamGenerate", 15) ? &gemini
+                : &openai;
+
+    if (c->stream != &gemini
+        && memmem(body, n, "\"stream\":true", 13) == NULL
         && memmem(body, n, "\"stream\": true", 14) == NULL)
     {
         reply = memmem(body, n, "bench-16k", 9) ? &chat_16k : &chat_1k;
@@ -409,10 +493,11 @@ answer(int fd, connection_t *c, const char *request, size_t head, size_t len)
     }
 
     c->pace = memmem(body, n, "bench-paced", 11) ? PACED
+              : memmem(body, n, "bench-slow", 10) ? SLOW
               : memmem(body, n, "bench-idle", 10) ? IDLE : FAST;
 
     c->chunk = 1;
-    send_reply(fd, c, pieces[0].data, pieces[0].len);
+    send_reply(fd, c, c->stream->pieces[0].data, c->stream->pieces[0].len);
 
     if (connections[fd] != NULL && c->pace == FAST) {
         send_chunks(fd, c, CHUNKS);
@@ -481,13 +566,13 @@ send_chunks(int fd, connection_t *c, unsigned n)
 
         if (c->chunk == CHUNKS) {
             c->chunk = 0;
-            send_reply(fd, c, last_piece.data, last_piece.len);
+            send_reply(fd, c, c->stream->last.data, c->stream->last.len);
             return;
         }
 
         c->chunk++;
-        send_reply(fd, c, pieces[c->chunk - 1].data,
-                   pieces[c->chunk - 1].len);
+        send_reply(fd, c, c->stream->pieces[c->chunk - 1].data,
+                   c->stream->pieces[c->chunk - 1].len);
 
         if (connections[fd] == NULL) {
             return;
