@@ -146,6 +146,8 @@ struct ngx_http_sp_turn_s {
     unsigned                  stream:1;
     unsigned                  store:1;         /* messages, not only ledger */
     unsigned                  memory:1;        /* counts for extraction */
+    unsigned                  at_once:1;       /* does not wait in the spool
+                                                  for other turns */
 };
 
 

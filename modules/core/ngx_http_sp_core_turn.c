@@ -271,9 +271,19 @@ ngx_http_sp_turn_append(ngx_http_sp_core_main_conf_t *mcf, ngx_pool_t *pool,
         return NGX_ERROR;
     }
 
-    return (turn->finish == NGX_HTTP_SP_TURN_REFUSED)
-           ? ngx_sp_spool_offer(mcf->turns, &line)
-           : ngx_sp_spool_append(mcf->turns, &line);
+    if (turn->finish == NGX_HTTP_SP_TURN_REFUSED) {
+        return ngx_sp_spool_offer(mcf->turns, &line);
+    }
+
+    if (ngx_sp_spool_append(mcf->turns, &line) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (turn->at_once) {
+        ngx_sp_spool_flush(mcf->turns);
+    }
+
+    return NGX_OK;
 }
 
 

@@ -325,6 +325,7 @@ ngx_http_sp_llm_history_loaded(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
     json_t                          *made;
+    ngx_http_sp_turn_t              *turn;
     ngx_http_sp_llm_history_t       *history;
     const ngx_http_sp_llm_denial_t  *denial;
 
@@ -357,6 +358,16 @@ ngx_http_sp_llm_history_loaded(ngx_http_request_t *r,
     if (made == NULL) {
         return NGX_ERROR;
     }
+
+    turn = ngx_http_sp_turn(r);
+    if (turn == NULL) {
+        json_decref(made);
+        return NGX_ERROR;
+    }
+
+    /* the next message may come at once, and its history from there */
+
+    turn->at_once = 1;
 
     history->state = NGX_HTTP_SP_LLM_READY;
 

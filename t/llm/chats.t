@@ -21,7 +21,7 @@ my $mira = '00000000-0000-4000-8000-0000000000d1';
 my ($t, $p) = Sallyport::Llm::gateway(
     http => 'pg_server main "%%PG%%" timeout=2s;
              redis_server main %%REDIS%%;
-             turn_store main flush=1ms; turn_spool %%DIR%%/spool;
+             turn_store main flush=1m; turn_spool %%DIR%%/spool;
              auth_jwt_key_file %%DIR%%/jwks.json;
              llm_chats main timeout=300ms;
              llm_characters main;
@@ -153,6 +153,9 @@ for my $opt ({}, { http2 => 1 }) {
     ok(!exists $p->last_request->{json}{metadata}, "$name: no id goes on");
     ok(stored($chat, 4), "$name: stored too");
 }
+
+cmp_ok(scalar $t->sql('select count(*) from gateway.ledger'), '>=', 4,
+       'no turn has waited for others, for a minute');
 
 my $chat = chat();
 my %id;
