@@ -109,6 +109,7 @@ struct ngx_http_sp_turn_s {
     ngx_str_t                 character_id;    /* empty: none */
     ngx_str_t                 chat_id;         /* empty: none */
     ngx_str_t                 parent_id;       /* "root"; empty: the leaf */
+    ngx_str_t                 question_id;     /* empty: that of the turn */
     ngx_str_t                 provider;
     ngx_str_t                 model;           /* the provider's name of it */
     ngx_str_t                 alias;           /* the client's */
@@ -182,8 +183,8 @@ ngx_int_t ngx_http_sp_settle(ngx_http_request_t *r);
 
 /*
  * What the user says in a turn, before it is answered: the line that the spool
- * and chat.ask() take.  Its id is the turn's, so it is stored once, whoever
- * comes first.
+ * and chat.ask() take.  Its id is the turn's, or its own, so it is stored
+ * once, whoever comes first.
  */
 ngx_int_t ngx_http_sp_turn_question(ngx_pool_t *pool,
     const ngx_http_sp_turn_t *turn, ngx_str_t *line);

@@ -7,17 +7,17 @@
  * database does not take in time goes into the spool, as does one whose client
  * leaves meanwhile: it has its id, and is stored once whatever comes first.
  *
- *     NEW -> ASKING -> READY
- *                  \-> refused: no such chat, no such message in it
+ *     NEW -> STORING -> READY
+ *                   \-> refused: no such chat, no such message in it
  */
 
 
-#include "ngx_http_sp_llm.h"
+#include "ngx_http_sp_llm_replay.h"
 
 
 typedef enum {
     NGX_HTTP_SP_LLM_NEW = 0,
-    NGX_HTTP_SP_LLM_ASKING,
+    NGX_HTTP_SP_LLM_STORING,
     NGX_HTTP_SP_LLM_READY
 } ngx_http_sp_llm_question_e;
 
@@ -26,6 +26,8 @@ static ngx_uint_t ngx_http_sp_llm_question_applies(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_question_ask(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+static ngx_int_t ngx_http_sp_llm_question_key(ngx_http_request_t *r,
+    ngx_http_sp_turn_t *turn);
 static void ngx_http_sp_llm_question_done(ngx_sp_op_t *op);
 static void ngx_http_sp_llm_question_refused(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_question_asked(ngx_http_request_t *r,
@@ -141,7 +143,7 @@ ngx_http_sp_llm_question(ngx_http_request_t *r)
     case NGX_HTTP_SP_LLM_READY:
         return NGX_OK;
 
-    case NGX_HTTP_SP_LLM_ASKING:
+    case NGX_HTTP_SP_LLM_STORING:
 
         if (!ngx_sp_op_finished(&ctx->question.pg.op)) {
             return NGX_AGAIN;
@@ -155,19 +157,13 @@ ngx_http_sp_llm_question(ngx_http_request_t *r)
 }
 
 
-/*
- * Somebody, with a character, who wants it to be kept.  A request with an
- * "Idempotency-Key" may be one that was answered before, which its step knows
- * later than this one: its question is stored with its reply.
- */
+/* somebody, with a character, who wants it to be kept */
 
 static ngx_uint_t
 ngx_http_sp_llm_question_applies(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
     const sp_chat_request_t  *chat;
-
-    static const ngx_str_t  key = ngx_string("idempotency-key");
 
     chat = ctx->check.chat;
 
@@ -177,10 +173,7 @@ ngx_http_sp_llm_question_applies(ngx_http_request_t *r,
            && !chat->memory_off
            && chat->character_id != NULL
            && chat->last_user < chat->nmessages
-           && chat->messages[chat->last_user].len > 0
-           && (ctx->check.conf->idempotency == NULL
-               || ngx_http_sp_next_header(&r->headers_in.headers, &key, NULL)
-                  == NULL);
+           && chat->messages[chat->last_user].len > 0;
 }
 
 
@@ -188,6 +181,7 @@ static ngx_int_t
 ngx_http_sp_llm_question_ask(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx)
 {
+    ngx_int_t                    rc;
     ngx_http_sp_turn_t          *turn;
     ngx_http_sp_llm_question_t  *question;
 
@@ -199,6 +193,14 @@ ngx_http_sp_llm_question_ask(ngx_http_request_t *r,
     }
 
     ngx_http_sp_llm_turn_chat(r, ctx->check.chat, turn);
+
+    if (ctx->check.conf->idempotency != NULL) {
+        rc = ngx_http_sp_llm_question_key(r, turn);
+
+        if (rc != NGX_OK && rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
 
     if (ngx_http_sp_turn_question(r->pool, turn, &question->line) != NGX_OK) {
         return NGX_ERROR;
@@ -225,11 +227,63 @@ ngx_http_sp_llm_question_ask(ngx_http_request_t *r,
 
     question->id[0] = '\0';
     question->denial = NULL;
-    question->state = NGX_HTTP_SP_LLM_ASKING;
+    question->state = NGX_HTTP_SP_LLM_STORING;
 
     ngx_sp_pg_submit(ctx->check.conf->chats, &question->pg);
 
     return NGX_AGAIN;
+}
+
+
+/*
+ * A request with an "Idempotency-Key" may be one that was answered before,
+ * which is known later than this: its question has the id that it had then.
+ */
+
+static ngx_int_t
+ngx_http_sp_llm_question_key(ngx_http_request_t *r, ngx_http_sp_turn_t *turn)
+{
+    u_char     *p, hash[32];
+    ngx_int_t   rc;
+    ngx_str_t   parts[6];
+    ngx_uint_t  i;
+
+    rc = ngx_http_sp_llm_replay_key(r, &parts[0]);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    parts[1] = ngx_http_sp_identity(r)->sub;
+    parts[2] = turn->character_id;
+    parts[3] = turn->chat_id;
+    parts[4] = turn->parent_id;
+    parts[5] = turn->user_text;
+
+    p = ngx_pnalloc(r->pool, 36);
+
+    if (p == NULL || ngx_http_sp_llm_replay_hash(parts, 6, hash) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    turn->question_id.len = 36;
+    turn->question_id.data = p;
+
+    /* a UUID of version 8: RFC 9562, 5.8 */
+
+    hash[6] = (hash[6] & 0x0f) | 0x80;
+    hash[8] = (hash[8] & 0x3f) | 0x80;
+
+    for (i = 0; i < 16; i++) {
+
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            *p++ = '-';
+        }
+
+        p = ngx_hex_dump(p, &hash[i], 1);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -388,7 +442,7 @@ ngx_http_sp_llm_question_end(ngx_http_request_t *r,
     ctx = ngx_http_sp_llm_find_ctx(r);
 
     if (ctx == NULL
-        || ctx->question.state != NGX_HTTP_SP_LLM_ASKING
+        || ctx->question.state != NGX_HTTP_SP_LLM_STORING
         || ctx->question.denial != NULL
         || (ngx_sp_op_finished(&ctx->question.pg.op)
             && ctx->question.pg.op.result == NGX_SP_OP_OK))

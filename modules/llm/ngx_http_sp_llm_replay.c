@@ -22,12 +22,8 @@ static ngx_int_t ngx_http_sp_llm_replay_begin(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_llm_store_t *store);
 static ngx_int_t ngx_http_sp_llm_replay_next(
     ngx_http_sp_llm_flight_t *flight);
-static ngx_int_t ngx_http_sp_llm_replay_key(ngx_http_request_t *r,
-    ngx_str_t *key);
 static ngx_int_t ngx_http_sp_llm_replay_names(
     ngx_http_sp_llm_flight_t *flight, const ngx_str_t *key);
-static ngx_int_t ngx_http_sp_llm_replay_hash(const ngx_str_t *parts,
-    ngx_uint_t n, u_char *hash);
 static ngx_int_t ngx_http_sp_llm_replay_enter(
     ngx_http_sp_llm_flight_t *flight);
 static ngx_int_t ngx_http_sp_llm_replay_judge(
@@ -172,7 +168,7 @@ ngx_http_sp_llm_replay_begin(ngx_http_sp_llm_ctx_t *ctx,
 
 /* draft-ietf-httpapi-idempotency-key-header; the value is opaque here */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sp_llm_replay_key(ngx_http_request_t *r, ngx_str_t *key)
 {
     size_t            i;
@@ -276,7 +272,7 @@ ngx_http_sp_llm_replay_names(ngx_http_sp_llm_flight_t *flight,
 
 /* SHA-256 of the parts, each behind its length */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sp_llm_replay_hash(const ngx_str_t *parts, ngx_uint_t n,
     u_char *hash)
 {

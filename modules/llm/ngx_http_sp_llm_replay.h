@@ -64,6 +64,15 @@ struct ngx_http_sp_llm_flight_s {
 };
 
 
+/* ngx_http_sp_llm_replay.c */
+
+/* the key of the request; NGX_DECLINED: it has none; or a status */
+ngx_int_t ngx_http_sp_llm_replay_key(ngx_http_request_t *r, ngx_str_t *key);
+
+/* SHA-256 of the parts, each behind its length */
+ngx_int_t ngx_http_sp_llm_replay_hash(const ngx_str_t *parts, ngx_uint_t n,
+    u_char *hash);
+
 /* ngx_http_sp_llm_replay_flight.c */
 
 /* NULL: nobody is at it in this worker, and this request is from now on */

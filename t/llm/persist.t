@@ -336,6 +336,19 @@ for (1 .. 3) {
     is($res->{status}, 200, 'with a key');
 }
 has($keyed, 'what is replayed is no new question', ask('hi'), reply($hello));
+
+my $late = chat();
+my @late = map { post($late, 'fault status code=500', path => '/keyed',
+                      headers => { 'Idempotency-Key' => 'k2' }) } 1 .. 2;
+is_deeply(messages($late), [ ask('fault status code=500') ],
+          'with a key and without an answer: the message is kept, once');
+is($late[1]{headers}{'x-message-id'}, id_of($late, 'fault status code=500'),
+   'under the same id');
+is(post($late, 'hi', path => '/keyed', headers =>
+        { 'Idempotency-Key' => "k\t" })->{json}{error}{code},
+   'idempotency_key_invalid', 'a key that is none');
+is(@{ messages($late) }, 1, 'is refused before anything is kept');
+
 post($keyed, 'ho', path => '/keyed');
 has($keyed, 'without a key', ask('hi'), reply($hello), ask('ho'),
     reply($hello));

@@ -249,6 +249,25 @@ is_deeply([ @{ ask(turn($anew, 'again?')) }[1, 2] ],
 is(count($anew), 3, 'three messages');
 
 
+# an id of its own, by which a repeated request knows it, answered or not
+
+my $keyed = chat();
+my @keyed = map { turn($keyed, 'keyed',
+    question_id => '30000000-0000-8000-8000-000000000001') } 1 .. 3;
+
+is_deeply([ map { ask($_)->[0] } @keyed[0, 1] ],
+          [ ($keyed[0]{question_id}) x 2 ], 'its own id');
+$db->store($keyed[1]);
+is(ask($keyed[2])->[0], $keyed[0]{question_id}, 'it was answered');
+$db->store(question($keyed[2]), question($keyed[0]));
+is(count($keyed), 2, 'no other is stored');
+$db->store($keyed[2]);
+is_deeply([ $t->sql('select role, parent_id is null from chat.message
+                      where chat_id = ? order by seq', $keyed) ],
+          [ [ 'user', 1 ], [ 'assistant', 0 ], [ 'assistant', 0 ] ],
+          'another answer is one of it');
+
+
 # questions and replies in any order: the same line of talk
 
 my @orders = ([0, 1, 2, 3, 4, 5], [0, 2, 1, 4, 3, 5], [0, 2, 4, 1, 3, 5],

@@ -98,11 +98,11 @@ end
 $$;
 
 
--- The question of a turn: its id is the turn's, so that it is stored once,
--- whoever comes first: the step before the call, the spool, the turn itself.
--- Where "parent_id" names a question, that one is answered again, and so is
--- one that got no answer and is asked anew in the same words: what failed is
--- sent again by SDKs, and with the results of tools.
+-- The question of a turn: its id is "question_id", or the turn's, so that it
+-- is stored once, whoever comes first: the step before the call, the spool,
+-- the turn itself.  Where "parent_id" names a question, that one is answered
+-- again, and so is one that got no answer and is asked anew in the same words:
+-- what failed is sent again by SDKs, and with the results of tools.
 
 create or replace function chat.store_question(turn jsonb)
 returns chat.message
@@ -112,6 +112,8 @@ as $$
 declare
     asked_at   timestamptz;
     c          chat.chat;
+    own_id     uuid := coalesce(nullif(turn ->> 'question_id', ''),
+                                turn ->> 'id')::uuid;
     parent     chat.message;
     q          chat.message;
     text_said  text := turn ->> 'user_text';
@@ -123,7 +125,7 @@ begin
     select m.* into q
       from chat.message as m
      where m.chat_id = c.id
-       and m.id in ((turn ->> 'id')::uuid,
+       and m.id in (own_id,
                     (select r.parent_id from chat.message as r
                       where r.id = chat.reply_id((turn ->> 'id')::uuid)));
 
@@ -149,7 +151,7 @@ begin
 
     insert into chat.message (chat_id, seq, id, parent_id, placed, user_id,
         character_id, role, content, turn_id, tsv, created_at)
-    values (c.id, c.last_seq + 1, (turn ->> 'id')::uuid, parent.id,
+    values (c.id, c.last_seq + 1, own_id, parent.id,
         nullif(turn ->> 'parent_id', '') is not null, c.user_id,
         c.character_id, 'user', text_said, (turn ->> 'id')::uuid,
         chat.tsv(right(coalesce(parent.content, ''), 2000) || E'\n'
