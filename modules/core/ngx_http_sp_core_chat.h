@@ -110,6 +110,8 @@ struct ngx_http_sp_turn_s {
     ngx_str_t                 user_id;         /* empty: nobody */
     ngx_str_t                 character_id;    /* empty: none */
     ngx_str_t                 chat_id;         /* empty: none */
+    ngx_str_t                 parent_id;       /* "root"; empty: the leaf */
+    ngx_str_t                 question_id;     /* empty: that of the turn */
     ngx_str_t                 provider;
     ngx_str_t                 model;           /* the provider's name of it */
     ngx_str_t                 alias;           /* the client's */
@@ -148,6 +150,8 @@ struct ngx_http_sp_turn_s {
     unsigned                  stream:1;
     unsigned                  store:1;         /* messages, not only ledger */
     unsigned                  memory:1;        /* counts for extraction */
+    unsigned                  at_once:1;       /* does not wait in the spool
+                                                  for other turns */
 };
 
 
@@ -180,6 +184,19 @@ void ngx_http_sp_turn_return(ngx_http_sp_turn_t *turn);
  * The second call does nothing.
  */
 ngx_int_t ngx_http_sp_settle(ngx_http_request_t *r);
+
+/*
+ * What the user says in a turn, before it is answered: the line that the spool
+ * and chat.ask() take.  Its id is the turn's, or its own, so it is stored
+ * once, whoever comes first.
+ */
+ngx_int_t ngx_http_sp_turn_question(ngx_pool_t *pool,
+    const ngx_http_sp_turn_t *turn, ngx_str_t *line);
+
+/* into the spool of "turn_store", which conf_turns() says is there, so far */
+ngx_int_t ngx_http_sp_turn_spool(ngx_http_request_t *r,
+    const ngx_str_t *line);
+ngx_flag_t ngx_http_sp_conf_turns(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_SP_CORE_CHAT_H_INCLUDED_ */

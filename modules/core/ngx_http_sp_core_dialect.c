@@ -155,6 +155,16 @@ ngx_http_sp_conf_dialect(ngx_conf_t *cf, const sp_dialect_t *dialect)
 }
 
 
+void
+ngx_http_sp_conf_shape(ngx_conf_t *cf, ngx_http_sp_shape_pt shape)
+{
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_sp_core_module);
+    lcf->shape = shape;
+}
+
+
 ngx_flag_t
 ngx_http_sp_has_model(ngx_conf_t *cf)
 {

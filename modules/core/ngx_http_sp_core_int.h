@@ -105,6 +105,7 @@ typedef struct {
     ngx_uint_t                     content_line;
     const sp_dialect_t            *dialect;       /* of clients, or NULL */
     ngx_uint_t                     form;          /* bodies are forms */
+    ngx_http_sp_shape_pt           shape;         /* of bodies, or NULL */
     const sp_dialect_t            *error_dialect;
     ngx_uint_t                     error_format;
     size_t                         body_max_size;

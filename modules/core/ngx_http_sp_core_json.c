@@ -15,6 +15,8 @@ static ngx_uint_t ngx_http_sp_body_is_json(const ngx_str_t *type);
 static ngx_int_t ngx_http_sp_body_headers(ngx_http_request_t *r);
 static ngx_int_t ngx_http_sp_body_parse(ngx_http_request_t *r,
     const ngx_str_t *text, json_t **value);
+static ngx_int_t ngx_http_sp_body_shape(ngx_http_request_t *r,
+    ngx_http_sp_core_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_body_code_point(ngx_http_request_t *r,
     const ngx_str_t *text, size_t offset);
 static ngx_int_t ngx_http_sp_parse_chat(ngx_http_request_t *r,
@@ -48,6 +50,11 @@ ngx_http_sp_json_body(ngx_http_request_t *r, json_t **value)
         }
 
         rc = ngx_http_sp_body_parse(r, &text, &ctx->body.json);
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_sp_body_shape(r, ctx);
+        }
+
         if (rc != NGX_OK) {
             return rc;
         }
@@ -179,7 +186,11 @@ ngx_http_sp_body_parse(ngx_http_request_t *r, const ngx_str_t *text,
     lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
 
     limits.any_number = 1;
-    limits.bulky = (lcf->dialect != NULL) ? lcf->dialect->bulky : NULL;
+
+    /* of a body that gets another form nothing stays in its text */
+
+    limits.bulky = (lcf->dialect != NULL && lcf->shape == NULL)
+                   ? lcf->dialect->bulky : NULL;
 
     status = sp_json_parse((char *) text->data, text->len, &limits, value,
                            &offset);
@@ -215,6 +226,34 @@ ngx_http_sp_body_parse(ngx_http_request_t *r, const ngx_str_t *text,
     return ngx_http_sp_error(r, NGX_HTTP_BAD_REQUEST, code,
                              "%s, at byte %uz", sp_json_strerror(status),
                              offset);
+}
+
+
+static ngx_int_t
+ngx_http_sp_body_shape(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx)
+{
+    json_t                       *made;
+    ngx_int_t                     rc;
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+
+    if (lcf->shape == NULL) {
+        return NGX_OK;
+    }
+
+    rc = lcf->shape(r, ctx->body.json, &made);
+
+    if (rc == NGX_OK) {
+        return ngx_http_sp_reset_json_body(r, made);
+    }
+
+    /* nobody else sees it as it was */
+
+    json_decref(ctx->body.json);
+    ctx->body.json = NULL;
+
+    return rc;
 }
 
 
@@ -271,6 +310,37 @@ ngx_http_sp_rewrite_json_body(ngx_http_request_t *r)
                            (char *) body.data, size);
 
     return ngx_http_sp_replace_body(r, &body);
+}
+
+
+ngx_int_t
+ngx_http_sp_reset_json_body(ngx_http_request_t *r, json_t *value)
+{
+    size_t                   size;
+    ngx_str_t                body;
+    ngx_http_sp_core_ctx_t  *ctx;
+
+    ctx = ngx_http_sp_core_find_ctx(r->main);
+
+    json_decref(ctx->body.json);
+    ctx->body.json = value;
+
+    size = json_dumpb(value, NULL, 0, JSON_COMPACT);
+
+    body.len = size;
+    body.data = ngx_pnalloc(r->pool, size + 1);
+
+    if (size == 0 || body.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) json_dumpb(value, (char *) body.data, size, JSON_COMPACT);
+
+    if (ngx_http_sp_replace_body(r, &body) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_sp_renew_chat(r);
 }
 
 

@@ -44,6 +44,23 @@ ngx_int_t ngx_http_sp_rewrite_json_body(ngx_http_request_t *r);
  */
 ngx_int_t ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat);
 
+/*
+ * A location whose clients send another form of a chat than its dialect's: in
+ * a setter.  The handler is called once, for the parsed body, which stays the
+ * caller's; *made is what everybody else sees of it, a new reference, or what
+ * is returned is a status, with an error.
+ */
+typedef ngx_int_t (*ngx_http_sp_shape_pt)(ngx_http_request_t *r,
+    const json_t *body, json_t **made);
+
+void ngx_http_sp_conf_shape(ngx_conf_t *cf, ngx_http_sp_shape_pt shape);
+
+/*
+ * Another JSON body from now on, whose reference is taken: value, text and
+ * chat, which keeps its address.
+ */
+ngx_int_t ngx_http_sp_reset_json_body(ngx_http_request_t *r, json_t *value);
+
 
 /* Identity */
 

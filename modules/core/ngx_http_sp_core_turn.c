@@ -272,9 +272,19 @@ ngx_http_sp_turn_append(ngx_http_sp_core_main_conf_t *mcf, ngx_pool_t *pool,
         return NGX_ERROR;
     }
 
-    return (turn->finish == NGX_HTTP_SP_TURN_REFUSED)
-           ? ngx_sp_spool_offer(mcf->turns, &line)
-           : ngx_sp_spool_append(mcf->turns, &line);
+    if (turn->finish == NGX_HTTP_SP_TURN_REFUSED) {
+        return ngx_sp_spool_offer(mcf->turns, &line);
+    }
+
+    if (ngx_sp_spool_append(mcf->turns, &line) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (turn->at_once) {
+        ngx_sp_spool_flush(mcf->turns);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -301,6 +311,8 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
         { "user_id", &turn->user_id },
         { "character_id", &turn->character_id },
         { "chat_id", &turn->chat_id },
+        { "parent_id", &turn->parent_id },
+        { "question_id", &turn->question_id },
         { "provider", &turn->provider },
         { "model", &turn->model },
         { "alias", &turn->alias },
@@ -359,6 +371,81 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
     line->len = p - line->data;
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sp_turn_question(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
+    ngx_str_t *line)
+{
+    u_char      *p;
+    ngx_str_t    id;
+    ngx_uint_t   i;
+    ngx_time_t  *tp;
+
+    ngx_http_sp_turn_text_t  texts[] = {
+        { "id", &id },
+        { "user_id", &turn->user_id },
+        { "character_id", &turn->character_id },
+        { "chat_id", &turn->chat_id },
+        { "parent_id", &turn->parent_id },
+        { "question_id", &turn->question_id },
+        { "user_text", &turn->user_text },
+        { NULL, NULL }
+    };
+
+    id.data = (u_char *) turn->id;
+    id.len = sizeof(turn->id);
+
+    line->len = sizeof("{\"kind\":\"question\",\"at\":.000}\n")
+                + NGX_TIME_T_LEN;
+
+    for (i = 0; texts[i].name != NULL; i++) {
+        line->len += ngx_http_sp_turn_print(NULL, &texts[i]);
+    }
+
+    p = ngx_pnalloc(pool, line->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    line->data = p;
+    *p++ = '{';
+
+    for (i = 0; texts[i].name != NULL; i++) {
+        p += ngx_http_sp_turn_print(p, &texts[i]);
+    }
+
+    tp = ngx_timeofday();
+
+    p = ngx_sprintf(p, "\"kind\":\"question\",\"at\":%T.%03M}\n", tp->sec,
+                    tp->msec);
+
+    line->len = p - line->data;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_sp_turn_spool(ngx_http_request_t *r, const ngx_str_t *line)
+{
+    ngx_http_sp_core_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_sp_core_module);
+
+    return ngx_sp_spool_append(mcf->turns, line);
+}
+
+
+ngx_flag_t
+ngx_http_sp_conf_turns(ngx_conf_t *cf)
+{
+    ngx_http_sp_core_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
+
+    return mcf->turns != NULL;
 }
 
 

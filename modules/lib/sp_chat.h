@@ -140,6 +140,8 @@ typedef struct {
     size_t                model_len;      /* model NULL: not given */
     const char           *character_id;   /* metadata; NULL: none */
     const char           *chat_id;        /* metadata; NULL: none */
+    const char           *parent_id;      /* metadata; a UUID or "root"; NULL:
+                                             where the chat is */
     sp_chat_message_t    *messages;
     size_t                nmessages;
     size_t                last_user;      /* index; nmessages: none */
@@ -187,6 +189,9 @@ typedef struct {
 
 /* NULL is fine */
 void sp_chat_free(sp_chat_request_t *chat);
+
+/* 1 when it is one, in any case of its letters */
+int sp_chat_is_uuid(const char *text, size_t len);
 
 /* 1 when message i stays; system messages before "first" do */
 int sp_chat_keeps(const sp_chat_request_t *chat, const sp_chat_edit_t *edit,

@@ -26,12 +26,17 @@ static const sp_chat_error_t  sp_chat_chat_id_invalid =
     { "chat_id_invalid", "metadata.chat_id",
       "\"chat_id\" must be a UUID" };
 
+static const sp_chat_error_t  sp_chat_parent_id_invalid =
+    { "parent_id_invalid", "metadata.parent_id",
+      "\"parent_id\" must be a UUID or \"root\"" };
+
 static const sp_chat_error_t  sp_chat_memory_invalid =
     { "memory_invalid", "metadata.memory",
       "\"memory\" must be \"on\" or \"off\"" };
 
 
-static int sp_chat_is_uuid(const json_t *value);
+static int sp_chat_is_id(const json_t *value);
+static int sp_chat_is_root(const json_t *value);
 
 
 sp_chat_request_t *
@@ -109,7 +114,7 @@ sp_chat_read_metadata(sp_chat_request_t *chat)
     value = sp_chat_member(metadata, "character_id");
 
     if (value != NULL) {
-        if (!sp_chat_is_uuid(value)) {
+        if (!sp_chat_is_id(value)) {
             return &sp_chat_character_id_invalid;
         }
 
@@ -119,11 +124,21 @@ sp_chat_read_metadata(sp_chat_request_t *chat)
     value = sp_chat_member(metadata, "chat_id");
 
     if (value != NULL) {
-        if (!sp_chat_is_uuid(value)) {
+        if (!sp_chat_is_id(value)) {
             return &sp_chat_chat_id_invalid;
         }
 
         chat->chat_id = json_string_value(value);
+    }
+
+    value = sp_chat_member(metadata, "parent_id");
+
+    if (value != NULL) {
+        if (!sp_chat_is_id(value) && !sp_chat_is_root(value)) {
+            return &sp_chat_parent_id_invalid;
+        }
+
+        chat->parent_id = json_string_value(value);
     }
 
     value = sp_chat_member(metadata, "memory");
@@ -159,15 +174,21 @@ sp_chat_member(const json_t *object, const char *key)
 
 
 static int
-sp_chat_is_uuid(const json_t *value)
+sp_chat_is_id(const json_t *value)
 {
-    char         c;
-    size_t       i;
-    const char  *text;
+    return json_is_string(value)
+           && sp_chat_is_uuid(json_string_value(value),
+                              json_string_length(value));
+}
 
-    text = json_string_value(value);
 
-    if (text == NULL || json_string_length(value) != 36) {
+int
+sp_chat_is_uuid(const char *text, size_t len)
+{
+    char    c;
+    size_t  i;
+
+    if (len != 36) {
         return 0;
     }
 
@@ -190,6 +211,14 @@ sp_chat_is_uuid(const json_t *value)
     }
 
     return 1;
+}
+
+
+static int
+sp_chat_is_root(const json_t *value)
+{
+    return json_string_length(value) == 4
+           && memcmp(json_string_value(value), "root", 4) == 0;
 }
 
 

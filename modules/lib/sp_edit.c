@@ -188,6 +188,7 @@ sp_edit_metadata_member(sp_scan_t *s, const char *key, size_t len, void *data)
 {
     if (sp_scan_is(key, len, "character_id")
         || sp_scan_is(key, len, "chat_id")
+        || sp_scan_is(key, len, "parent_id")
         || sp_scan_is(key, len, "memory"))
     {
         return sp_scan_skip(s);

@@ -105,6 +105,12 @@ typedef struct {
     ngx_http_sp_llm_store_t      *cache;        /* NULL: off */
     ngx_uint_t                    translations; /* not transcriptions */
 
+    ngx_sp_pg_t                  *chats;        /* NULL: off */
+    ngx_msec_t                    chat_timeout;
+    ngx_http_complex_value_t     *chat_id;      /* of llm_chat; NULL: none */
+    ngx_uint_t                    history;      /* messages of it */
+    ngx_msec_t                    history_timeout;
+
     ngx_sp_pg_t                  *characters;
     ngx_msec_t                    character_timeout;
     ngx_msec_t                    character_cache;
@@ -159,6 +165,46 @@ typedef struct {
     ngx_uint_t                    changes;      /* for whom */
     ngx_uint_t                    extras;       /* it asks for them */
 } ngx_http_sp_llm_character_t;
+
+
+/* why a question is the caller's mistake */
+typedef struct {
+    ngx_uint_t                    status;
+    const char                   *code;         /* DETAIL of the SQLSTATE */
+    const char                   *param;
+    const char                   *message;
+} ngx_http_sp_llm_denial_t;
+
+
+/* the question step */
+typedef struct {
+    ngx_sp_pg_op_t                pg;
+    ngx_sp_pg_query_t             query;
+    ngx_str_t                     line;         /* of the spool */
+    ngx_uint_t                    state;
+    ngx_uint_t                    changes;      /* for whom */
+    const ngx_http_sp_llm_denial_t  *denial;    /* NULL: none */
+    u_char                        id[36];       /* of the message, stored */
+    u_char                        reply[36];    /* of what will answer it */
+} ngx_http_sp_llm_question_t;
+
+
+/* what the gateway keeps of a chat, see _history.c */
+typedef struct {
+    ngx_sp_pg_op_t                pg;
+    ngx_sp_pg_query_t             query;
+    ngx_http_sp_llm_loc_conf_t   *conf;         /* where it was asked for */
+    json_t                       *asked;        /* owned: without history */
+    ngx_str_t                     text;         /* the same */
+    ngx_str_t                     id;           /* of the chat */
+    json_t                       *loaded;       /* owned; NULL: none */
+    ngx_str_t                     character_id;
+    ngx_str_t                     parent_id;
+    ngx_uint_t                    state;
+    ngx_uint_t                    changes;      /* for whom */
+    const ngx_http_sp_llm_denial_t  *denial;    /* NULL: none */
+    unsigned                      again:1;      /* regenerate */
+} ngx_http_sp_llm_history_t;
 
 
 /* one try at a provider, and the head of what came back */
@@ -299,6 +345,8 @@ typedef struct {
     ngx_http_sp_llm_character_t   persona;
     ngx_uint_t                    located;      /* there is a block of it */
     size_t                        context;      /* tokens; 0: the target's */
+    ngx_http_sp_llm_history_t     history;
+    ngx_http_sp_llm_question_t    question;
 
     ngx_http_sp_route_t           route;
     ngx_sp_op_t                   lookup;       /* of the only one's name */
@@ -370,6 +418,24 @@ void ngx_http_sp_llm_form_type(ngx_http_sp_llm_ctx_t *ctx);
 
 /* ngx_http_sp_llm_persona.c */
 ngx_int_t ngx_http_sp_llm_persona(ngx_http_request_t *r);
+
+/* ngx_http_sp_llm_question.c: stored before the call */
+char *ngx_http_sp_llm_chats_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_sp_llm_question(ngx_http_request_t *r);
+void ngx_http_sp_llm_question_end(ngx_http_request_t *r,
+    const ngx_http_sp_outcome_t *outcome);
+
+/* of an op that PostgreSQL has rejected; NULL: none of "denials" */
+const ngx_http_sp_llm_denial_t *ngx_http_sp_llm_denied(
+    const ngx_sp_pg_op_t *op, const ngx_http_sp_llm_denial_t *denials);
+
+/* ngx_http_sp_llm_chat.c: a chat whose history the gateway has */
+char *ngx_http_sp_llm_chat_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* ngx_http_sp_llm_history.c */
+ngx_int_t ngx_http_sp_llm_history(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_locale.c */
 char *ngx_http_sp_llm_locale_conf(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -55,6 +55,13 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       NGX_HTTP_SP_MODEL_CHAT,
       NULL },
 
+    { ngx_string("llm_chat"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sp_llm_chat_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("llm_embeddings"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_sp_llm_pass_directive,
@@ -157,6 +164,13 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
     { ngx_string("llm_cache"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_sp_llm_cache_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("llm_chats"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_sp_llm_chats_conf,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -266,8 +280,36 @@ static const ngx_http_sp_step_t  ngx_http_sp_llm_locale_step = {
     NGX_HTTP_SP_ABI,
     ngx_string("locale"),
     NGX_HTTP_SP_ENRICH,
-    110,
+    120,
     ngx_http_sp_llm_locale
+};
+
+
+/* what will be sent is known: that it is wanted is judged */
+
+static const ngx_http_sp_step_t  ngx_http_sp_llm_history_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("history"),
+    NGX_HTTP_SP_RESERVE,
+    50,
+    ngx_http_sp_llm_history
+};
+
+
+static const ngx_http_sp_step_t  ngx_http_sp_llm_question_step = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("question"),
+    NGX_HTTP_SP_ENRICH,
+    110,
+    ngx_http_sp_llm_question
+};
+
+
+static const ngx_http_sp_end_t  ngx_http_sp_llm_question_hook = {
+    NGX_HTTP_SP_ABI,
+    ngx_string("question"),
+    100,
+    ngx_http_sp_llm_question_end
 };
 
 
@@ -499,6 +541,9 @@ ngx_http_sp_llm_preconfiguration(ngx_conf_t *cf)
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_check_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_persona_step) != NGX_OK
         || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_locale_step) != NGX_OK
+        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_history_step) != NGX_OK
+        || ngx_http_sp_add_step(cf, &ngx_http_sp_llm_question_step) != NGX_OK
+        || ngx_http_sp_add_end(cf, &ngx_http_sp_llm_question_hook) != NGX_OK
         || ngx_http_sp_add_end(cf, &ngx_http_sp_llm_end_hook) != NGX_OK)
     {
         return NGX_ERROR;
@@ -525,6 +570,7 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
      *
      *     llcf->model = NULL;
      *     llcf->kind = 0;
+     *     llcf->chat_id = NULL;
      */
 
     llcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_llm_loc_conf_t));
@@ -541,6 +587,8 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     llcf->keepalive = NGX_CONF_UNSET_MSEC;
     llcf->idempotency = NGX_CONF_UNSET_PTR;
     llcf->cache = NGX_CONF_UNSET_PTR;
+    llcf->chats = NGX_CONF_UNSET_PTR;
+    llcf->chat_timeout = NGX_CONF_UNSET_MSEC;
     llcf->characters = NGX_CONF_UNSET_PTR;
     llcf->character_timeout = NGX_CONF_UNSET_MSEC;
     llcf->character_cache = NGX_CONF_UNSET_MSEC;
@@ -569,6 +617,15 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
     ngx_conf_merge_ptr_value(conf->idempotency, prev->idempotency, NULL);
     ngx_conf_merge_ptr_value(conf->cache, prev->cache, NULL);
+    ngx_conf_merge_ptr_value(conf->chats, prev->chats, NULL);
+    ngx_conf_merge_msec_value(conf->chat_timeout, prev->chat_timeout, 200);
+
+    if (conf->chat_id != NULL && conf->chats == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"llm_chat\" needs \"llm_chats\" with a server");
+        return NGX_CONF_ERROR;
+    }
+
     ngx_conf_merge_ptr_value(conf->characters, prev->characters, NULL);
     ngx_conf_merge_msec_value(conf->character_timeout,
                               prev->character_timeout, 1000);

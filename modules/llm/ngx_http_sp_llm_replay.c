@@ -21,8 +21,6 @@ static ngx_int_t ngx_http_sp_llm_replay_begin(ngx_http_sp_llm_ctx_t *ctx,
     const ngx_http_sp_llm_store_t *store);
 static ngx_int_t ngx_http_sp_llm_replay_next(
     ngx_http_sp_llm_flight_t *flight);
-static ngx_int_t ngx_http_sp_llm_replay_key(ngx_http_request_t *r,
-    ngx_str_t *key);
 static ngx_int_t ngx_http_sp_llm_replay_names(
     ngx_http_sp_llm_flight_t *flight, const ngx_str_t *key);
 static ngx_int_t ngx_http_sp_llm_replay_enter(
@@ -171,7 +169,7 @@ ngx_http_sp_llm_replay_begin(ngx_http_sp_llm_ctx_t *ctx,
 
 /* draft-ietf-httpapi-idempotency-key-header; the value is opaque here */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_sp_llm_replay_key(ngx_http_request_t *r, ngx_str_t *key)
 {
     size_t            i;
@@ -245,6 +243,12 @@ ngx_http_sp_llm_replay_names(ngx_http_sp_llm_flight_t *flight,
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    /* the history of a chat goes on: what was asked is the same */
+
+    if (flight->ctx->history.text.len != 0) {
+        body = flight->ctx->history.text;
     }
 
     ngx_http_sp_llm_hash_begin(&whose);

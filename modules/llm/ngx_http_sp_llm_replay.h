@@ -92,6 +92,10 @@ typedef struct {
     ngx_uint_t                       ok;
 } ngx_http_sp_llm_hash_t;
 
+/* ngx_http_sp_llm_replay.c */
+
+/* the key of the request; NGX_DECLINED: it has none; or a status */
+ngx_int_t ngx_http_sp_llm_replay_key(ngx_http_request_t *r, ngx_str_t *key);
 
 /* ngx_http_sp_llm_replay_flight.c */
 

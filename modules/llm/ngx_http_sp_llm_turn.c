@@ -68,6 +68,8 @@ ngx_http_sp_llm_turn(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx,
 }
 
 
+/* what was said, to whom, and where */
+
 void
 ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
     const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn)
@@ -82,6 +84,11 @@ ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
     if (chat->chat_id != NULL) {
         turn->chat_id.data = (u_char *) chat->chat_id;
         turn->chat_id.len = ngx_strlen(chat->chat_id);
+    }
+
+    if (chat->parent_id != NULL) {
+        turn->parent_id.data = (u_char *) chat->parent_id;
+        turn->parent_id.len = ngx_strlen(chat->parent_id);
     }
 
     if (chat->last_user < chat->nmessages) {

@@ -236,6 +236,17 @@ ngx_sp_spool_append(ngx_sp_sink_t *sink, const ngx_str_t *line)
 }
 
 
+void
+ngx_sp_spool_flush(ngx_sp_sink_t *sink)
+{
+    /* as if the batch were full: at once, or behind the one in flight */
+
+    sink->fresh = ngx_max(sink->fresh, sink->conf->batch_max);
+
+    ngx_sp_sink_wake(sink);
+}
+
+
 ngx_int_t
 ngx_sp_spool_offer(ngx_sp_sink_t *sink, const ngx_str_t *line)
 {

@@ -71,5 +71,8 @@ ngx_int_t ngx_sp_spool_append(ngx_sp_sink_t *sink, const ngx_str_t *line);
  */
 ngx_int_t ngx_sp_spool_offer(ngx_sp_sink_t *sink, const ngx_str_t *line);
 
+/* what was accepted does not wait for other lines of its batch */
+void ngx_sp_spool_flush(ngx_sp_sink_t *sink);
+
 
 #endif /* _NGX_SP_SPOOL_H_INCLUDED_ */

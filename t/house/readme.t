@@ -20,6 +20,8 @@ plan skip_all => 'runs with the release modules'
 # what each section of the tour has to print
 my %expected = (
     'The tour' => qr/"chat\.completion\.chunk".*\ndata: \[DONE\].*X-Memory: used=[1-9].*Rex/s,
+    'Let the gateway keep the chat'
+        => qr/\["assistant","complete"\]\n\["user",null\]\n3\n/,
     'Get moderated'                => qr/"code":"content_blocked"/,
     'Hit a quota'                  => qr/\d+ 429\n.*HTTP\/1\.1 429.*Retry-After: \d+.*"quota_exceeded"/s,
     'Sign in with a throwaway wallet' => qr/"wallet":"0x[0-9a-fA-F]{40}"/,

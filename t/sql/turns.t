@@ -90,8 +90,9 @@ $db->store(
 ($row) = $t->sql('select title, last_seq from chat.chat where id = ?', $chat);
 is_deeply($row, ['What a day', 4], 'title and messages of a new chat');
 
-is(scalar $t->sql('select partial from chat.message where chat_id = ?
-                   order by seq desc limit 1', $chat), 1, 'partial is marked');
+is(scalar $t->sql('select finish from chat.message where chat_id = ?
+                   order by seq desc limit 1', $chat), 'partial',
+   'partial is marked');
 
 is(scalar $t->sql('select count(*) from gateway.ledger'), 6,
    'every turn is in the ledger');
@@ -122,10 +123,10 @@ is(messages() - $before, 4, 'nothing twice');
 is_deeply([ map { $_->[0] } $t->sql(
     'select split_part(error, \':\', 1) from gateway.ledger
       where error is not null and user_id is not null order by 1') ],
-    [qw(22023 22P02 22P02 23503 23514 42501)], 'each with its reason');
+    [qw(22P02 22P02 23503 23514 PT404 PT409)], 'each with its reason');
 
 is(scalar $t->sql('select completion_tokens from gateway.ledger
-                    where error like \'42501%\''), 5,
+                    where error like \'PT404%\''), 5,
    'another user\'s chat: refused, its tokens are accounted');
 
 eval { $db->gateway('select gateway.store_turns(\'{}\')') };

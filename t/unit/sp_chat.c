@@ -77,6 +77,13 @@ static const case_t  cases[] = {
     { "{\"metadata\":{\"chat_id\":\"0f3a1c44x9d1e-4c55-8f0a-00000000c0de\"},"
       "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
       "chat_id_invalid" },
+    { "{\"metadata\":{\"parent_id\":\"" UUID "\"}," HI, NULL },
+    { "{\"metadata\":{\"parent_id\":\"root\"}," HI, NULL },
+    { "{\"metadata\":{\"parent_id\":\"Root\"}," HI, "parent_id_invalid" },
+    { "{\"metadata\":{\"parent_id\":\"root\\u0000\"}," HI,
+      "parent_id_invalid" },
+    { "{\"metadata\":{\"parent_id\":\"\"}," HI, "parent_id_invalid" },
+    { "{\"metadata\":{\"parent_id\":0}," HI, "parent_id_invalid" },
     { "{\"metadata\":{\"memory\":\"maybe\"},\"messages\":[{\"role\":\"user\","
       "\"content\":\"a\"}]}", "memory_invalid" },
     { "{\"model\":\"a\\u0000b\"," HI, "model_invalid" },
@@ -286,6 +293,7 @@ static void test_edits(void)
 
     test_edit("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}],"
               "\"metadata\":{\"chat\\u005fid\":\"" UUID "\","
+              "\"parent_id\":\"root\","
               "\"mine\":\"1\"}}", &edit,
               "{\"model\":\"m\",\"messages\":[{\"role\":\"user\","
               "\"content\":\"a\"}],\"metadata\":{\"mine\":\"1\"}}");

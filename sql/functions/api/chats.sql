@@ -10,7 +10,8 @@ as $$
     select jsonb_build_object(
         'id', c.id, 'character_id', c.character_id,
         'title', c.title, 'is_default', c.is_default,
-        'messages', c.last_seq, 'last_message_at', c.last_message_at,
+        'messages', c.last_seq, 'leaf_id', c.leaf_id,
+        'last_message_at', c.last_message_at,
         'created_at', c.created_at, 'updated_at', c.updated_at)
 $$;
 
@@ -101,12 +102,26 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    c  chat.chat := api.one_chat(api.path_id(ids, 1));
+    c     chat.chat := api.one_chat(api.path_id(ids, 1));
+    leaf  uuid := c.leaf_id;
 begin
-    perform api.only_fields(body, array['title']);
+    perform api.only_fields(body, array['title', 'leaf_id']);
+
+    if body ? 'leaf_id' then
+        leaf := api.uuid_value(body ->> 'leaf_id', 'leaf_id');
+
+        perform from chat.message as m
+          where m.id = leaf and m.chat_id = c.id and m.role = 'assistant';
+
+        if not found then
+            perform api.fail(422, 'invalid_field',
+                             '"leaf_id" must be a reply of this chat');
+        end if;
+    end if;
 
     update chat.chat as x
        set title = api.text_field(body, 'title', c.title, 0, 200),
+           leaf_id = leaf,
            updated_at = now()
      where x.id = c.id
     returning * into c;
@@ -130,6 +145,18 @@ end
 $$;
 
 
+create or replace function api.message_json(m chat.message) returns jsonb
+language sql stable
+set search_path = ''
+as $$
+    select jsonb_build_object(
+        'id', m.id, 'chat_id', m.chat_id, 'parent_id', m.parent_id,
+        'seq', m.seq, 'role', m.role, 'content', m.content,
+        'finish', m.finish, 'model', m.model, 'tokens', m.tokens,
+        'created_at', m.created_at)
+$$;
+
+
 -- Newest first.  seq is the place: the cursor is the number itself.
 
 create or replace function api.messages_list(ids text[], query jsonb,
@@ -145,6 +172,10 @@ declare
     items   jsonb[];
     next    bigint;
 begin
+    if query ? 'branch' then
+        return api.branch_list(c, query, at_most);
+    end if;
+
     if query ? 'cursor' and query ->> 'cursor' !~ '^[0-9]{1,18}$' then
         perform api.fail(400, 'invalid_cursor',
             '"cursor" is not one that a page returned');
@@ -152,12 +183,7 @@ begin
 
     before := coalesce((query ->> 'cursor')::bigint, c.last_seq + 1);
 
-    select array_agg(jsonb_build_object(
-               'id', m.id, 'chat_id', m.chat_id, 'seq', m.seq,
-               'role', m.role, 'content', m.content, 'partial', m.partial,
-               'model', m.model, 'tokens', m.tokens,
-               'created_at', m.created_at) order by m.seq desc),
-           min(m.seq)
+    select array_agg(api.message_json(m.*) order by m.seq desc), min(m.seq)
       into items, next
       from (select x.*
               from chat.message as x
@@ -171,11 +197,45 @@ end
 $$;
 
 
+-- One branch, from its last message up: "current", or the message that is
+-- named.  The cursor is the message that comes next.
+
+create or replace function api.branch_list(c chat.chat, query jsonb,
+    at_most int)
+returns api.reply
+language plpgsql
+set search_path = ''
+as $$
+declare
+    items  jsonb[];
+    last   uuid;
+begin
+    if query ->> 'branch' = 'current' then
+        last := c.leaf_id;
+    else
+        last := api.uuid_value(query ->> 'branch', 'branch');
+    end if;
+
+    if query ? 'cursor' then
+        last := api.uuid_value(query ->> 'cursor', 'cursor');
+    end if;
+
+    select array_agg(api.message_json(b.m) order by b.n),
+           (array_agg((b.m).parent_id order by b.n desc))[1]
+      into items, last
+      from chat.branch(c.id, last, at_most) as b;
+
+    return api.list_reply(coalesce(items, '{}'), last::text, at_most);
+end
+$$;
+
+
 grant execute on function api.chat_json(chat.chat),
     api.chats_list(text[], jsonb, jsonb), api.one_chat(uuid),
     api.chat_get(text[], jsonb, jsonb), api.chat_create(text[], jsonb, jsonb),
     api.chat_update(text[], jsonb, jsonb),
-    api.chat_delete(text[], jsonb, jsonb),
+    api.chat_delete(text[], jsonb, jsonb), api.message_json(chat.message),
+    api.branch_list(chat.chat, jsonb, int),
     api.messages_list(text[], jsonb, jsonb)
     to sallyport_user;
 
@@ -192,5 +252,5 @@ select api.add_route('PATCH', '/api/v1/chats/{id}', 'chat_update', '{}')
 select api.add_route('DELETE', '/api/v1/chats/{id}', 'chat_delete', '{}')
 \g /dev/null
 select api.add_route('GET', '/api/v1/chats/{id}/messages', 'messages_list',
-                     '{limit,cursor}')
+                     '{branch,limit,cursor}')
 \g /dev/null

@@ -91,12 +91,12 @@ end
 $$;
 
 
--- Stores a batch of turns and returns how many of its records are in the
--- ledger now.  Idempotent by id: a batch that was sent twice, or whose answer
--- was lost, is stored once.  A record that cannot be stored keeps a ledger
--- row with its error and does not block the others; what is the database's
--- own trouble (deadlock, shutdown, disk full) fails the batch, which is then
--- sent again.
+-- Stores a batch of turns, and of questions that could not be stored before
+-- their call, and returns how many of its records it has.  Idempotent by id:
+-- a batch that was sent twice, or whose answer was lost, is stored once.  A
+-- record that cannot be stored keeps a ledger row with its error and does not
+-- block the others; what is the database's own trouble (deadlock, shutdown,
+-- disk full) fails the batch, which is then sent again.
 
 create or replace function gateway.is_trouble(sqlstate text) returns boolean
 language sql immutable
@@ -129,7 +129,10 @@ begin
          order by t.value ->> 'id'
     loop
         begin
-            if gateway.store_ledger(turn) then
+            -- a question that waits for its turn is no account
+            if turn ->> 'kind' = 'question'
+               or gateway.store_ledger(turn)
+            then
                 fresh := fresh || turn;
             end if;
 
@@ -162,14 +165,19 @@ $$;
 
 -- The messages of a turn whose ledger row is written; that row stays, with
 -- the reason, when they cannot be stored (the chat is another user's, the
--- character is gone).
+-- character is gone).  A question has no row of its own: its turn's, which
+-- comes after it, tells the same.
 
 create or replace function gateway.store_messages(turn jsonb) returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-    perform chat.store_turn(turn);
+    if turn ->> 'kind' = 'question' then
+        perform chat.ask(turn);
+    else
+        perform chat.store_turn(turn);
+    end if;
 
 exception
     when others then
