@@ -259,6 +259,20 @@ stored($other, 4);
 is(messages($other)->[2], "and \nnow?", 'parts are kept as their text');
 
 
+# long data of a part, which elsewhere stays in the text of the body
+
+my $image = 'data:image/png;base64,' . 'iVBORw0KGgo=' x 20000;
+my $seen = chat();
+
+is(post($seen, { content => [ { type => 'text', text => 'look' },
+       { type => 'image_url', image_url => { url => $image } } ] })
+       ->{status}, 200, 'an image of 240 KB');
+is($p->last_request->{json}{messages}[-1]{content}[1]{image_url}{url}, $image,
+   'comes to the model as it is');
+stored($seen, 2);
+is(messages($seen)->[0], 'look', 'its text is kept');
+
+
 # -- a repeated request, another location
 
 my $keyed = chat();
