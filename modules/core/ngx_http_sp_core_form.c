@@ -24,7 +24,7 @@ struct ngx_http_sp_form_s {
 static ngx_int_t ngx_http_sp_form_late(ngx_http_request_t *r,
     ngx_http_sp_form_t *form);
 static ngx_int_t ngx_http_sp_form_create(ngx_http_request_t *r,
-    ngx_http_sp_body_ctx_t *body);
+    ngx_http_sp_form_t **out);
 static ngx_int_t ngx_http_sp_form_part(ngx_http_request_t *r,
     ngx_http_sp_form_t *form);
 static ngx_int_t ngx_http_sp_form_copy(ngx_http_request_t *r, ngx_str_t *dst,
@@ -43,6 +43,8 @@ static ngx_int_t ngx_http_sp_form_range(ngx_http_request_t *r,
     ngx_chain_t ***ll, off_t from, off_t to);
 static ngx_int_t ngx_http_sp_form_cut(ngx_http_request_t *r,
     ngx_chain_t ***ll, const ngx_buf_t *b, off_t from, off_t to);
+static ngx_uint_t ngx_http_sp_form_named(
+    const ngx_http_sp_form_field_t *field, const ngx_str_t *name);
 static ngx_int_t ngx_http_sp_form_add(ngx_http_request_t *r,
     ngx_http_sp_form_t *form, ngx_chain_t ***ll, const ngx_str_t *name,
     const ngx_str_t *value);
@@ -63,6 +65,7 @@ ngx_http_sp_form(ngx_http_request_t *r, ngx_http_sp_form_t **form)
 {
     ngx_int_t                rc;
     ngx_uint_t               late;
+    ngx_http_sp_form_t      *own;
     ngx_http_sp_core_ctx_t  *ctx;
     ngx_http_sp_body_ctx_t  *body;
 
@@ -73,19 +76,22 @@ ngx_http_sp_form(ngx_http_request_t *r, ngx_http_sp_form_t **form)
 
     body = &ctx->body;
 
-    if (body->form == NULL) {
+    own = body->form;
+
+    if (own == NULL) {
         late = (body->asked || (r != r->main && !ngx_http_sp_decides(r)));
 
-        rc = ngx_http_sp_form_create(r, body);
+        rc = ngx_http_sp_form_create(r, &own);
 
         if (rc != NGX_OK) {
             return rc;
         }
 
+        body->form = own;
         body->form_late = late ? 1 : 0;
     }
 
-    rc = body->form_late ? ngx_http_sp_form_late(r, body->form)
+    rc = body->form_late ? ngx_http_sp_form_late(r, own)
                          : ngx_http_sp_body_wait(r);
 
     if (rc == NGX_OK) {
@@ -96,15 +102,15 @@ ngx_http_sp_form(ngx_http_request_t *r, ngx_http_sp_form_t **form)
         return rc;
     }
 
-    *form = body->form;
+    *form = own;
 
-    if (body->form->error == NGX_OK
-        && sp_multipart_end(&body->form->parser) != SP_MULTIPART_OK)
+    if (own->error == NGX_OK
+        && sp_multipart_end(&own->parser) != SP_MULTIPART_OK)
     {
-        body->form->error = ngx_http_sp_form_invalid(r, body->form);
+        own->error = ngx_http_sp_form_invalid(r, own);
     }
 
-    return body->form->error;
+    return own->error;
 }
 
 
@@ -144,7 +150,7 @@ ngx_http_sp_form_late(ngx_http_request_t *r, ngx_http_sp_form_t *form)
 
 
 static ngx_int_t
-ngx_http_sp_form_create(ngx_http_request_t *r, ngx_http_sp_body_ctx_t *body)
+ngx_http_sp_form_create(ngx_http_request_t *r, ngx_http_sp_form_t **out)
 {
     ngx_int_t            rc;
     ngx_table_elt_t     *h;
@@ -176,7 +182,7 @@ ngx_http_sp_form_create(ngx_http_request_t *r, ngx_http_sp_body_ctx_t *body)
                               h != NULL ? h->value.len : 0))
     {
     case SP_MULTIPART_OK:
-        body->form = form;
+        *out = form;
         return NGX_OK;
 
     case SP_MULTIPART_TYPE:
@@ -445,40 +451,34 @@ ngx_http_sp_form_body(ngx_http_request_t *r, ngx_http_sp_form_t *form,
 {
     off_t                      from;
     ngx_int_t                  rc;
-    ngx_uint_t                 i, said;
+    ngx_uint_t                 i, named;
     const ngx_str_t           *text;
     ngx_chain_t               *cl, **ll, *out;
     ngx_http_sp_form_field_t  *field;
 
     ll = &out;
     rc = NGX_OK;
-    said = 0;
     from = (off_t) form->parser.first;
     field = form->fields.elts;
 
     for (i = 0; i < form->fields.nelts; i++) {
-        if (field[i].name.len == name->len
-            && ngx_memcmp(field[i].name.data, name->data, name->len) == 0)
-        {
-            said = 1;
+        if (ngx_http_sp_form_named(&field[i], name)) {
+            break;
         }
     }
 
-    if (!said) {
+    if (i == form->fields.nelts) {
         rc = ngx_http_sp_form_add(r, form, &ll, name, value);
     }
 
     for (i = 0; rc == NGX_OK && i < form->fields.nelts; i++) {
-        text = &field[i].value;
+        named = ngx_http_sp_form_named(&field[i], name);
 
-        if (field[i].name.len == name->len
-            && ngx_memcmp(field[i].name.data, name->data, name->len) == 0)
-        {
-            text = value;
-
-        } else if (!field[i].edited) {
+        if (!named && !field[i].edited) {
             continue;
         }
+
+        text = named ? value : &field[i].value;
 
         rc = ngx_http_sp_form_range(r, &ll, from, field[i].begin);
 
@@ -505,6 +505,15 @@ ngx_http_sp_form_body(ngx_http_request_t *r, ngx_http_sp_form_t *form,
     }
 
     return out;
+}
+
+
+static ngx_uint_t
+ngx_http_sp_form_named(const ngx_http_sp_form_field_t *field,
+    const ngx_str_t *name)
+{
+    return field->name.len == name->len
+           && ngx_memcmp(field->name.data, name->data, name->len) == 0;
 }
 
 

@@ -500,6 +500,11 @@ $res = raw($path, Sallyport::Form::encode(file($sound), [ stream => 'true' ]),
 like($res->{body}, qr/transcript\.text\.done.*\n\n\z/, 'a stream over HTTP/2');
 
 
+$res = raw($path, 'no form' x 20_000, { http2 => 'frames' });
+is("$res->{status} $res->{json}{error}{code}", '400 form_invalid',
+   'no form over HTTP/2');
+
+
 # -- 20 MB: no worker holds it
 
 sub peak {
@@ -564,6 +569,11 @@ for my $case ([ 'another dialect', 'llm_provider a { dialect anthropic;
                   model m kind=transcription; }
                   server { location / { llm_translations m types=mp3,; } }',
                 qr/invalid list "mp3," in "types=", expected/ ],
+              [ 'filters of the answer', 'moderation_rules %%DIR%%/test.rules;
+                  llm_provider a { url http://127.0.0.1:1;
+                  model m kind=transcription; } server { location / {
+                  llm_transcriptions m; moderation output; } }',
+                qr/"moderation output" in/ ],
               [ 'a parameter', 'llm_provider a { url http://127.0.0.1:1;
                   model m kind=transcription; }
                   server { location / { llm_transcriptions m x=1; } }',
