@@ -118,7 +118,7 @@ ngx_http_sp_llm_cache_secret(ngx_conf_t *cf, ngx_http_sp_llm_store_t *store,
     part.data = text;
     part.len = len;
 
-    rc = ngx_http_sp_llm_hash_parts(&part, 1, store->secret);
+    rc = ngx_http_sp_llm_replay_hash(&part, 1, store->secret);
 
     OPENSSL_cleanse(text, sizeof(text));
 

@@ -246,8 +246,8 @@ ngx_http_sp_llm_replay_names(ngx_http_sp_llm_flight_t *flight,
     asked[1].data = (u_char *) flight->ctx->check.dialect->name;
     asked[1].len = ngx_strlen(flight->ctx->check.dialect->name);
 
-    if (ngx_http_sp_llm_hash_parts(whose, 2, hash) != NGX_OK
-        || ngx_http_sp_llm_hash_parts(asked, 3, flight->marker.fingerprint)
+    if (ngx_http_sp_llm_replay_hash(whose, 2, hash) != NGX_OK
+        || ngx_http_sp_llm_replay_hash(asked, 3, flight->marker.fingerprint)
            != NGX_OK
         || RAND_bytes(flight->marker.owner, SP_REPLAY_OWNER) != 1)
     {

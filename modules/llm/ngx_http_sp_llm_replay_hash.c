@@ -71,7 +71,7 @@ ngx_http_sp_llm_hash_end(ngx_http_sp_llm_hash_t *hash, u_char *out)
 
 
 ngx_int_t
-ngx_http_sp_llm_hash_parts(const ngx_str_t *parts, ngx_uint_t n, u_char *out)
+ngx_http_sp_llm_replay_hash(const ngx_str_t *parts, ngx_uint_t n, u_char *out)
 {
     ngx_uint_t              i;
     ngx_http_sp_llm_hash_t  hash;
