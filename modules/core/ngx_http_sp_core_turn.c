@@ -25,6 +25,8 @@ static ngx_int_t ngx_http_sp_turn_append(ngx_http_sp_core_main_conf_t *mcf,
     ngx_pool_t *pool, const ngx_http_sp_turn_t *turn);
 static ngx_int_t ngx_http_sp_turn_line(ngx_pool_t *pool,
     const ngx_http_sp_turn_t *turn, ngx_str_t *line);
+static u_char *ngx_http_sp_turn_texts(ngx_pool_t *pool,
+    const ngx_http_sp_turn_text_t *texts, ngx_str_t *line);
 static size_t ngx_http_sp_turn_print(u_char *p,
     const ngx_http_sp_turn_text_t *text);
 
@@ -296,7 +298,6 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
 {
     u_char      *p;
     ngx_str_t    id;
-    ngx_uint_t   i;
     ngx_time_t  *tp;
 
     static const char  *kinds[] = {
@@ -328,20 +329,9 @@ ngx_http_sp_turn_line(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
     line->len = NGX_HTTP_SP_TURN_FIXED + turn->receipt.len
                 + ngx_http_sp_attempts_size(turn->attempts);
 
-    for (i = 0; texts[i].name != NULL; i++) {
-        line->len += ngx_http_sp_turn_print(NULL, &texts[i]);
-    }
-
-    p = ngx_pnalloc(pool, line->len);
+    p = ngx_http_sp_turn_texts(pool, texts, line);
     if (p == NULL) {
         return NGX_ERROR;
-    }
-
-    line->data = p;
-    *p++ = '{';
-
-    for (i = 0; texts[i].name != NULL; i++) {
-        p += ngx_http_sp_turn_print(p, &texts[i]);
     }
 
     tp = ngx_timeofday();
@@ -380,7 +370,6 @@ ngx_http_sp_turn_question(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
 {
     u_char      *p;
     ngx_str_t    id;
-    ngx_uint_t   i;
     ngx_time_t  *tp;
 
     ngx_http_sp_turn_text_t  texts[] = {
@@ -400,20 +389,9 @@ ngx_http_sp_turn_question(ngx_pool_t *pool, const ngx_http_sp_turn_t *turn,
     line->len = sizeof("{\"kind\":\"question\",\"at\":.000}\n")
                 + NGX_TIME_T_LEN;
 
-    for (i = 0; texts[i].name != NULL; i++) {
-        line->len += ngx_http_sp_turn_print(NULL, &texts[i]);
-    }
-
-    p = ngx_pnalloc(pool, line->len);
+    p = ngx_http_sp_turn_texts(pool, texts, line);
     if (p == NULL) {
         return NGX_ERROR;
-    }
-
-    line->data = p;
-    *p++ = '{';
-
-    for (i = 0; texts[i].name != NULL; i++) {
-        p += ngx_http_sp_turn_print(p, &texts[i]);
     }
 
     tp = ngx_timeofday();
@@ -446,6 +424,38 @@ ngx_http_sp_conf_turns(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_sp_core_module);
 
     return mcf->turns != NULL;
+}
+
+
+/*
+ * Memory for them beside the line->len bytes that the caller wants, and the
+ * first of the record in it: where it goes on, or NULL.
+ */
+
+static u_char *
+ngx_http_sp_turn_texts(ngx_pool_t *pool,
+    const ngx_http_sp_turn_text_t *texts, ngx_str_t *line)
+{
+    u_char      *p;
+    ngx_uint_t   i;
+
+    for (i = 0; texts[i].name != NULL; i++) {
+        line->len += ngx_http_sp_turn_print(NULL, &texts[i]);
+    }
+
+    p = ngx_pnalloc(pool, line->len);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    line->data = p;
+    *p++ = '{';
+
+    for (i = 0; texts[i].name != NULL; i++) {
+        p += ngx_http_sp_turn_print(p, &texts[i]);
+    }
+
+    return p;
 }
 
 

@@ -53,8 +53,8 @@ typedef enum {
 } ngx_http_sp_llm_cache_e;
 
 
+typedef struct ngx_http_sp_llm_cache_s  ngx_http_sp_llm_cache_t;
 typedef struct ngx_http_sp_llm_flight_s  ngx_http_sp_llm_flight_t;
-typedef struct ngx_http_sp_llm_cache_s   ngx_http_sp_llm_cache_t;
 typedef struct ngx_http_sp_llm_limit_s  ngx_http_sp_llm_limit_t;
 typedef struct ngx_http_sp_llm_locale_s  ngx_http_sp_llm_locale_t;
 
@@ -99,10 +99,10 @@ typedef struct {
     ngx_http_sp_llm_limit_t      *context;      /* NULL: the target's */
     size_t                        event_size;
     size_t                        answer_size;
+    ngx_http_sp_llm_store_t      *cache;        /* NULL: off */
     ngx_http_sp_llm_signer_t     *signer;       /* NULL: no receipts */
     ngx_msec_t                    keepalive;    /* 0: off */
     ngx_http_sp_llm_store_t      *idempotency;  /* NULL: off */
-    ngx_http_sp_llm_store_t      *cache;        /* NULL: off */
     ngx_uint_t                    translations; /* not transcriptions */
 
     ngx_sp_pg_t                  *chats;        /* NULL: off */
@@ -611,13 +611,10 @@ ngx_int_t ngx_http_sp_llm_bad_answer(ngx_http_request_t *r,
 ngx_int_t ngx_http_sp_llm_init_filter(ngx_conf_t *cf);
 
 /* ngx_http_sp_llm_turn.c */
-
-/* whose turn of which chat it is, and what the user says in it */
-void ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
-    const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn);
-
 ngx_int_t ngx_http_sp_llm_turn(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx, size_t prompt_tokens);
+void ngx_http_sp_llm_turn_chat(ngx_http_request_t *r,
+    const sp_chat_request_t *chat, ngx_http_sp_turn_t *turn);
 void ngx_http_sp_llm_note(ngx_http_sp_llm_ctx_t *ctx,
     const sp_event_t *event);
 ngx_int_t ngx_http_sp_llm_note_delta(ngx_http_sp_llm_ctx_t *ctx,

@@ -106,11 +106,10 @@ static ngx_int_t
 ngx_http_sp_llm_cache_secret(ngx_conf_t *cf, ngx_http_sp_llm_store_t *store,
     ngx_str_t *path)
 {
-    size_t                  len;
-    u_char                  text[NGX_HTTP_SP_LLM_SECRET_MAX];
-    ngx_int_t               rc;
-    ngx_str_t               part;
-    ngx_http_sp_llm_hash_t  hash;
+    size_t     len;
+    u_char     text[NGX_HTTP_SP_LLM_SECRET_MAX];
+    ngx_int_t  rc;
+    ngx_str_t  part;
 
     if (ngx_sp_secret_read(cf, path, text, sizeof(text), &len) != NGX_OK) {
         return NGX_ERROR;
@@ -119,9 +118,7 @@ ngx_http_sp_llm_cache_secret(ngx_conf_t *cf, ngx_http_sp_llm_store_t *store,
     part.data = text;
     part.len = len;
 
-    ngx_http_sp_llm_hash_begin(&hash);
-    ngx_http_sp_llm_hash_add(&hash, &part);
-    rc = ngx_http_sp_llm_hash_end(&hash, store->secret);
+    rc = ngx_http_sp_llm_replay_hash(&part, 1, store->secret);
 
     OPENSSL_cleanse(text, sizeof(text));
 

@@ -146,6 +146,13 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       0,
       NULL },
 
+    { ngx_string("llm_cache"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_sp_llm_cache_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("llm_keepalive"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_sp_llm_keepalive_directive,
@@ -157,13 +164,6 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
                         |NGX_CONF_TAKE1234,
       ngx_http_sp_llm_idempotency_conf,
-      NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
-
-    { ngx_string("llm_cache"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_http_sp_llm_cache_conf,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -583,10 +583,10 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
     llcf->context = NGX_CONF_UNSET_PTR;
     llcf->event_size = NGX_CONF_UNSET_SIZE;
     llcf->answer_size = NGX_CONF_UNSET_SIZE;
+    llcf->cache = NGX_CONF_UNSET_PTR;
     llcf->signer = NGX_CONF_UNSET_PTR;
     llcf->keepalive = NGX_CONF_UNSET_MSEC;
     llcf->idempotency = NGX_CONF_UNSET_PTR;
-    llcf->cache = NGX_CONF_UNSET_PTR;
     llcf->chats = NGX_CONF_UNSET_PTR;
     llcf->chat_timeout = NGX_CONF_UNSET_MSEC;
     llcf->characters = NGX_CONF_UNSET_PTR;
@@ -613,10 +613,10 @@ ngx_http_sp_llm_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->context, prev->context, NULL);
     ngx_conf_merge_size_value(conf->event_size, prev->event_size, 1048576);
     ngx_conf_merge_size_value(conf->answer_size, prev->answer_size, 262144);
+    ngx_conf_merge_ptr_value(conf->cache, prev->cache, NULL);
     ngx_conf_merge_ptr_value(conf->signer, prev->signer, NULL);
     ngx_conf_merge_msec_value(conf->keepalive, prev->keepalive, 15000);
     ngx_conf_merge_ptr_value(conf->idempotency, prev->idempotency, NULL);
-    ngx_conf_merge_ptr_value(conf->cache, prev->cache, NULL);
     ngx_conf_merge_ptr_value(conf->chats, prev->chats, NULL);
     ngx_conf_merge_msec_value(conf->chat_timeout, prev->chat_timeout, 200);
 

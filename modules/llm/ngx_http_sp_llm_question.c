@@ -243,11 +243,10 @@ ngx_http_sp_llm_question_ask(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_sp_llm_question_key(ngx_http_request_t *r, ngx_http_sp_turn_t *turn)
 {
-    u_char                  *p, hash[NGX_HTTP_SP_LLM_HASH];
-    ngx_int_t                rc;
-    ngx_str_t                parts[6];
-    ngx_uint_t               i;
-    ngx_http_sp_llm_hash_t   name;
+    u_char     *p, hash[NGX_HTTP_SP_LLM_HASH];
+    ngx_int_t   rc;
+    ngx_str_t   parts[6];
+    ngx_uint_t  i;
 
     rc = ngx_http_sp_llm_replay_key(r, &parts[0]);
 
@@ -263,13 +262,7 @@ ngx_http_sp_llm_question_key(ngx_http_request_t *r, ngx_http_sp_turn_t *turn)
 
     p = ngx_pnalloc(r->pool, 36);
 
-    ngx_http_sp_llm_hash_begin(&name);
-
-    for (i = 0; i < 6; i++) {
-        ngx_http_sp_llm_hash_add(&name, &parts[i]);
-    }
-
-    if (ngx_http_sp_llm_hash_end(&name, hash) != NGX_OK || p == NULL) {
+    if (p == NULL || ngx_http_sp_llm_replay_hash(parts, 6, hash) != NGX_OK) {
         return NGX_ERROR;
     }
 

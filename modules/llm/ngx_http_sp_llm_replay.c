@@ -214,11 +214,10 @@ static ngx_int_t
 ngx_http_sp_llm_replay_names(ngx_http_sp_llm_flight_t *flight,
     const ngx_str_t *key)
 {
-    u_char                        *p, name[NGX_HTTP_SP_LLM_HASH];
+    u_char                        *p, hash[NGX_HTTP_SP_LLM_HASH];
     ngx_int_t                      rc;
-    ngx_str_t                      body;
+    ngx_str_t                      asked[3], whose[2];
     ngx_http_request_t            *r;
-    ngx_http_sp_llm_hash_t         asked, whose;
     const ngx_http_sp_identity_t  *identity;
 
     r = flight->ctx->request;
@@ -239,7 +238,7 @@ ngx_http_sp_llm_replay_names(ngx_http_sp_llm_flight_t *flight,
                                  "an \"Idempotency-Key\": leave it out");
     }
 
-    rc = ngx_http_sp_body(r, &body);
+    rc = ngx_http_sp_body(r, &asked[2]);
 
     if (rc != NGX_OK) {
         return rc;
@@ -248,31 +247,26 @@ ngx_http_sp_llm_replay_names(ngx_http_sp_llm_flight_t *flight,
     /* the history of a chat goes on: what was asked is the same */
 
     if (flight->ctx->history.text.len != 0) {
-        body = flight->ctx->history.text;
+        asked[2] = flight->ctx->history.text;
     }
 
-    ngx_http_sp_llm_hash_begin(&whose);
-    ngx_http_sp_llm_hash_add(&whose, &identity->sub);
-    ngx_http_sp_llm_hash_add(&whose, key);
+    whose[0] = identity->sub;
+    whose[1] = *key;
 
-    ngx_http_sp_llm_hash_begin(&asked);
-    ngx_http_sp_llm_hash_add(&asked, &r->unparsed_uri);
-    ngx_http_sp_llm_hash_word(&asked, flight->ctx->check.dialect->name);
-    ngx_http_sp_llm_hash_add(&asked, &body);
+    asked[0] = r->unparsed_uri;
+    asked[1].data = (u_char *) flight->ctx->check.dialect->name;
+    asked[1].len = ngx_strlen(flight->ctx->check.dialect->name);
 
-    /* both, since each gives its memory back */
-
-    rc = ngx_http_sp_llm_hash_end(&whose, name);
-
-    if (ngx_http_sp_llm_hash_end(&asked, flight->marker.fingerprint) != NGX_OK
-        || rc != NGX_OK
+    if (ngx_http_sp_llm_replay_hash(whose, 2, hash) != NGX_OK
+        || ngx_http_sp_llm_replay_hash(asked, 3, flight->marker.fingerprint)
+           != NGX_OK
         || RAND_bytes(flight->marker.owner, SP_REPLAY_OWNER) != 1)
     {
         return NGX_ERROR;
     }
 
     p = ngx_cpymem(flight->name, "idempotency:", sizeof("idempotency:") - 1);
-    (void) ngx_hex_dump(p, name, sizeof(name));
+    (void) ngx_hex_dump(p, hash, sizeof(hash));
 
     flight->sn.str.data = flight->name;
     flight->sn.str.len = NGX_HTTP_SP_LLM_NAME;

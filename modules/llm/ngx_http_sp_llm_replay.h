@@ -138,6 +138,8 @@ void ngx_http_sp_llm_hash_number(ngx_http_sp_llm_hash_t *hash,
     uint64_t number);
 ngx_int_t ngx_http_sp_llm_hash_end(ngx_http_sp_llm_hash_t *hash,
     u_char *out);
+ngx_int_t ngx_http_sp_llm_replay_hash(const ngx_str_t *parts, ngx_uint_t n,
+    u_char *out);
 
 /* ngx_http_sp_llm_cache.c */
 void ngx_http_sp_llm_cache_keep(ngx_http_sp_llm_ctx_t *ctx);

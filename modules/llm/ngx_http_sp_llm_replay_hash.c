@@ -68,3 +68,19 @@ ngx_http_sp_llm_hash_end(ngx_http_sp_llm_hash_t *hash, u_char *out)
 
     return hash->ok ? NGX_OK : NGX_ERROR;
 }
+
+
+ngx_int_t
+ngx_http_sp_llm_replay_hash(const ngx_str_t *parts, ngx_uint_t n, u_char *out)
+{
+    ngx_uint_t              i;
+    ngx_http_sp_llm_hash_t  hash;
+
+    ngx_http_sp_llm_hash_begin(&hash);
+
+    for (i = 0; i < n; i++) {
+        ngx_http_sp_llm_hash_add(&hash, &parts[i]);
+    }
+
+    return ngx_http_sp_llm_hash_end(&hash, out);
+}

@@ -16,11 +16,11 @@
 /* of what was said, but is not at hand as a text */
 #define ngx_http_sp_llm_tokens(len)  (((len) + 3) / 4)
 
-static ngx_uint_t ngx_http_sp_llm_paused(const sp_slice_t *reason);
 static ngx_int_t ngx_http_sp_llm_note_finish(ngx_http_sp_llm_ctx_t *ctx,
     const sp_delta_t *delta);
 static ngx_int_t ngx_http_sp_llm_add_text(ngx_http_sp_llm_ctx_t *ctx,
     const char *text, size_t len);
+static ngx_uint_t ngx_http_sp_llm_paused(const sp_slice_t *reason);
 static void ngx_http_sp_llm_end_attempt(ngx_http_sp_llm_ctx_t *ctx,
     ngx_http_sp_finish_e finish, ngx_uint_t status);
 static void ngx_http_sp_llm_estimate(ngx_http_sp_llm_ctx_t *ctx);
