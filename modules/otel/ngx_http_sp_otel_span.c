@@ -198,6 +198,13 @@ ngx_http_sp_otel_usage(ngx_http_sp_otel_spans_t *spans,
     ngx_http_sp_otel_number(spans, "gen_ai.usage.reasoning.output_tokens",
                             turn->reasoning_tokens);
 
+    if (turn->estimated_prompt_tokens >= 0
+        || turn->estimated_completion_tokens >= 0)
+    {
+        ngx_http_sp_otel_add(spans, "sallyport.usage.estimated",
+                             SP_OTLP_BOOLEAN)->n = 1;
+    }
+
     if (turn->finish_reason.len != 0) {
         attr = ngx_http_sp_otel_add(spans, "gen_ai.response.finish_reasons",
                                     SP_OTLP_STRINGS);

@@ -246,6 +246,8 @@ $stream->close;
 ($server, $client) = spans(2);
 is(attrs($server)->{'error.type'}, 'caller_disconnected', 'the client left');
 is(attrs($server)->{'sallyport.outcome'}, 'partial', '... in the middle');
+ok(attrs($server)->{'sallyport.usage.estimated'}, '... tokens are estimated');
+cmp_ok(attrs($server)->{'gen_ai.usage.output_tokens'}, '>', 0, '... some');
 is(attrs($client)->{'error.type'}, 'client_closed', '... of this try');
 
 
