@@ -148,8 +148,8 @@ ngx_http_sp_otel_request(ngx_http_sp_otel_spans_t *spans,
 
         if (turn->first_byte != 0) {
             ngx_http_sp_otel_add(spans, "gen_ai.response.time_to_first_chunk",
-                                 SP_OTLP_SECONDS)->n =
-                                            (int64_t) turn->first_byte * 1000;
+                                 SP_OTLP_DECIMAL)->n =
+                                         (int64_t) turn->first_byte * 1000000;
         }
     }
 
@@ -203,6 +203,12 @@ ngx_http_sp_otel_usage(ngx_http_sp_otel_spans_t *spans,
     {
         ngx_http_sp_otel_add(spans, "sallyport.usage.estimated",
                              SP_OTLP_BOOLEAN)->n = 1;
+    }
+
+    if (turn->cost >= 0) {
+        ngx_http_sp_otel_add(spans, "sallyport.cost", SP_OTLP_DECIMAL)->n =
+                                                                  turn->cost;
+        ngx_http_sp_otel_string(spans, "sallyport.currency", &turn->currency);
     }
 
     if (turn->finish_reason.len != 0) {
