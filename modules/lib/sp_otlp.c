@@ -24,7 +24,7 @@ static void sp_otlp_attrs(sp_out_t *out, const sp_otlp_attr_t *attrs,
     size_t n);
 static void sp_otlp_value(sp_out_t *out, const sp_otlp_attr_t *attr);
 static void sp_otlp_text(sp_out_t *out, const char *text, size_t len);
-static void sp_otlp_seconds(sp_out_t *out, int64_t usec);
+static void sp_otlp_decimal(sp_out_t *out, int64_t billionths);
 
 
 void
@@ -126,9 +126,9 @@ sp_otlp_value(sp_out_t *out, const sp_otlp_attr_t *attr)
         sp_out_put(out, "\"", 1);
         return;
 
-    case SP_OTLP_SECONDS:
+    case SP_OTLP_DECIMAL:
         sp_out_str(out, "\"doubleValue\":");
-        sp_otlp_seconds(out, attr->n);
+        sp_otlp_decimal(out, attr->n);
         return;
 
     case SP_OTLP_BOOLEAN:
@@ -160,18 +160,18 @@ sp_otlp_text(sp_out_t *out, const char *text, size_t len)
 /* never negative */
 
 static void
-sp_otlp_seconds(sp_out_t *out, int64_t usec)
+sp_otlp_decimal(sp_out_t *out, int64_t billionths)
 {
     int      i;
-    char     digits[7];
+    char     digits[10];
     int64_t  n;
 
-    sp_out_integer(out, usec / 1000000);
+    sp_out_integer(out, billionths / 1000000000);
 
-    n = usec % 1000000;
+    n = billionths % 1000000000;
     digits[0] = '.';
 
-    for (i = 6; i > 0; i--) {
+    for (i = 9; i > 0; i--) {
         digits[i] = (char) ('0' + n % 10);
         n /= 10;
     }

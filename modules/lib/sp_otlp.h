@@ -28,7 +28,7 @@ typedef enum {
     SP_OTLP_STRING = 0,
     SP_OTLP_STRINGS,           /* an array of this one */
     SP_OTLP_INTEGER,
-    SP_OTLP_SECONDS,           /* a double; "n" is microseconds */
+    SP_OTLP_DECIMAL,           /* a double; "n" is billionths */
     SP_OTLP_BOOLEAN
 } sp_otlp_type_e;
 

@@ -148,8 +148,8 @@ ngx_http_sp_otel_request(ngx_http_sp_otel_spans_t *spans,
 
         if (turn->first_byte != 0) {
             ngx_http_sp_otel_add(spans, "gen_ai.response.time_to_first_chunk",
-                                 SP_OTLP_SECONDS)->n =
-                                            (int64_t) turn->first_byte * 1000;
+                                 SP_OTLP_DECIMAL)->n =
+                                         (int64_t) turn->first_byte * 1000000;
         }
     }
 
@@ -197,6 +197,19 @@ ngx_http_sp_otel_usage(ngx_http_sp_otel_spans_t *spans,
                             turn->cache_write_tokens);
     ngx_http_sp_otel_number(spans, "gen_ai.usage.reasoning.output_tokens",
                             turn->reasoning_tokens);
+
+    if (turn->estimated_prompt_tokens >= 0
+        || turn->estimated_completion_tokens >= 0)
+    {
+        ngx_http_sp_otel_add(spans, "sallyport.usage.estimated",
+                             SP_OTLP_BOOLEAN)->n = 1;
+    }
+
+    if (turn->cost >= 0) {
+        ngx_http_sp_otel_add(spans, "sallyport.cost", SP_OTLP_DECIMAL)->n =
+                                                                  turn->cost;
+        ngx_http_sp_otel_string(spans, "sallyport.currency", &turn->currency);
+    }
 
     if (turn->finish_reason.len != 0) {
         attr = ngx_http_sp_otel_add(spans, "gen_ai.response.finish_reasons",

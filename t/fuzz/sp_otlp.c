@@ -40,7 +40,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     attrs[0].text = (const char *) data;
     attrs[0].len = size;
     attrs[1].key = "number";
-    attrs[1].type = (size % 3) ? SP_OTLP_INTEGER : SP_OTLP_SECONDS;
+    attrs[1].type = (size % 3) ? SP_OTLP_INTEGER : SP_OTLP_DECIMAL;
     attrs[1].n = (size % 3) ? n : n & INT64_MAX;
 
     span.trace = "0af7651916cd43dd8448eb211c80319c";

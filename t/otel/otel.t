@@ -38,7 +38,7 @@ my ($t, $p) = Sallyport::Llm::gateway(
              llm_provider second {
                  dialect anthropic;
                  url http://127.0.0.1:%%PORT1%%;
-                 model fit as=two backup;
+                 model fit as=two backup price=3/15;
              }
              llm_provider away {
                  url http://127.0.0.1:%%PORT3%%/v1;
@@ -199,7 +199,9 @@ cmp_ok($server->{endTimeUnixNano} - $server->{startTimeUnixNano}, '>=', 50e6,
 # each try is a span
 
 $p->mood(lame => 'status code=500');
-is(chat('hi', model => 'two')->{status}, 200, 'another target has answered');
+$res = chat('hi', model => 'two');
+is($res->{status}, 200, 'another target has answered');
+$usage = $Sallyport::Llm::json->decode($res->{body})->{usage};
 
 my ($failed, $fine);
 ($server, $failed, $fine) = spans(3);
@@ -207,6 +209,11 @@ my ($failed, $fine);
 is($server->{name}, 'chat two', 'one request');
 is($server->{status}, undef, '... without an error');
 is(attrs($server)->{'gen_ai.provider.name'}, 'second', '... by its provider');
+is(sprintf('%.6f', attrs($server)->{'sallyport.cost'}),
+   sprintf('%.6f', (3 * $usage->{prompt_tokens}
+                    + 15 * $usage->{completion_tokens}) / 1e6),
+   '... at its price');
+is(attrs($server)->{'sallyport.currency'}, 'USD', '... in dollars');
 is($failed->{name}, 'POST first', 'the try that failed');
 is($failed->{status}{code}, 2, 'STATUS_CODE_ERROR');
 is(attrs($failed)->{'error.type'}, 'server_error', '... its class');
@@ -246,6 +253,8 @@ $stream->close;
 ($server, $client) = spans(2);
 is(attrs($server)->{'error.type'}, 'caller_disconnected', 'the client left');
 is(attrs($server)->{'sallyport.outcome'}, 'partial', '... in the middle');
+ok(attrs($server)->{'sallyport.usage.estimated'}, '... tokens are estimated');
+cmp_ok(attrs($server)->{'gen_ai.usage.output_tokens'}, '>', 0, '... some');
 is(attrs($client)->{'error.type'}, 'client_closed', '... of this try');
 
 
