@@ -93,6 +93,7 @@ typedef struct {
     ngx_array_t                  *types;        /* ngx_str_t, of files by the
                                                    ends of their names; NULL:
                                                    any */
+    ngx_http_sp_model_t          *counted;      /* of llm_count_tokens */
 
     ngx_uint_t                    system;
     ngx_uint_t                    message_limit;
@@ -479,6 +480,11 @@ void ngx_http_sp_llm_budget(ngx_http_sp_llm_ctx_t *ctx, sp_prompt_t *prompt);
 /* ngx_http_sp_llm_models.c */
 ngx_int_t ngx_http_sp_llm_models_init(ngx_conf_t *cf);
 ngx_int_t ngx_http_sp_llm_models_handler(ngx_http_request_t *r);
+
+/* ngx_http_sp_llm_count.c */
+char *ngx_http_sp_llm_count_conf(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_sp_llm_count_handler(ngx_http_request_t *r);
 
 /* ngx_http_sp_llm_header.c: those of the client that go on; or a status */
 ngx_int_t ngx_http_sp_llm_pass_headers(ngx_http_sp_llm_ctx_t *ctx);

@@ -90,6 +90,13 @@ static ngx_command_t  ngx_http_sp_llm_commands[] = {
       0,
       NULL },
 
+    { ngx_string("llm_count_tokens"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_sp_llm_count_conf,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("llm_translations"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
       ngx_http_sp_llm_form_directive,
@@ -571,6 +578,7 @@ ngx_http_sp_llm_create_loc_conf(ngx_conf_t *cf)
      *     llcf->model = NULL;
      *     llcf->kind = 0;
      *     llcf->chat_id = NULL;
+     *     llcf->counted = NULL;
      */
 
     llcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_llm_loc_conf_t));

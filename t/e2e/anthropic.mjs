@@ -37,6 +37,9 @@ for (const model of models) {
     `${model}: plain`, whole);
   ok(whole.stop_reason === "end_turn" && whole.usage.output_tokens > 0, `${model}: plain, how it ended`, whole);
 
+  const counted = await client.messages.countTokens({ model, messages: [{ role: "user", content: "How many tokens has this?" }], tools });
+  ok(counted.input_tokens > 20 && counted.input_tokens < 200, `${model}: tokens are counted`, counted);
+
   const stream = client.messages.stream(ask(model, "hi", { system: "be kind" }));
   let streamed = "";
   stream.on("text", (delta) => { streamed += delta; });

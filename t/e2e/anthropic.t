@@ -29,7 +29,9 @@ my ($t, $p) = Sallyport::Llm::gateway(read_timeout => '5s',
             read_timeout 5s; model real-claude as=claude; }',
     server => 'location = /v1/messages { error_format anthropic;
             auth_jwt "test" token=$messages_token;
-            llm_pass default dialect=anthropic; }',
+            llm_pass default dialect=anthropic; }
+        location = /v1/messages/count_tokens { error_format anthropic;
+            auth_jwt "test" token=$messages_token; llm_count_tokens default; }',
     prepare => sub {
         $_[0]->file('jwks.json', Sallyport::JWT::jwks($key), 0600) });
 
