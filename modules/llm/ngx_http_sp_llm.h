@@ -203,6 +203,7 @@ typedef struct {
     ngx_str_t                     parent_id;
     ngx_uint_t                    state;
     ngx_uint_t                    changes;      /* for whom */
+    ngx_uint_t                    tries;        /* that found no parent */
     const ngx_http_sp_llm_denial_t  *denial;    /* NULL: none */
     unsigned                      again:1;      /* regenerate */
 } ngx_http_sp_llm_history_t;

@@ -14,6 +14,9 @@
 #include "ngx_http_sp_llm.h"
 
 
+/* a reply that is on its way to PostgreSQL is asked for so often */
+#define NGX_HTTP_SP_LLM_TRIES    10
+
 /* bytes of text; what a model has room for is decided later */
 #define NGX_HTTP_SP_LLM_HISTORY  "131072"
 
@@ -34,6 +37,8 @@ static void ngx_http_sp_llm_history_done(ngx_sp_op_t *op);
 static ngx_int_t ngx_http_sp_llm_history_copy(ngx_http_sp_llm_ctx_t *ctx);
 static ngx_int_t ngx_http_sp_llm_history_loaded(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
+static ngx_uint_t ngx_http_sp_llm_history_retries(
+    ngx_http_sp_llm_history_t *history);
 static json_t *ngx_http_sp_llm_history_join(ngx_http_sp_llm_ctx_t *ctx);
 static json_t *ngx_http_sp_llm_history_metadata(
     const ngx_http_sp_llm_history_t *history);
@@ -332,6 +337,10 @@ ngx_http_sp_llm_history_loaded(ngx_http_request_t *r,
     history = &ctx->history;
     denial = history->denial;
 
+    if (denial != NULL && ngx_http_sp_llm_history_retries(history)) {
+        return ngx_http_sp_llm_history_load(r, ctx);
+    }
+
     if (denial != NULL) {
         (void) ngx_http_sp_error(r, denial->status, denial->code, "%s",
                                  denial->message);
@@ -372,6 +381,27 @@ ngx_http_sp_llm_history_loaded(ngx_http_request_t *r,
     history->state = NGX_HTTP_SP_LLM_READY;
 
     return ngx_http_sp_reset_json_body(r, made);
+}
+
+
+/*
+ * A client may name a reply, by the id in its header, before the turn is
+ * stored.  Ids of replies are UUIDs of version 8.
+ */
+
+static ngx_uint_t
+ngx_http_sp_llm_history_retries(ngx_http_sp_llm_history_t *history)
+{
+    const char  *parent;
+
+    parent = json_string_value(json_object_get(
+                  json_object_get(history->asked, "metadata"), "parent_id"));
+
+    return parent != NULL
+           && ngx_strlen(parent) == 36
+           && parent[14] == '8'
+           && ngx_strcmp(history->denial->code, "parent_not_found") == 0
+           && ++history->tries < NGX_HTTP_SP_LLM_TRIES;
 }
 
 

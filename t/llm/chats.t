@@ -216,6 +216,24 @@ post($chat, { content => 'zero', parent_id => 'root' });
 is_deeply(read_of(), [ user('zero') ], 'another beginning');
 stored($chat, 17);
 
+# as fast as it goes, by the ids of the answers: a reply may be on its way
+
+my $quick = chat();
+my ($parent, $lost) = (undef, 0);
+
+for (1 .. 30) {
+    my $res = post($quick, { content => "q$_", $parent
+                             ? (parent_id => $parent) : () });
+    $lost++ if $res->{status} != 200;
+    $parent = $res->{headers}{'x-reply-id'};
+}
+
+is($lost, 0, 'a reply is found as soon as its id is known');
+is(@{ read_of() }, 59, 'and all that was said before');
+is(post($quick, { content => 'x', parent_id =>
+       '10000000-0000-8000-8000-000000000009' })->{json}{error}{code},
+   'parent_not_found', 'one that never comes is not');
+
 my $failed = chat();
 is(post($failed, { content => 'fault status code=500' })->{status}, 502,
    'no answer');
