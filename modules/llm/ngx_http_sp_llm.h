@@ -204,6 +204,7 @@ typedef struct {
     ngx_uint_t                    state;
     ngx_uint_t                    changes;      /* for whom */
     ngx_uint_t                    tries;        /* that found no parent */
+    ngx_event_t                   timer;        /* until the next one */
     const ngx_http_sp_llm_denial_t  *denial;    /* NULL: none */
     unsigned                      again:1;      /* regenerate */
 } ngx_http_sp_llm_history_t;

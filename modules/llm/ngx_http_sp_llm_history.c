@@ -7,15 +7,17 @@
  * itself has been judged, and put in front of it.
  *
  *     NEW -> LOADING -> READY
- *                   \-> refused: no such chat or message, PostgreSQL is away
+ *               |   \-> refused: no such chat or message, PostgreSQL is away
+ *            WAITING: for a reply that is on its way
  */
 
 
 #include "ngx_http_sp_llm.h"
 
 
-/* a reply that is on its way to PostgreSQL is asked for so often */
-#define NGX_HTTP_SP_LLM_TRIES    10
+/* a reply on its way to PostgreSQL is looked for again, after 5, 10, .. ms */
+#define NGX_HTTP_SP_LLM_TRIES    7
+#define NGX_HTTP_SP_LLM_WAIT     5
 
 /* bytes of text; what a model has room for is decided later */
 #define NGX_HTTP_SP_LLM_HISTORY  "131072"
@@ -24,6 +26,7 @@
 typedef enum {
     NGX_HTTP_SP_LLM_NEW = 0,
     NGX_HTTP_SP_LLM_LOADING,
+    NGX_HTTP_SP_LLM_WAITING,
     NGX_HTTP_SP_LLM_READY
 } ngx_http_sp_llm_history_e;
 
@@ -39,6 +42,9 @@ static ngx_int_t ngx_http_sp_llm_history_loaded(ngx_http_request_t *r,
     ngx_http_sp_llm_ctx_t *ctx);
 static ngx_uint_t ngx_http_sp_llm_history_retries(
     ngx_http_sp_llm_history_t *history);
+static ngx_int_t ngx_http_sp_llm_history_wait(ngx_http_request_t *r,
+    ngx_http_sp_llm_history_t *history);
+static void ngx_http_sp_llm_history_timer(ngx_event_t *ev);
 static json_t *ngx_http_sp_llm_history_join(ngx_http_sp_llm_ctx_t *ctx);
 static json_t *ngx_http_sp_llm_history_metadata(
     const ngx_http_sp_llm_history_t *history);
@@ -107,6 +113,10 @@ ngx_http_sp_llm_history(ngx_http_request_t *r)
 
         ngx_sp_op_cancel(&history->pg.op);
 
+        if (history->timer.timer_set) {
+            ngx_del_timer(&history->timer);
+        }
+
         history->state = NGX_HTTP_SP_LLM_NEW;
         history->changes = changes;
     }
@@ -123,6 +133,10 @@ ngx_http_sp_llm_history(ngx_http_request_t *r)
         }
 
         return ngx_http_sp_llm_history_loaded(r, ctx);
+
+    case NGX_HTTP_SP_LLM_WAITING:
+        return history->timer.timer_set ? NGX_AGAIN
+                                        : ngx_http_sp_llm_history_load(r, ctx);
 
     default: /* NGX_HTTP_SP_LLM_NEW */
         return ngx_http_sp_llm_history_load(r, ctx);
@@ -178,6 +192,10 @@ static void
 ngx_http_sp_llm_history_cleanup(void *data)
 {
     ngx_http_sp_llm_history_t *history = data;
+
+    if (history->timer.timer_set) {
+        ngx_del_timer(&history->timer);
+    }
 
     json_decref(history->asked);
     json_decref(history->loaded);
@@ -338,7 +356,7 @@ ngx_http_sp_llm_history_loaded(ngx_http_request_t *r,
     denial = history->denial;
 
     if (denial != NULL && ngx_http_sp_llm_history_retries(history)) {
-        return ngx_http_sp_llm_history_load(r, ctx);
+        return ngx_http_sp_llm_history_wait(r, history);
     }
 
     if (denial != NULL) {
@@ -401,7 +419,33 @@ ngx_http_sp_llm_history_retries(ngx_http_sp_llm_history_t *history)
            && ngx_strlen(parent) == 36
            && parent[14] == '8'
            && ngx_strcmp(history->denial->code, "parent_not_found") == 0
-           && ++history->tries < NGX_HTTP_SP_LLM_TRIES;
+           && history->tries < NGX_HTTP_SP_LLM_TRIES;
+}
+
+
+static ngx_int_t
+ngx_http_sp_llm_history_wait(ngx_http_request_t *r,
+    ngx_http_sp_llm_history_t *history)
+{
+    history->timer.handler = ngx_http_sp_llm_history_timer;
+    history->timer.data = r;
+    history->timer.log = r->connection->log;
+
+    history->state = NGX_HTTP_SP_LLM_WAITING;
+
+    ngx_add_timer(&history->timer,
+                  (ngx_msec_t) NGX_HTTP_SP_LLM_WAIT << history->tries);
+
+    history->tries++;
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_sp_llm_history_timer(ngx_event_t *ev)
+{
+    ngx_http_sp_wake(ev->data);
 }
 
 

@@ -234,6 +234,12 @@ is(post($quick, { content => 'x', parent_id =>
        '10000000-0000-8000-8000-000000000009' })->{json}{error}{code},
    'parent_not_found', 'one that never comes is not');
 
+$t->stream('POST', "/api/v1/chats/$quick/messages",
+    { Authorization => token() }, { content => 'x', parent_id =>
+        '10000000-0000-8000-8000-000000000009' })->taken->close(abrupt => 1);
+is(post($quick, { content => 'y' })->{status}, 200,
+   'a client that leaves while it is looked for harms nobody');
+
 my $failed = chat();
 is(post($failed, { content => 'fault status code=500' })->{status}, 502,
    'no answer');
