@@ -177,7 +177,7 @@ my %bad = (
         [ block('dialect azure; url https://127.0.0.1/openai/v1;'),
           qr{"url" of llm_provider "x" must end before "/openai"} ],
     'a model parameter' => [ block("$url model n color=2;"),
-                             qr/expected as=ALIAS, kind=chat, kind=embedding, kind=image, kind=speech, context=TOKENS, output=TOKENS, capabilities=LIST, tokenizer=NAME, weight=NUMBER, price=INPUT\/OUTPUT, backup or internal/ ],
+                             qr/expected as=ALIAS, kind=chat, kind=embedding, kind=image, kind=speech, kind=transcription, context=TOKENS, output=TOKENS, capabilities=LIST, tokenizer=NAME, weight=NUMBER, price=INPUT\/OUTPUT, unit_price=AMOUNT, backup or internal/ ],
     'an empty list' => [ block("$url model n capabilities=;"),
         qr/invalid word "" in "capabilities=" of "model", allowed, each once: tools, vision, audio, files, json_schema, reasoning in/ ],
     'an unknown capability' => [ block("$url model n capabilities=tools,song;"),
