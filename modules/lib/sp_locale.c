@@ -155,7 +155,7 @@ sp_locale_extensions(sp_locale_subtags_t *s)
 {
     char    singleton;
     char    seen[SP_LOCALE_MAX_TAG];
-    size_t  n;
+    size_t  i, n;
 
     n = 0;
 
@@ -166,8 +166,10 @@ sp_locale_extensions(sp_locale_subtags_t *s)
             return 1;
         }
 
-        if (memchr(seen, singleton, n) != NULL) {
-            return 0;
+        for (i = 0; i < n; i++) {
+            if (seen[i] == singleton) {
+                return 0;
+            }
         }
 
         seen[n++] = singleton;
