@@ -376,6 +376,17 @@ ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat)
 }
 
 
+ngx_uint_t
+ngx_http_sp_takes_chats(ngx_http_request_t *r)
+{
+    ngx_http_sp_core_loc_conf_t  *lcf;
+
+    lcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_core_module);
+
+    return lcf->dialect != NULL;
+}
+
+
 static ngx_int_t
 ngx_http_sp_parse_chat(ngx_http_request_t *r, ngx_http_sp_core_ctx_t *ctx,
     sp_chat_request_t **chat)

@@ -44,6 +44,9 @@ ngx_int_t ngx_http_sp_rewrite_json_body(ngx_http_request_t *r);
  */
 ngx_int_t ngx_http_sp_chat(ngx_http_request_t *r, sp_chat_request_t **chat);
 
+/* whether bodies of this location are chats: not those of images or the API */
+ngx_uint_t ngx_http_sp_takes_chats(ngx_http_request_t *r);
+
 /*
  * A location whose clients send another form of a chat than its dialect's: in
  * a setter.  The handler is called once, for the parsed body, which stays the

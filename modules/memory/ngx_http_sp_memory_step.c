@@ -52,7 +52,7 @@ ngx_http_sp_memory_step(ngx_http_request_t *r)
 
     mlcf = ngx_http_get_module_loc_conf(r, ngx_http_sp_memory_module);
 
-    if (!mlcf->enable) {
+    if (!mlcf->enable || !ngx_http_sp_takes_chats(r)) {
         ctx = ngx_http_sp_find_ctx(r, &ngx_http_sp_memory_module);
 
         if (ctx != NULL) {
