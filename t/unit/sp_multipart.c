@@ -372,7 +372,8 @@ main(void)
     TAP_OK(!sp_multipart_ends(&form, "a--X-b\r\n--X-", 12), "none in it");
 
     for (i = 0; i <= SP_MULTIPART_CUT; i++) {
-        TAP_OK(strlen(sp_multipart_strerror(i)) > 0, "text %zu", i);
+        TAP_OK(strlen(sp_multipart_strerror((sp_multipart_error_e) i)) > 0,
+               "text %zu", i);
     }
 
     return tap_done();
