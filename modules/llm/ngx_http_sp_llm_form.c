@@ -102,7 +102,6 @@ ngx_http_sp_llm_check_form(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         return rc;
     }
 
-    ctx->check.chat = NULL;
     ctx->check.dialect = ngx_http_sp_llm_api(&sp_openai, ctx->check.conf);
     ctx->check.images = 0;
     ctx->check.as_stream = 0;

@@ -490,7 +490,11 @@ ngx_http_sp_llm_history_metadata(const ngx_http_sp_llm_history_t *history)
 {
     json_t  *metadata;
 
-    metadata = json_copy(json_object_get(history->asked, "metadata"));
+    metadata = json_object_get(history->asked, "metadata");
+
+    /* a chat completion that an error_page leads here may have none */
+
+    metadata = json_is_object(metadata) ? json_copy(metadata) : json_object();
 
     if (metadata == NULL
         || ngx_http_sp_llm_history_id(metadata, "character_id",

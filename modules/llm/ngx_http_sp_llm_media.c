@@ -111,7 +111,6 @@ ngx_http_sp_llm_check_media(ngx_http_request_t *r, ngx_http_sp_llm_ctx_t *ctx)
         }
     }
 
-    ctx->check.chat = NULL;
     ctx->check.dialect = ngx_http_sp_llm_api(&sp_openai,
                                              ctx->check.conf);
 

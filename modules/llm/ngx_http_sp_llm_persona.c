@@ -51,11 +51,7 @@ ngx_http_sp_llm_persona(ngx_http_request_t *r)
 
     ctx = ngx_http_sp_llm_find_ctx(r);
 
-    if (ctx == NULL
-        || ctx->check.chat == NULL
-        || ctx->check.chat->character_id == NULL
-        || ctx->check.conf->characters == NULL)
-    {
+    if (ctx == NULL || ctx->check.chat == NULL) {
         return NGX_DECLINED;
     }
 
@@ -71,6 +67,12 @@ ngx_http_sp_llm_persona(ngx_http_request_t *r)
         ctx->persona.extras = 0;
         ctx->persona.state = NGX_HTTP_SP_LLM_NEW;
         ctx->persona.changes = changes;
+    }
+
+    if (ctx->check.chat->character_id == NULL
+        || ctx->check.conf->characters == NULL)
+    {
+        return NGX_DECLINED;
     }
 
     switch (ctx->persona.state) {

@@ -91,7 +91,9 @@ ngx_http_sp_llm_check(ngx_http_request_t *r)
     ctx->request = r;
     ctx->check.conf = llcf;
     ctx->check.dialect = ngx_http_sp_client_dialect(r);
+    ctx->check.chat = NULL;
     ctx->check.form = NULL;
+    ctx->check.stream = 0;
 
     if (llcf->kind == NGX_HTTP_SP_MODEL_CHAT) {
         rc = ngx_http_sp_llm_check_chat(r, ctx);

@@ -53,6 +53,10 @@ my ($t, $p) = Sallyport::Llm::gateway(
             auth_jwt "test"; error_page 502 = @second;
             llm_chat down chat=$chat;
         }
+        location = /completion {
+            auth_jwt "test"; error_page 502 = @chat; llm_pass down;
+        }
+        location @chat { auth_jwt "test"; llm_chat default chat=$http_x_chat; }
         location @second { auth_jwt "test" token=$http_x_second;
                            llm_pass default; }',
     prepare => sub {
@@ -324,6 +328,16 @@ for my $who ($anna, $bert) {
                      : 'as somebody else: no such chat');
     is($p->requests - $before, $who eq $anna ? 1 : 0, 'what the model gets');
 }
+
+# a chat completion that had no metadata, from another location
+
+my $led = chat();
+my $led_here = $t->post('/completion', { Authorization => token(),
+    'X-Chat' => $led },
+    { messages => [ { role => 'user', content => 'hi' } ] });
+
+is($led_here->{status}, 200, 'an error_page leads here from llm_pass');
+ok(stored($led, 2), 'and is of the chat');
 
 
 # -- whose it is, and what is no message

@@ -11,7 +11,11 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sallyport::Llm;
 
-my ($t, $p) = Sallyport::Llm::gateway();
+my ($t, $p) = Sallyport::Llm::gateway(
+    http => 'llm_provider down { url http://127.0.0.1:%%PORT2%%;
+                                 model m as=down; }',
+    server => 'location = /chat { llm_pass down; error_page 502 = @embed; }
+               location @embed { llm_embeddings embedding; }');
 
 
 for my $case ([ 'a text', 'x' ], [ 'texts', [ 'x', 'y' ] ],
@@ -78,6 +82,16 @@ for my $case ([ 'no input', {}, 'input_required input' ],
 
 is($t->post('/v1/embeddings', {}, { input => 'x', encoding_format => undef,
      dimensions => undef })->{status}, 200, 'null is the same as nothing');
+
+# what a chat was to the location before is none of this one's
+
+$res = $t->post('/chat', {}, { input => 'x', stream => JSON::PP::true,
+    messages => [ { role => 'user', content => 'hi' } ] });
+
+is($res->{json}{data}[0]{object}, 'embedding',
+   'an error_page leads here from a chat: the answer is whole, with vectors');
+like($p->last_request->{line}, qr{^POST /v1/embeddings },
+     'from where the provider has them');
 
 $p->stop;
 $t->finish;

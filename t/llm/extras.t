@@ -41,11 +41,18 @@ my ($t, $p) = Sallyport::Llm::gateway(
              llm_provider claude { dialect anthropic;
                  url http://127.0.0.1:%%PORT1%%/v1; key_file %%DIR%%/key;
                  read_timeout 5s; model real-claude as=claude; }
-             llm_provider broken { url http://127.0.0.1:%%PORT2%%; model m as=pair; }
+             llm_provider broken { url http://127.0.0.1:%%PORT2%%; model m as=pair;
+                 model gone as=gone; }
              llm_provider second { url http://127.0.0.1:%%PORT1%%/v1;
                  key_file %%DIR%%/key; model m as=pair backup; }',
     location => 'auth_jwt "test" optional; llm_message_limit 0;',
-    server => 'location = /filter { moderation output; llm_message_limit 0;
+    server => 'location = /led { auth_jwt "test" optional;
+                   llm_message_limit 0; llm_pass gone;
+                   error_page 502 = @led; }
+               location @led { auth_jwt "test" token=$http_x_second;
+                   llm_message_limit 0; llm_characters off;
+                   llm_pass default; }
+               location = /filter { moderation output; llm_message_limit 0;
                                     llm_pass default; }
                location = /v1/messages { error_format anthropic;
                                          llm_message_limit 0;
@@ -64,7 +71,8 @@ sub chat {
 
     my $size = $arg{size} || 3;
     my $fault = $arg{fault} || "echo size=$size" . ($arg{more} || '');
-    my $res = $t->post($arg{path} || '/v1/chat/completions', {}, {
+    my $res = $t->post($arg{path} || '/v1/chat/completions',
+                       $arg{headers} || {}, {
         model => $arg{model} || 'default', stream => JSON::PP::true,
         metadata => { character_id => $arg{character} || $mira },
         messages => [ { role => 'user', content => "fault $fault\n$text" } ],
@@ -244,6 +252,19 @@ my $stream = $t->stream('POST', $url, post('raw end=stall', $chunk));
 like($stream->read_until(qr/Ho\./), qr/^(?!.*joy)/s, 'the text, and none of the rest');
 $stream->leave;
 is(stored(2), 'Ho.', 'a client that leaves in the midst of it');
+
+
+# -- an error_page leads to somebody else, and to no character
+
+($out, $body) = chat("Hi.<extras>$said</extras>", path => '/led',
+    body => { model => undef },
+    headers => { 'X-Second' => $key->token({ sub => $user,
+                                             exp => int(time) + 600 }) });
+
+is($p->last_request->{json}{messages}[0]{role}, 'user',
+   'a model that was asked for none');
+is($out->{text}, "Hi.<extras>$said</extras>", 'is not cut');
+is_deeply(extras($body), [], 'nor told');
 
 $t->finish;
 done_testing;
