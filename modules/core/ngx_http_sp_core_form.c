@@ -175,6 +175,8 @@ ngx_http_sp_form_create(ngx_http_request_t *r, ngx_http_sp_form_t **out)
     form->size = 0;
     form->error = NGX_OK;
 
+    *out = form;
+
     h = r->headers_in.content_type;
 
     switch (sp_multipart_init(&form->parser,
@@ -182,7 +184,6 @@ ngx_http_sp_form_create(ngx_http_request_t *r, ngx_http_sp_form_t **out)
                               h != NULL ? h->value.len : 0))
     {
     case SP_MULTIPART_OK:
-        *out = form;
         return NGX_OK;
 
     case SP_MULTIPART_TYPE:

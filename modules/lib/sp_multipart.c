@@ -439,11 +439,9 @@ sp_multipart_strerror(sp_multipart_error_e error)
         "it is fine",
         "the Content-Type must be \"multipart/form-data\"",
         "the Content-Type must have one \"boundary\" of RFC 2046",
-        "a boundary does not stand alone in its line, or has no line of its "
-        "own",
+        "a boundary must have a line of its own",
         "a header line of a part is malformed",
-        "a part must have one \"Content-Disposition: form-data\" with one "
-        "\"name\"",
+        "a part must have one \"Content-Disposition\" with one \"name\"",
         "a part has a Content-Transfer-Encoding",
         "the header of a part is larger than 4096 bytes",
         "there are more than 64 parts",

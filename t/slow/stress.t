@@ -464,7 +464,7 @@ sub ended {
                         join chat.message a on a.turn_id = u.turn_id
                              and a.role = 'assistant'
                        where u.role = 'user' and u.content like ?
-                         and not a.partial", "$name %"))
+                         and a.finish not in ('partial', 'failed')", "$name %"))
         {
             $twice{$_->[0]}++ if defined $stored{$_->[0]};
             $stored{$_->[0]} = $_->[1];
