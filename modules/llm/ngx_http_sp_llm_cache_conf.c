@@ -28,47 +28,22 @@ ngx_http_sp_llm_cache_conf(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_sp_llm_loc_conf_t *llcf = conf;
 
-    ngx_str_t                *value;
-    ngx_uint_t                i;
-    ngx_http_sp_llm_store_t  *store;
+    char  *rc;
 
-    if (llcf->cache != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
+    static const ngx_http_sp_llm_store_t  defaults = {
+        .ttl = 3600 * 1000,
+        .size = 262144
+    };
+
+    rc = ngx_http_sp_llm_store_conf(cf, &llcf->cache, &defaults,
+                                    ngx_http_sp_llm_cache_arg);
+
+    if (rc != NGX_CONF_OK || llcf->cache == NULL) {
+        return rc;
     }
 
-    value = cf->args->elts;
-
-    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        llcf->cache = NULL;
-        return NGX_CONF_OK;
-    }
-
-    store = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_llm_store_t));
-    if (store == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    store->redis = ngx_http_sp_redis(cf, &value[1]);
-    if (store->redis == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    store->ttl = 3600 * 1000;
-    store->size = 262144;
-
-    for (i = 2; i < cf->args->nelts; i++) {
-        if (ngx_http_sp_llm_cache_arg(cf, store, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    if (ngx_http_sp_llm_cache_metrics(cf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    llcf->cache = store;
-
-    return NGX_CONF_OK;
+    return (ngx_http_sp_llm_cache_metrics(cf) == NGX_OK) ? NGX_CONF_OK
+                                                         : NGX_CONF_ERROR;
 }
 
 

@@ -124,7 +124,18 @@ ngx_int_t ngx_http_sp_llm_store_get(ngx_http_request_t *r,
 void ngx_http_sp_llm_store_set(const ngx_http_sp_llm_cache_t *cache,
     const sp_replay_t *entry);
 
-/* ngx_http_sp_llm_replay_conf.c: NGX_DECLINED: it is not known */
+/* ngx_http_sp_llm_replay_conf.c */
+
+/* a parameter of a directive; not NGX_OK: it was refused, with a message */
+typedef ngx_int_t (*ngx_http_sp_llm_store_arg_pt)(ngx_conf_t *cf,
+    ngx_http_sp_llm_store_t *store, ngx_str_t *arg);
+
+/* "off | REDIS [parameters]"; with NGX_CONF_OK *store is NULL if it is off */
+char *ngx_http_sp_llm_store_conf(ngx_conf_t *cf,
+    ngx_http_sp_llm_store_t **store, const ngx_http_sp_llm_store_t *defaults,
+    ngx_http_sp_llm_store_arg_pt arg);
+
+/* those that all have; NGX_DECLINED: it is not known */
 ngx_int_t ngx_http_sp_llm_store_arg(ngx_conf_t *cf,
     ngx_http_sp_llm_store_t *store, ngx_str_t *arg);
 

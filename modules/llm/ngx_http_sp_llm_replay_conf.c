@@ -22,39 +22,19 @@ ngx_http_sp_llm_idempotency_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_sp_llm_loc_conf_t *llcf = conf;
 
-    ngx_str_t                *value;
-    ngx_uint_t                i;
-    ngx_http_sp_llm_store_t  *store;
+    char  *rc;
 
-    if (llcf->idempotency != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
+    static const ngx_http_sp_llm_store_t  defaults = {
+        .ttl = 24 * 3600 * 1000,
+        .wait = 30000,
+        .size = 262144
+    };
 
-    value = cf->args->elts;
+    rc = ngx_http_sp_llm_store_conf(cf, &llcf->idempotency, &defaults,
+                                    ngx_http_sp_llm_replay_arg);
 
-    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
-        llcf->idempotency = NULL;
-        return NGX_CONF_OK;
-    }
-
-    store = ngx_pcalloc(cf->pool, sizeof(ngx_http_sp_llm_store_t));
-    if (store == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    store->redis = ngx_http_sp_redis(cf, &value[1]);
-    if (store->redis == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    store->ttl = 24 * 3600 * 1000;
-    store->wait = 30000;
-    store->size = 262144;
-
-    for (i = 2; i < cf->args->nelts; i++) {
-        if (ngx_http_sp_llm_replay_arg(cf, store, &value[i]) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
+    if (rc != NGX_CONF_OK || llcf->idempotency == NULL) {
+        return rc;
     }
 
     if (ngx_http_sp_llm_replay_metrics(cf) != NGX_OK) {
@@ -63,7 +43,48 @@ ngx_http_sp_llm_idempotency_conf(ngx_conf_t *cf, ngx_command_t *cmd,
 
     ngx_http_sp_llm_store_init();
 
-    llcf->idempotency = store;
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_sp_llm_store_conf(ngx_conf_t *cf, ngx_http_sp_llm_store_t **store,
+    const ngx_http_sp_llm_store_t *defaults, ngx_http_sp_llm_store_arg_pt arg)
+{
+    ngx_str_t                *value;
+    ngx_uint_t                i;
+    ngx_http_sp_llm_store_t  *made;
+
+    if (*store != NGX_CONF_UNSET_PTR) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        *store = NULL;
+        return NGX_CONF_OK;
+    }
+
+    made = ngx_palloc(cf->pool, sizeof(ngx_http_sp_llm_store_t));
+    if (made == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *made = *defaults;
+
+    made->redis = ngx_http_sp_redis(cf, &value[1]);
+    if (made->redis == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (arg(cf, made, &value[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    *store = made;
 
     return NGX_CONF_OK;
 }
