@@ -22,5 +22,33 @@ as $$
 $$;
 
 
-grant execute on function chat.branch(uuid, uuid, int)
+-- The message that is named, none for "root"; without a name the chat's leaf.
+
+create or replace function chat.named_message(c chat.chat, name text)
+returns chat.message
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+    m  chat.message;
+begin
+    if name is distinct from 'root' then
+        select * into m
+          from chat.message
+         where id = coalesce(name::uuid, c.leaf_id) and chat_id = c.id;
+    end if;
+
+    if m.id is null and name <> 'root' then
+        raise sqlstate 'PT404'
+            using message = 'the chat has no message "parent_id"',
+            detail = 'parent_not_found';
+    end if;
+
+    return m;
+end
+$$;
+
+
+grant execute on function chat.branch(uuid, uuid, int),
+    chat.named_message(chat.chat, text)
     to sallyport_user, sallyport_gateway;

@@ -15,17 +15,7 @@ as $$
 declare
     m  chat.message;
 begin
-    if parent is distinct from 'root' then
-        select * into m
-          from chat.message
-         where id = coalesce(parent::uuid, c.leaf_id) and chat_id = c.id;
-    end if;
-
-    if m.id is null and parent <> 'root' then
-        raise sqlstate 'PT404'
-            using message = 'the chat has no message "parent_id"',
-            detail = 'parent_not_found';
-    end if;
+    m := chat.named_message(c, parent);
 
     if not again and m.role = 'user' then
         raise sqlstate 'PT409'

@@ -71,19 +71,7 @@ declare
     m     chat.message;
     name  text := nullif(turn ->> 'parent_id', '');
 begin
-    if name = 'root' then
-        return null;
-    end if;
-
-    select * into m
-      from chat.message
-     where id = coalesce(name::uuid, c.leaf_id) and chat_id = c.id;
-
-    if m.id is null and name is not null then
-        raise sqlstate 'PT404'
-            using message = 'the chat has no message "parent_id"',
-            detail = 'parent_not_found';
-    end if;
+    m := chat.named_message(c, name);
 
     if name is null and m.created_at > asked_at then
         select (b.m).* into m
