@@ -24,6 +24,8 @@ use warnings;
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
+
+use Sallyport::File;
 use Time::HiRes ();
 
 
@@ -171,34 +173,6 @@ sub answer {
     return ($status == 200 ? 1 : 0,
             "HTTP/1.1 $status x\r\nContent-Type: application/json\r\n$more"
             . 'Content-Length: ' . length($body) . "\r\n\r\n$body");
-}
-
-
-sub read_file {
-    my ($path) = @_;
-    CORE::open my $fh, '<', $path or return '';
-    local $/;
-    my $text = <$fh>;
-    return defined $text ? $text : '';
-}
-
-
-sub write_file {
-    my ($path, $text) = @_;
-    CORE::open my $fh, '>', "$path.new" or die "$path: $!\n";
-    print $fh $text;
-    close $fh or die "$path: $!\n";
-    rename "$path.new", $path or die "$path: $!\n";
-    return;
-}
-
-
-sub append_file {
-    my ($path, $text) = @_;
-    CORE::open my $fh, '>>', $path or die "$path: $!\n";
-    print $fh $text;
-    close $fh or die "$path: $!\n";
-    return;
 }
 
 

@@ -33,6 +33,7 @@ use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
 
+use Sallyport::File;
 use Sallyport::Server;
 use Sallyport::Test;
 
@@ -174,34 +175,6 @@ sub answer {
 
     return "HTTP/1.1 $status x\r\nContent-Type: application/json\r\n"
            . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
-}
-
-
-sub read_file {
-    my ($path) = @_;
-    CORE::open my $fh, '<', $path or return '';
-    local $/;
-    my $text = <$fh>;
-    return defined $text ? $text : '';
-}
-
-
-sub write_file {
-    my ($path, $text) = @_;
-    CORE::open my $fh, '>', "$path.new" or die "$path: $!\n";
-    print $fh $text;
-    close $fh or die "$path: $!\n";
-    rename "$path.new", $path or die "$path: $!\n";
-    return;
-}
-
-
-sub append_file {
-    my ($path, $text) = @_;
-    CORE::open my $fh, '>>', $path or die "$path: $!\n";
-    print $fh $text;
-    close $fh or die "$path: $!\n";
-    return;
 }
 
 
